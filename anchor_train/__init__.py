@@ -1,0 +1,1 @@
+"""Aligning language models so that they explain themselves better."""

@@ -1,0 +1,38 @@
+"""Every error of the project that a user can mend. Command lines print them as one line, without a traceback.
+
+AnchorError
+├── ConfigError            a setting, file or name is wrong: what, with which value, where, and the remedy
+├── MissingExtraError      an optional library isn't installed: the command that installs it
+├── DataError              a data file, samples log or artifact can't be read
+└── BackendError           a backend can't serve at all (one failed request is a ``Failure`` value instead)
+    └── EndpointDownError  the endpoint stopped answering; what was answered is stored
+"""
+
+from __future__ import annotations
+
+
+class AnchorError(Exception):
+    """Base of all errors meant for the user's eyes."""
+
+
+class ConfigError(AnchorError):
+    """A setting is wrong. The message names the setting, its value and where it stands."""
+
+
+class MissingExtraError(AnchorError):
+    """An optional dependency isn't installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} is not installed: pip install 'anchored-explanations[{extra}]'")
+
+
+class DataError(AnchorError):
+    """A data file, a samples log or an artifact can't be read."""
+
+
+class BackendError(AnchorError):
+    """A backend can't serve: wrong model name, key refused, engine didn't start."""
+
+
+class EndpointDownError(BackendError):
+    """The endpoint stopped answering; a second run goes on where this one stopped."""

@@ -1,0 +1,210 @@
+"""The vocabulary of judging: what is asked of a model, what comes back, and what it is taken to mean.
+
+Two layers, and nothing else crosses the border of this package:
+
+* a chat backend turns ``Conversation`` + ``Sampling`` into ``Reply | Failure``;
+* a judge turns ``Statement`` into ``Assessment`` (a ``Judgement``, or ``Unjudged`` with its reason).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+Conversation: TypeAlias = tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputForm:
+    """The exact form that a reply must have, in the two spellings that engines understand.
+
+    Attributes:
+        regex: A regular expression that the whole reply matches.
+        json_schema: A JSON schema (as JSON text) for endpoints that can only be held to JSON.
+            A backend that uses it returns the JSON text as the reply; parsers read both spellings.
+    """
+
+    regex: str
+    json_schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How replies are drawn; one setting for a whole batch.
+
+    Attributes:
+        n: Completions per conversation.
+        temperature: 0 is greedy; with ``n > 1`` it must be positive.
+        top_p: Nucleus mass.
+        max_tokens: Most tokens a completion may have.
+        seed: If set, the completions of a conversation depend on this seed and on that conversation alone,
+            not on what else is in the batch, so that an interrupted batch can be taken up again.
+        stop: Strings that end a completion (left out of its text).
+        form: If set, the reply is constrained to this form where the backend can do that.
+    """
+
+    n: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 512
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    form: OutputForm | None = None
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ValueError(f"n must be at least 1, not {self.n}")
+        if self.n > 1 and self.temperature <= 0:
+            raise ValueError(f"n={self.n} completions at temperature 0 would all be the same")
+        if self.temperature < 0:
+            raise ValueError(f"temperature must not be negative, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be in (0, 1], not {self.top_p}")
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens read and written. ``cached_prompt_tokens`` is the part of ``prompt_tokens`` an engine reused."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_prompt_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_prompt_tokens + other.cached_prompt_tokens,
+        )
+
+
+FinishReason: TypeAlias = Literal["stop", "length", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One text that a model wrote, and why it ended: by itself, at ``max_tokens``, or by a refusal."""
+
+    text: str
+    finish_reason: FinishReason = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a backend answers to one conversation: ``Sampling.n`` completions.
+
+    Attributes:
+        completions: In sample order.
+        usage: Tokens of this conversation, all completions together; None where the backend doesn't tell.
+        attempts: Requests it took, the good one included.
+        seconds: From the first attempt to the reply; for a batch engine the time inside the engine.
+    """
+
+    completions: tuple[Completion, ...]
+    usage: Usage | None = None
+    attempts: int = 1
+    seconds: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The first completion's text."""
+        return self.completions[0].text
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A conversation that got no reply, and why. The rest of the batch goes on."""
+
+    message: str
+    attempts: int = 1
+    seconds: float = 0.0
+
+
+Outcome: TypeAlias = Reply | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class BackendIdentity:
+    """Everything about a backend that its answers depend on; part of every cache key and of every result.
+
+    Attributes:
+        kind: Name of the backend in the registry, e.g. ``openai``.
+        model: Model name or path as the user gave it.
+        details: Further settings in a fixed order, e.g. ``(("base_url", "http://..."),)``. Never a key.
+    """
+
+    kind: str
+    model: str
+    details: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        address = dict(self.details).get("base_url")
+        return f"{self.kind}:{self.model}" + (f"@{address}" if address else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a judge is shown.
+
+    Attributes:
+        question: The question as the evaluated model saw it: context, question and choices.
+        explanation: The text under judgement.
+    """
+
+    question: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One verdict for each criterion: criterion key -> verdict name, in the rubric's order."""
+
+    verdicts: Mapping[str, str]
+
+
+UnjudgedReason: TypeAlias = Literal["unparsable", "truncated", "refused", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """No verdict, and why. Never a number: what is unjudged is counted, not scored."""
+
+    reason: UnjudgedReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a judge made of one statement, with what it cost.
+
+    Attributes:
+        outcome: The verdicts, or why there are none.
+        raw: The judge's reply, unparsed; None if there was no reply.
+        attempts: Requests this took; those of the original call if it came from the cache.
+        usage: Tokens of the original call.
+        seconds: Seconds of the original call.
+        cached: True if no request was made for it in this run.
+        price: What the original call cost, in the currency of the configured prices; None without prices.
+    """
+
+    outcome: Judgement | Unjudged
+    raw: str | None = None
+    attempts: int = 0
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    cached: bool = False
+    price: float | None = None

@@ -1,0 +1,109 @@
+"""Settings from YAML files and command lines, checked all at once.
+
+Every settings class of the project is a pydantic model that forbids unknown keys; ``parse`` turns its
+complaints into one :class:`ConfigError` that lists all of them and the nearest known key.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from judges.errors import ConfigError
+
+MAX_YAML_BYTES = 1_000_000
+
+
+class Settings(BaseModel):
+    """Base of all settings classes: unknown keys refused, values immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A "did you mean" for an unknown name, with the full list."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}known: {', '.join(names)}"
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Reads a YAML mapping from a file.
+
+    Raises:
+        ConfigError: If the file is absent, too large, not YAML, or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(text) > MAX_YAML_BYTES:
+        raise ConfigError(f"{path}: {len(text)} characters is too large for a settings file")
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        problem = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"{path}: not valid YAML: {problem}") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: expected settings (key: value), found {type(value).__name__}")
+    return value
+
+
+def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
+    """Checks a mapping against a settings class.
+
+    Args:
+        kind: The settings class.
+        values: What the user gave.
+        where: File or option it comes from, for the message.
+
+    Raises:
+        ConfigError: Naming every wrong key and value at once.
+    """
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        problems = [_describe(kind, problem) for problem in error.errors()]
+        raise ConfigError(f"{where}: " + "; ".join(problems)) from None
+
+
+def _describe(kind: type[BaseModel], problem: Any) -> str:
+    location = problem["loc"]
+    name = ".".join(str(part) for part in location) or "settings"
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(kind, location[:-1])
+        return (
+            f"unknown key {name!r} ({nearest(str(location[-1]), known)})"
+            if known
+            else f"unknown key {name!r}"
+        )
+    if problem["type"] == "missing":
+        return f"{name!r} is missing"
+    return f"{name} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _fields_at(kind: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
+    """Field names of the settings class found by walking ``path``; empty if it isn't one."""
+    current: Any = kind
+    for part in path:
+        fields = getattr(current, "model_fields", None)
+        if fields is None or part not in fields:
+            return []
+        current = _model_in(fields[part].annotation)
+    return list(getattr(current, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    candidates = (_model_in(part) for part in getattr(annotation, "__args__", ()))
+    return next((found for found in candidates if found is not None), None)

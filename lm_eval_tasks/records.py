@@ -1,0 +1,228 @@
+"""The vocabulary of measuring: a question, a model's response to it, and what the response is worth.
+
+``to_json`` / ``from_json`` of these records are the one definition of what samples logs, judgement files and
+training artifacts hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from judges.records import Assessment, Judgement, Unjudged, Usage
+
+Json: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One option: its label as printed (``A``, ``1`` ...) and its text without the label."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A multiple-choice question.
+
+    Attributes:
+        id: Stable within its data set; the same question has the same id in every run.
+        question: The question itself.
+        choices: In the order in which they are shown.
+        gold: Label of the right choice; always one of ``choices``.
+        context: Passage to read first; None where the data set has none.
+    """
+
+    id: str
+    question: str
+    choices: tuple[Choice, ...]
+    gold: str
+    context: str | None = None
+
+    def __post_init__(self) -> None:
+        labels = self.labels
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"question {self.id}: two choices have the same label ({', '.join(labels)})")
+        if self.gold not in labels:
+            raise ValueError(
+                f"question {self.id}: gold {self.gold!r} is none of the labels {', '.join(labels)}"
+            )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in order."""
+        return tuple(choice.label for choice in self.choices)
+
+    @property
+    def gold_choice(self) -> Choice:
+        """The right choice."""
+        return next(choice for choice in self.choices if choice.label == self.gold)
+
+    def to_json(self) -> Json:
+        """The row form: ``{id, context, question, choices: {label: [...], text: [...]}, gold}``."""
+        return {
+            "id": self.id,
+            "context": self.context,
+            "question": self.question,
+            "choices": {"label": list(self.labels), "text": [choice.text for choice in self.choices]},
+            "gold": self.gold,
+        }
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> Question:
+        """Reads the row form back."""
+        choices = row["choices"]
+        pairs = zip(choices["label"], choices["text"], strict=True)
+        return Question(
+            id=str(row["id"]),
+            question=row["question"],
+            choices=tuple(Choice(label, text) for label, text in pairs),
+            gold=row["gold"],
+            context=row.get("context"),
+        )
+
+
+UnreadableReason: TypeAlias = Literal[
+    "empty_reply",
+    "no_tag",
+    "unclosed_tag",
+    "empty_tag",
+    "unknown_choice",
+    "ambiguous_choice",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One reply of the evaluated model, read.
+
+    Attributes:
+        text: The whole reply as generated.
+        explanation: Text of the explanation part; None if unreadable.
+        choice: Label of the chosen choice; None if unreadable.
+        explanation_problem: Why there is no explanation; None if there is one.
+        choice_problem: Why there is no choice; None if there is one.
+    """
+
+    text: str
+    explanation: str | None
+    choice: str | None
+    explanation_problem: UnreadableReason | None = None
+    choice_problem: UnreadableReason | None = None
+
+    @property
+    def readable(self) -> bool:
+        """True if both parts could be read."""
+        return self.explanation is not None and self.choice is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredResponse:
+    """A response with its marks.
+
+    Attributes:
+        response: What the model wrote.
+        correct: True if the choice is the gold label; an unreadable choice is wrong.
+        assessment: What the judge made of the explanation; None if no judge has seen it (no judge, or no
+            readable explanation).
+        score: Weighted sum of the verdicts in the rubric's units, exact; None unless judged.
+    """
+
+    response: Response
+    correct: bool
+    assessment: Assessment | None = None
+    score: int | None = None
+
+    @property
+    def verdicts(self) -> Mapping[str, str] | None:
+        """Criterion key -> verdict; None unless judged."""
+        if self.assessment is not None and isinstance(self.assessment.outcome, Judgement):
+            return self.assessment.outcome.verdicts
+        return None
+
+    def to_json(self) -> Json:
+        """Flat form for logs: text, parts, problems, correct, judgement, score."""
+        response = self.response
+        return {
+            "text": response.text,
+            "explanation": response.explanation,
+            "choice": response.choice,
+            "explanation_problem": response.explanation_problem,
+            "choice_problem": response.choice_problem,
+            "correct": self.correct,
+            "judgement": None if self.assessment is None else assessment_to_json(self.assessment),
+            "score": self.score,
+        }
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> ScoredResponse:
+        """Reads the flat form back."""
+        judgement = row.get("judgement")
+        return ScoredResponse(
+            response=Response(
+                text=row["text"],
+                explanation=row["explanation"],
+                choice=row["choice"],
+                explanation_problem=row["explanation_problem"],
+                choice_problem=row["choice_problem"],
+            ),
+            correct=row["correct"],
+            assessment=None if judgement is None else assessment_from_json(judgement),
+            score=row["score"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredQuestion:
+    """A question with the N responses of one model, in sample order."""
+
+    question: Question
+    responses: tuple[ScoredResponse, ...]
+
+    def to_json(self) -> Json:
+        """``{question: ..., responses: [...]}``."""
+        return {"question": self.question.to_json(), "responses": [r.to_json() for r in self.responses]}
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> ScoredQuestion:
+        """Reads the form back."""
+        responses = tuple(ScoredResponse.from_json(response) for response in row["responses"])
+        return ScoredQuestion(Question.from_json(row["question"]), responses)
+
+
+def assessment_to_json(assessment: Assessment) -> Json:
+    """``{verdicts | unjudged + detail, raw, attempts, tokens, seconds, cached, price}``."""
+    outcome = assessment.outcome
+    return {
+        "verdicts": dict(outcome.verdicts) if isinstance(outcome, Judgement) else None,
+        "unjudged": outcome.reason if isinstance(outcome, Unjudged) else None,
+        "detail": outcome.detail if isinstance(outcome, Unjudged) else None,
+        "raw": assessment.raw,
+        "attempts": assessment.attempts,
+        "prompt_tokens": assessment.usage.prompt_tokens,
+        "completion_tokens": assessment.usage.completion_tokens,
+        "cached_prompt_tokens": assessment.usage.cached_prompt_tokens,
+        "seconds": round(assessment.seconds, 6),
+        "cached": assessment.cached,
+        "price": assessment.price,
+    }
+
+
+def assessment_from_json(row: Mapping[str, Any]) -> Assessment:
+    """Reads the form back."""
+    outcome: Judgement | Unjudged
+    if row["verdicts"] is not None:
+        outcome = Judgement(row["verdicts"])
+    else:
+        outcome = Unjudged(row["unjudged"], row["detail"] or "")
+    return Assessment(
+        outcome=outcome,
+        raw=row["raw"],
+        attempts=row["attempts"],
+        usage=Usage(row["prompt_tokens"], row["completion_tokens"], row["cached_prompt_tokens"]),
+        seconds=row["seconds"],
+        cached=row["cached"],
+        price=row["price"],
+    )

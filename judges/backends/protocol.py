@@ -27,7 +27,7 @@ class ChatBackend(Protocol):
 
     @property
     def constrains(self) -> bool | None:
-        """Whether ``Sampling.form`` is enforced: True, False, or None while unknown (endpoint not asked yet)."""
+        """Whether ``Sampling.form`` is enforced: True, False, or None while unknown (endpoint unasked)."""
         ...
 
     def replies(self, conversations: Iterable[Conversation], sampling: Sampling) -> Iterator[IndexedOutcome]:

@@ -88,7 +88,10 @@ def _describe(kind: type[BaseModel], problem: Any) -> str:
         )
     if problem["type"] == "missing":
         return f"{name!r} is missing"
-    return f"{name} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if isinstance(problem["input"], Mapping):
+        return f"{name}: {message}"
+    return f"{name} = {problem['input']!r}: {message}"
 
 
 def _fields_at(kind: type[BaseModel], path: tuple[Any, ...]) -> list[str]:

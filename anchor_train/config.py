@@ -1,0 +1,453 @@
+"""A recipe: everything that a run depends on, checked before any model loads.
+
+The numbers of the paper stand in ``recipes/paper.yaml`` and nowhere else: settings below that the paper fixes
+have no default here, and a recipe says only what differs from the one that it ``extends`` (``paper``).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import yaml
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from judges.errors import ConfigError
+from judges.settings import Settings, load_yaml, nearest, parse
+
+RECIPES = Path(__file__).parent / "recipes"
+PAPER = "paper"
+
+Strategy: TypeAlias = Literal["anchor", "rank"]
+LoserRule: TypeAlias = Literal["below_top", "minimum"]
+Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+
+# The losses of trl.DPOConfig.loss_type that need no further numbers; a test compares the list with TRL's own.
+DPO_LOSSES = (
+    "sigmoid",
+    "sigmoid_norm",
+    "hinge",
+    "ipo",
+    "exo_pair",
+    "nca_pair",
+    "robust",
+    "bco_pair",
+    "sppo_hard",
+    "aot",
+    "aot_unpaired",
+    "apo_zero",
+    "apo_down",
+    "discopop",
+    "sft",
+)
+
+
+class ModelSettings(Settings):
+    """The base model.
+
+    Attributes:
+        name: Folder or hub name of a Hugging Face causal language model.
+        revision: Branch, tag or commit on the hub.
+        dtype: Type of the frozen weights; ``auto`` takes what the checkpoint is stored in.
+        chat_template: A Jinja file, for a tokenizer that has no chat template of its own.
+        trust_remote_code: Whether code from the model's repository may run here.
+    """
+
+    name: str = Field(min_length=1)
+    revision: str | None = None
+    dtype: Dtype = "auto"
+    chat_template: Path | None = None
+    trust_remote_code: bool = False
+
+
+class LoraSettings(Settings):
+    """A LoRA adapter (peft.LoraConfig): ``r``, ``alpha``, ``dropout`` and which modules it sits on."""
+
+    r: int = Field(ge=1)
+    alpha: float = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+class OptimiserSettings(Settings):
+    """AdamW and its schedule.
+
+    Attributes:
+        name: transformers' name of the optimiser.
+        learning_rate: At the end of the warm-up.
+        weight_decay: AdamW's decoupled decay.
+        schedule: transformers' name of the learning-rate schedule.
+        warmup: Share of all steps during which the rate rises from 0.
+        max_grad_norm: Gradients are clipped to this norm.
+        batch_size: Effective batch: examples (or pairs) a step over all processes and accumulation steps.
+        per_device_batch_size: Examples that one process holds at once; ``batch_size`` must be a multiple of
+            it times the number of processes.
+        gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.
+    """
+
+    name: str = "adamw_torch"
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    schedule: str = "cosine"
+    warmup: float = Field(ge=0, lt=1)
+    max_grad_norm: float = Field(gt=0)
+    batch_size: int = Field(ge=1)
+    per_device_batch_size: int = Field(ge=1)
+    gradient_checkpointing: bool = False
+
+    def accumulation_steps(self, processes: int = 1) -> int:
+        """Accumulation steps that give the effective batch on that many processes.
+
+        Raises:
+            ConfigError: If the batch can't be divided so.
+        """
+        at_once = self.per_device_batch_size * processes
+        if self.batch_size % at_once:
+            raise ConfigError(
+                f"optimiser.batch_size {self.batch_size} is no multiple of per_device_batch_size "
+                f"{self.per_device_batch_size} x {processes} process(es)"
+            )
+        return self.batch_size // at_once
+
+
+class LoopSettings(Settings):
+    """What both training loops need.
+
+    Attributes:
+        optimiser: Optimiser and batch.
+        epochs: Passes over the data; not looked at if ``max_steps`` is set.
+        max_steps: Optimiser steps in all.
+        max_length: Tokens of prompt and completion together.
+        save_every: Optimiser steps between checkpoints that a killed run resumes from.
+        keep_checkpoints: How many of them stay on disk.
+        log_every: Optimiser steps between log lines.
+        report_to: transformers' names of trackers (tensorboard, wandb, trackio ...).
+    """
+
+    optimiser: OptimiserSettings
+    epochs: float | None = Field(default=None, gt=0)
+    max_steps: int | None = Field(default=None, ge=1)
+    max_length: int = Field(ge=8)
+    save_every: int = Field(default=100, ge=1)
+    keep_checkpoints: int = Field(default=1, ge=1)
+    log_every: int = Field(default=10, ge=1)
+    report_to: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _ends(self) -> LoopSettings:
+        if self.epochs is None and self.max_steps is None:
+            raise ValueError("one of epochs and max_steps must be set")
+        return self
+
+
+class SftSettings(LoopSettings):
+    """Supervised fine-tuning on the answers alone (method, section 4.1)."""
+
+    lora: LoraSettings
+
+
+class DpoSettings(LoopSettings):
+    """Preference training from the SFT adapter (method, section 4.4).
+
+    Attributes:
+        beta: Strength of the pull towards the reference.
+        loss: TRL's name of the loss.
+        label_smoothing: Share of pairs believed to be the wrong way round (losses ``robust``, ``exo_pair``).
+        precompute_reference: Compute the reference's log-probabilities once, before the first step.
+        sample_every: Optimiser steps between sample generations that show a collapse early; None for none.
+        sample_questions: Prompts that are generated from each time.
+        sample_max_tokens: Length of those generations.
+    """
+
+    beta: float = Field(gt=0)
+    loss: str = "sigmoid"
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    precompute_reference: bool = True
+    sample_every: int | None = Field(default=100, ge=1)
+    sample_questions: int = Field(default=2, ge=1)
+    sample_max_tokens: int = Field(default=200, ge=1)
+
+    @field_validator("loss")
+    @classmethod
+    def _known_loss(cls, value: str) -> str:
+        if value not in DPO_LOSSES:
+            raise ValueError(f"no such loss ({nearest(value, DPO_LOSSES)})")
+        return value
+
+    @model_validator(mode="after")
+    def _smoothing(self) -> DpoSettings:
+        if self.loss == "exo_pair" and not self.label_smoothing:
+            raise ValueError("loss exo_pair needs label_smoothing above 0 (its paper: 0.001)")
+        return self
+
+
+class QuestionSettings(Settings):
+    """Which questions are trained on.
+
+    Attributes:
+        split: Split of the task's data set.
+        limit: A seeded draw of that many; None takes all.
+    """
+
+    split: str = "train"
+    limit: int | None = Field(default=None, ge=1)
+
+
+# A role's backend: null (this run's own model on ``engine``), ``base``, ``latest``, ``KIND:MODEL[@URL]``,
+# a judge file, or the mapping that such a file holds.
+RoleBackend: TypeAlias = str | dict[str, Any] | None
+
+
+class SampleSettings(Settings):
+    """The sampler: how training replies are drawn (method, section 1).
+
+    Attributes:
+        n: Replies a question.
+        temperature: Must be positive for n > 1.
+        top_p: Nucleus mass.
+        max_tokens: Most tokens of a reply.
+        backend: None samples the model in training on ``engine``; otherwise an endpoint that serves it.
+    """
+
+    n: int = Field(ge=1)
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    max_tokens: int = Field(ge=1)
+    backend: RoleBackend = None
+
+    @model_validator(mode="after")
+    def _not_greedy(self) -> SampleSettings:
+        if self.n > 1 and self.temperature == 0:
+            raise ValueError(f"n={self.n} samples at temperature 0 would all be the same")
+        return self
+
+
+class ConsultantSettings(Settings):
+    """The consultant: argues for the gold label of questions that every sample got wrong."""
+
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    max_tokens: int = Field(ge=1)
+    backend: str | dict[str, Any] = "base"
+
+
+class PairSettings(Settings):
+    """How scored samples become preference pairs (method, section 4.3).
+
+    Attributes:
+        loser: Losers of consistently correct questions: all below the top score, or those at the minimum.
+        unreadable_losers: Whether a reply without a readable explanation may lose. It has no score, so it
+            is a loser only among wrong samples.
+        allow_cut: Train although ``dpo.max_length`` cuts some pairs (the choice stands at the end).
+    """
+
+    loser: LoserRule = "below_top"
+    unreadable_losers: bool = False
+    allow_cut: bool = False
+
+
+class EvaluateSettings(Settings):
+    """How base and trained models are compared (method, section 3).
+
+    Attributes:
+        judge: Evaluation judge, like ``Recipe.judge``; should be stronger than the training judge.
+        n: Replies a question.
+        temperature: Must be positive for n > 1.
+        top_p: Nucleus mass.
+        max_tokens: Most tokens of a reply.
+        split: Split of the task's data set; None is the one that the task evaluates on.
+        limit: The first so many questions; None takes all.
+        engine: lm-eval's model type that generates (``hf`` or ``vllm``); None follows ``Recipe.engine``.
+    """
+
+    judge: str | dict[str, Any]
+    n: int = Field(ge=1)
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    max_tokens: int = Field(ge=1)
+    split: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    engine: Literal["hf", "vllm"] | None = None
+    batch_size: int = Field(default=8, ge=1)
+
+
+class LaunchSettings(Settings):
+    """How many processes train.
+
+    Attributes:
+        processes: Above 1, ``accelerate launch`` starts that many.
+        accelerate_config: accelerate's own YAML file (FSDP, DeepSpeed, many machines); None for plain
+            data-parallel training.
+    """
+
+    processes: int = Field(default=1, ge=1)
+    accelerate_config: Path | None = None
+
+
+class Recipe(Settings):
+    """One run, from base model to aligned model and its evaluation.
+
+    Attributes:
+        model: The base model. A plain string is its name.
+        task: Name of a task of ``lm_eval_tasks``, or the path of a task file.
+        data_dir: Folder with the task's data files; None takes the task's own source.
+        seed: Every draw of the run derives from it.
+        rounds: How often sample, judge, pairs and dpo are gone through.
+        strategies: Which models are aligned: ``anchor``, its baseline ``rank``, or both from one sampling.
+        questions: Which questions are trained on.
+        engine: How local models run: the settings of a chat backend without its model and adapter. A plain
+            string is the backend's name.
+        launch: Processes of the training loops.
+        sft: Stage ``sft``.
+        sampler: Role and stage ``sample``.
+        judge: Role and stage ``judge``: ``base`` (the base model on ``engine``), ``latest`` (from round 2 on
+            the newest aligned model), a judge as ``KIND:MODEL[@URL]``, a judge file, or its mapping.
+        consultant: Role in stage ``pairs``.
+        pairs: Stage ``pairs``.
+        dpo: Stage ``dpo``.
+        evaluate: Stage ``evaluate``.
+    """
+
+    model: ModelSettings
+    task: str = Field(min_length=1)
+    data_dir: Path | None = None
+    seed: int = Field(default=42, ge=0, lt=2**31)
+    rounds: int = Field(default=1, ge=1)
+    strategies: tuple[Strategy, ...] = Field(default=("anchor",), min_length=1)
+    questions: QuestionSettings = QuestionSettings()
+    engine: dict[str, Any]
+    launch: LaunchSettings = LaunchSettings()
+    sft: SftSettings
+    sampler: SampleSettings
+    judge: str | dict[str, Any]
+    consultant: ConsultantSettings
+    pairs: PairSettings = PairSettings()
+    dpo: DpoSettings
+    evaluate: EvaluateSettings
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("engine", mode="before")
+    @classmethod
+    def _engine_name(cls, value: Any) -> Any:
+        return {"backend": value} if isinstance(value, str) else value
+
+    @field_validator("engine")
+    @classmethod
+    def _engine_is_general(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(value.get("backend"), str):
+            raise ValueError("say which backend runs local models, e.g. 'transformers' or 'vllm'")
+        if given := {"model", "adapter"} & set(value):
+            raise ValueError(f"{', '.join(sorted(given))} is set by each role, not here")
+        return value
+
+    @field_validator("strategies", mode="before")
+    @classmethod
+    def _one_strategy(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("strategies")
+    @classmethod
+    def _distinct(cls, value: tuple[Strategy, ...]) -> tuple[Strategy, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("a strategy is named twice")
+        return value
+
+    @field_validator("sft", "dpo")
+    @classmethod
+    def _batch_divides(cls, value: LoopSettings, info: ValidationInfo) -> LoopSettings:
+        launch = info.data.get("launch")
+        if isinstance(launch, LaunchSettings):
+            try:
+                value.optimiser.accumulation_steps(launch.processes)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Reads a recipe file with what it extends, and applies ``a.b=value`` overrides.
+
+    Args:
+        path: The YAML file.
+        overrides: Each ``dotted.key=value``; the value is read as YAML.
+
+    Raises:
+        ConfigError: Naming every wrong key and value at once.
+    """
+    values = _layered(path, seen=())
+    for override in overrides:
+        values = _merged(values, _override(override))
+    return parse(Recipe, values, str(path))
+
+
+def recipe_text(name: str) -> str:
+    """The text of a built-in recipe.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    return _built_in(name).read_text(encoding="utf-8")
+
+
+def resolved_yaml(recipe: Recipe) -> str:
+    """The recipe with nothing left out, as YAML."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _built_in(name: str) -> Path:
+    path = RECIPES / f"{name}.yaml"
+    if not path.is_file():
+        names = [found.stem for found in RECIPES.glob("*.yaml")]
+        raise ConfigError(f"no recipe {name!r}: {nearest(name, names)}; or a .yaml file")
+    return path
+
+
+def _layered(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    path = path.resolve()
+    if path in seen:
+        raise ConfigError(f"{path}: extends itself")
+    values = load_yaml(path)
+    fallback = None if path == (RECIPES / f"{PAPER}.yaml").resolve() else PAPER
+    parent = values.pop("extends", fallback)
+    if parent is None:
+        return values
+    if not isinstance(parent, str):
+        raise ConfigError(f"{path}: extends = {parent!r}: expected the name of a recipe or a .yaml file")
+    parent_path = path.parent / parent if parent.endswith((".yaml", ".yml")) else _built_in(parent)
+    return _merged(_layered(parent_path, (*seen, path)), values)
+
+
+# Settings whose mappings replace what they extend as a whole: keys of one backend mean nothing to another.
+_WHOLE = {("engine",), ("judge",), ("evaluate", "judge"), ("consultant", "backend"), ("sampler", "backend")}
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any], at: tuple[str, ...] = ()) -> dict[str, Any]:
+    merged = dict(copy.deepcopy(below))
+    for key, value in above.items():
+        path = (*at, str(key))
+        under = merged.get(key)
+        if isinstance(under, dict) and isinstance(value, dict) and path not in _WHOLE:
+            merged[key] = _merged(under, value, path)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def _override(text: str) -> dict[str, Any]:
+    name, equals, value_text = text.partition("=")
+    keys = name.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigError(f"--set {text!r}: expected KEY=VALUE, e.g. dpo.beta=0.2")
+    try:
+        value = yaml.safe_load(value_text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {text!r}: the value is not valid YAML") from None
+    for key in reversed(keys):
+        value = {key: value}
+    return dict(value)

@@ -1,0 +1,277 @@
+"""The vocabulary of training: examples to learn from, replies to judge, pairs to prefer by.
+
+``to_json`` / ``from_json`` are the one definition of what the artifacts of a run folder hold, one a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from judges.records import Completion, Conversation, Message
+from lm_eval_tasks.records import Json, Question
+
+Behaviour: TypeAlias = Literal["consistently_correct", "variable", "consistently_incorrect"]
+
+NoPairReason: TypeAlias = Literal[
+    "no_samples",
+    "nothing_scored",
+    "no_right_sample_scored",
+    "all_scores_equal",
+    "no_loser",
+    "consultant_failed",
+    "same_text",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SftExample:
+    """An answer-only prompt and the sentence of the right choice (method, section 4.1).
+
+    Attributes:
+        id: The question's id.
+        prompt: System and user turn.
+        target: The assistant turn; the loss is on its tokens alone.
+    """
+
+    id: str
+    prompt: Conversation
+    target: str
+
+    def to_json(self) -> Json:
+        """``{id, prompt: [{role, content}], target}``."""
+        return {"id": self.id, "prompt": conversation_to_json(self.prompt), "target": self.target}
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> SftExample:
+        """Reads the form back."""
+        return SftExample(row["id"], conversation_from_json(row["prompt"]), row["target"])
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceExample:
+    """What preference training learns from: one prompt, the reply to prefer and the reply to avoid.
+
+    Attributes:
+        id: The question's id.
+        prompt: System and user turn, as evaluation shows them.
+        chosen: The whole preferred reply, explanation and choice.
+        rejected: The whole other reply.
+    """
+
+    id: str
+    prompt: Conversation
+    chosen: str
+    rejected: str
+
+    def to_json(self) -> Json:
+        """``{id, prompt: [{role, content}], chosen, rejected}``."""
+        return {
+            "id": self.id,
+            "prompt": conversation_to_json(self.prompt),
+            "chosen": self.chosen,
+            "rejected": self.rejected,
+        }
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> PreferenceExample:
+        """Reads the form back."""
+        return PreferenceExample(
+            row["id"], conversation_from_json(row["prompt"]), row["chosen"], row["rejected"]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SampledQuestion:
+    """A question with what the sampler wrote; ``failure`` says why it wrote nothing."""
+
+    question: Question
+    completions: tuple[Completion, ...]
+    failure: str | None = None
+
+    def to_json(self) -> Json:
+        """``{question, completions: [{text, finish_reason}], failure}``."""
+        return {
+            "question": self.question.to_json(),
+            "completions": [{"text": c.text, "finish_reason": c.finish_reason} for c in self.completions],
+            "failure": self.failure,
+        }
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> SampledQuestion:
+        """Reads the form back."""
+        return SampledQuestion(
+            Question.from_json(row["question"]),
+            tuple(Completion(c["text"], c["finish_reason"]) for c in row["completions"]),
+            row["failure"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What the consultant argued for a question's gold label; ``failure`` says why there is no text."""
+
+    question_id: str
+    text: str | None
+    failure: str | None = None
+
+    def to_json(self) -> Json:
+        """``{question_id, text, failure}``."""
+        return {"question_id": self.question_id, "text": self.text, "failure": self.failure}
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> Argument:
+        """Reads the form back."""
+        return Argument(row["question_id"], row["text"], row["failure"])
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One sample as the choice of pairs sees it.
+
+    Attributes:
+        index: Place among the question's samples.
+        text: The whole reply.
+        correct: Whether its choice is the gold label; an unreadable choice is wrong.
+        readable: Whether it has an explanation that can be judged.
+        score: In the rubric's units; None if unreadable or unjudged.
+    """
+
+    index: int
+    text: str
+    correct: bool
+    readable: bool
+    score: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a pair and where it came from.
+
+    Attributes:
+        text: The whole reply, explanation and choice.
+        source: A sample of the model, or the consultant's argument in the reply's form.
+        sample: Index of the sample; None for the consultant.
+        score: The sample's score in units; None if it has none.
+        correct: Whether the reply chooses the gold label.
+    """
+
+    text: str
+    source: Literal["sample", "consultant"]
+    sample: int | None = None
+    score: int | None = None
+    correct: bool = True
+
+    def to_json(self) -> Json:
+        """Its attributes."""
+        return {
+            "text": self.text,
+            "source": self.source,
+            "sample": self.sample,
+            "score": self.score,
+            "correct": self.correct,
+        }
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> Side:
+        """Reads the form back."""
+        return Side(row["text"], row["source"], row["sample"], row["score"], row["correct"])
+
+
+@dataclass(frozen=True, slots=True)
+class PreferencePair:
+    """A winner and a loser of one question, with everything that led to them.
+
+    Attributes:
+        question_id: The question.
+        strategy: ``anchor`` or ``rank``.
+        behaviour: Behaviour of the model on the question.
+        chosen: The winner.
+        rejected: The loser.
+        winners: Sample indices of A_w; empty if the consultant wins.
+        losers: Sample indices of A_l.
+        scores: Scores of all N samples, None where unjudged.
+        correct: Whether each of the N samples chose the gold label.
+        gold: The gold label.
+    """
+
+    question_id: str
+    strategy: str
+    behaviour: Behaviour
+    chosen: Side
+    rejected: Side
+    winners: tuple[int, ...]
+    losers: tuple[int, ...]
+    scores: tuple[int | None, ...]
+    correct: tuple[bool, ...]
+    gold: str
+
+    def example(self, prompt: Conversation) -> PreferenceExample:
+        """The pair as preference training takes it."""
+        return PreferenceExample(self.question_id, prompt, self.chosen.text, self.rejected.text)
+
+    def to_json(self) -> Json:
+        """Its attributes; sides nested."""
+        return {
+            "question_id": self.question_id,
+            "strategy": self.strategy,
+            "behaviour": self.behaviour,
+            "chosen": self.chosen.to_json(),
+            "rejected": self.rejected.to_json(),
+            "winners": list(self.winners),
+            "losers": list(self.losers),
+            "scores": list(self.scores),
+            "correct": list(self.correct),
+            "gold": self.gold,
+        }
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> PreferencePair:
+        """Reads the form back."""
+        return PreferencePair(
+            question_id=row["question_id"],
+            strategy=row["strategy"],
+            behaviour=row["behaviour"],
+            chosen=Side.from_json(row["chosen"]),
+            rejected=Side.from_json(row["rejected"]),
+            winners=tuple(row["winners"]),
+            losers=tuple(row["losers"]),
+            scores=tuple(row["scores"]),
+            correct=tuple(row["correct"]),
+            gold=row["gold"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NoPair:
+    """A question that gave no pair, and why; these are counted, never dropped unseen."""
+
+    question_id: str
+    strategy: str
+    behaviour: Behaviour | None
+    reason: NoPairReason
+
+    def to_json(self) -> Json:
+        """Its attributes."""
+        return {
+            "question_id": self.question_id,
+            "strategy": self.strategy,
+            "behaviour": self.behaviour,
+            "reason": self.reason,
+        }
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> NoPair:
+        """Reads the form back."""
+        return NoPair(row["question_id"], row["strategy"], row["behaviour"], row["reason"])
+
+
+def conversation_to_json(conversation: Conversation) -> list[Json]:
+    """``[{role, content}]``, the form that chat templates take."""
+    return [{"role": message.role, "content": message.content} for message in conversation]
+
+
+def conversation_from_json(rows: list[Mapping[str, Any]]) -> Conversation:
+    """Reads the form back."""
+    return tuple(Message(row["role"], row["content"]) for row in rows)

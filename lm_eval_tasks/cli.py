@@ -1,0 +1,75 @@
+"""``anchor-eval``: measure how well models explain themselves, and compare them.
+
+Each command is a file in ``commands/`` that exports ``command``; it is imported when it is called, so that
+``--help`` needs none of the heavy libraries.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from judges.errors import AnchorError
+
+COMMANDS = {
+    "run": "Evaluate a model: generate, free it, then judge.",
+    "score": "Judge (again) what a run has logged; generates nothing.",
+    "compare": "Win, tie and loss between runs, with intervals.",
+    "leaderboard": "A static site of all runs below a folder.",
+    "power": "The smallest difference that a run could show.",
+    "cache": "What judges answered before.",
+    "tasks-path": "Print the folder of task files, for lm_eval --include_path.",
+}
+"""Command name -> what ``--help`` says of it; the module is ``commands/<name with underscores>.py``."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called; errors of the project are one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which a user needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"lm_eval_tasks.commands.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with the nearest name for an unknown one."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            from judges.settings import nearest
+
+            raise click.UsageError(f"no command {args[0]!r}: {nearest(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; an error that the user can mend is printed as one line, exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except AnchorError as error:
+            raise click.ClickException(" ".join(str(error).split())) from None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="anchored-explanations")
+def main() -> None:
+    """Measure how well language models explain themselves, and compare them.
+
+    \b
+    anchor-eval run --model hf --model-args pretrained=MODEL --tasks aqua_rat_explain --judge judge.yaml -o runs/m1
+    anchor-eval score runs/m1 --judge openai:JUDGE@http://localhost:8000/v1
+    anchor-eval compare runs/m1 runs/base
+    """

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from judges.records import Completion, Conversation, Message
 from lm_eval_tasks.records import Json, Question
 
-Behaviour: TypeAlias = Literal["consistently_correct", "variable", "consistently_incorrect"]
+Behaviour: TypeAlias = Literal["variable", "consistently_correct", "consistently_incorrect"]
 
 NoPairReason: TypeAlias = Literal[
     "no_samples",
@@ -190,7 +190,7 @@ class PreferencePair:
         chosen: The winner.
         rejected: The loser.
         winners: Sample indices of A_w; empty if the consultant wins.
-        losers: Sample indices of A_l.
+        losers: Sample indices that the loser was drawn from: A_l without the winner and its text's copies.
         scores: Scores of all N samples, None where unjudged.
         correct: Whether each of the N samples chose the gold label.
         gold: The gold label.

@@ -37,7 +37,7 @@ def make_tiny_model(
     vocab_size: int = 512,
     hidden_size: int = 64,
     layers: int = 2,
-    heads: int = 4,
+    heads: int = 2,
     max_positions: int = 4096,
     chat_template: str | None = CHAT_TEMPLATE,
 ) -> Path:
@@ -47,7 +47,7 @@ def make_tiny_model(
         path: Folder to make.
         seed: Seed of the weights; the tokenizer is always the same.
         vocab_size: Tokens in all; at least 256 bytes + 3 special tokens.
-        hidden_size: Width; a multiple of ``heads`` (vLLM on a CPU wants heads of 16 or more).
+        hidden_size: Width; a multiple of ``heads`` (vLLM on a CPU wants heads of 32 or more).
         layers: Decoder layers.
         heads: Attention heads, all with keys and values of their own.
         max_positions: Longest context.

@@ -42,7 +42,7 @@ class LocalModelSettings(Settings):
     adapter: Path | None = None
     dtype: str = "auto"
     chat_template: Path | None = None
-    chat_template_kwargs: dict[str, Any] = {}
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     trust_remote_code: bool = False
 
     @property

@@ -1,7 +1,8 @@
 """Backend ``vllm``: a vLLM engine on this machine, in a process of its own.
 
-The engine starts with the first conversation (a rerun that finds everything in the cache never loads the model)
-and ends, with all that it started and all memory, on ``close()``, or when this process ends in whatever way.
+The engine starts with the first conversation (a rerun that finds everything in the cache never loads the
+model) and ends, with all that it started and all memory, on ``close()``, or when this process ends in whatever
+way.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class VllmSettings(LocalModelSettings):
     tensor_parallel_size: int | None = Field(default=None, ge=1)
     enforce_eager: bool | None = None
     max_lora_rank: int | None = Field(default=None, ge=1)
-    engine_args: dict[str, Any] = {}
+    engine_args: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("engine_args")
     @classmethod
@@ -188,8 +189,8 @@ class VllmBackend:
 class _Engine:
     """The engine's process, seen from outside.
 
-    Its output goes to a log file. The pipe that carries it is held open by every process that the engine starts,
-    so the end of that pipe says that all of them are gone.
+    Its output goes to a log file. The pipe that carries it is held open by every process that the engine
+    starts, so the end of that pipe says that all of them are gone.
     """
 
     def __init__(self, settings: VllmSettings) -> None:

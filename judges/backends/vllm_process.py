@@ -1,6 +1,7 @@
 """The process in which a vLLM engine lives: ``python -m judges.backends.vllm_process FD``.
 
-Started by :mod:`judges.backends.vllm_engine` alone, and spoken to over the socket ``FD``, one JSON object a line:
+Started by :mod:`judges.backends.vllm_engine` alone, and spoken to over the socket ``FD``, one JSON object a
+line:
 
     start   engine arguments          ->  ready | fatal
     batch   sampling of what follows
@@ -46,7 +47,7 @@ def main(fd: int) -> None:
         server.serve()
     except BrokenPipeError:
         return
-    except Exception as error:  # noqa: BLE001 -- this process ends here; the reason goes to the one that asked
+    except Exception as error:
         _send(channel, {"is": "fatal", "message": _one_line(error)})
         raise
     finally:

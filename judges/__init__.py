@@ -3,7 +3,10 @@
 Importing this package loads no engine and no network library; those are loaded when a backend is made.
 """
 
+from judges.accounts import Accounts, Prices
 from judges.backends.protocol import ChatBackend, answer_all
+from judges.cache import ReplyCache, default_cache_path
+from judges.config import load_backend, load_judge
 from judges.errors import (
     AnchorError,
     BackendError,
@@ -12,6 +15,8 @@ from judges.errors import (
     EndpointDownError,
     MissingExtraError,
 )
+from judges.family import same_family_note
+from judges.judge import JUDGE_SAMPLING, Judge, JudgeInfo
 from judges.records import (
     Assessment,
     BackendIdentity,
@@ -31,6 +36,8 @@ from judges.records import (
 from judges.rubric import Criterion, Rubric, load_rubric
 
 __all__ = [
+    "JUDGE_SAMPLING",
+    "Accounts",
     "AnchorError",
     "Assessment",
     "BackendError",
@@ -43,17 +50,25 @@ __all__ = [
     "DataError",
     "EndpointDownError",
     "Failure",
+    "Judge",
+    "JudgeInfo",
     "Judgement",
     "Message",
     "MissingExtraError",
     "Outcome",
     "OutputForm",
+    "Prices",
     "Reply",
+    "ReplyCache",
     "Rubric",
     "Sampling",
     "Statement",
     "Unjudged",
     "Usage",
     "answer_all",
+    "default_cache_path",
+    "load_backend",
+    "load_judge",
     "load_rubric",
+    "same_family_note",
 ]

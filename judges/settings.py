@@ -98,6 +98,8 @@ def _fields_at(kind: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     """Field names of the settings class found by walking ``path``; empty if it isn't one."""
     current: Any = kind
     for part in path:
+        if isinstance(part, int):  # an item of a list of settings
+            continue
         fields = getattr(current, "model_fields", None)
         if fields is None or part not in fields:
             return []

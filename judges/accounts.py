@@ -1,0 +1,171 @@
+"""What judging took: statements, requests, verdicts, tokens and money, to the last one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from judges.records import Assessment, Failure, Outcome, Reply, Unjudged, UnjudgedReason, Usage
+
+REASONS: tuple[UnjudgedReason, ...] = ("unparsable", "truncated", "refused", "failed")
+
+Source: TypeAlias = Literal["cached", "copies", "too_long"]
+"""Where an assessment came from, if not from a request of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Prices per million tokens, in any one currency.
+
+    Attributes:
+        prompt: Of tokens read.
+        completion: Of tokens written.
+        cached_prompt: Of tokens read that the endpoint had cached; None if they cost as much as the others.
+    """
+
+    prompt: float
+    completion: float
+    cached_prompt: float | None = None
+
+    def of(self, usage: Usage) -> float:
+        """What the tokens cost."""
+        cached = usage.cached_prompt_tokens if self.cached_prompt is not None else 0
+        return (
+            (usage.prompt_tokens - cached) * self.prompt
+            + cached * (self.cached_prompt or 0.0)
+            + usage.completion_tokens * self.completion
+        ) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What a judge has done so far in this run.
+
+    Always: ``statements == cached + copies + asked + too_long`` and ``statements == judged + all unjudged``
+    as soon as every statement has been handed out; ``asked == answered + failed``; ``requests == asked +
+    retried``.
+
+    Attributes:
+        statements: Statements assessed.
+        cached: Of these, answered from the cache.
+        copies: Of these, identical to another one of the same call and judged with it.
+        too_long: Of these, left unjudged because a judge isn't shown that much text.
+        asked: Of these, put to the backend.
+        answered: Of those asked, replies that arrived.
+        failed: Of those asked, without a reply.
+        requests: Requests made, retries included.
+        retried: Requests beyond the first of a statement.
+        judged: Statements with verdicts.
+        unjudged: Statements without, by reason.
+        usage: Tokens of the replies that arrived in this run.
+        seconds: Wall-clock seconds in which assessing was under way.
+        price: Price of ``usage``; None without prices.
+    """
+
+    statements: int = 0
+    cached: int = 0
+    copies: int = 0
+    too_long: int = 0
+    asked: int = 0
+    answered: int = 0
+    failed: int = 0
+    requests: int = 0
+    retried: int = 0
+    judged: int = 0
+    unjudged: Mapping[UnjudgedReason, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    price: float | None = None
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the statements that have verdicts; None if there were no statements."""
+        return self.judged / self.statements if self.statements else None
+
+    def to_json(self) -> dict[str, Any]:
+        """For summary files."""
+        return {
+            "statements": self.statements,
+            "cached": self.cached,
+            "copies": self.copies,
+            "too_long": self.too_long,
+            "asked": self.asked,
+            "answered": self.answered,
+            "failed": self.failed,
+            "requests": self.requests,
+            "retried": self.retried,
+            "judged": self.judged,
+            "unjudged": dict(self.unjudged),
+            "coverage": self.coverage,
+            "prompt_tokens": self.usage.prompt_tokens,
+            "completion_tokens": self.usage.completion_tokens,
+            "cached_prompt_tokens": self.usage.cached_prompt_tokens,
+            "seconds": round(self.seconds, 3),
+            "price": self.price,
+        }
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        unjudged = sum(self.unjudged.values())
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.unjudged.items() if count)
+        parts = [
+            f"{self.judged} of {self.statements} judged" + (f" ({reasons})" if unjudged else ""),
+            f"{self.asked} asked, {self.cached} from the cache, {self.copies} copies",
+            f"{self.retried} retries" if self.retried else "",
+            f"{self.usage.prompt_tokens} + {self.usage.completion_tokens} tokens",
+            f"price {self.price:.4f}" if self.price is not None else "",
+            f"{self.seconds:.1f} s",
+        ]
+        return "; ".join(part for part in parts if part)
+
+
+class Ledger:
+    """Adds up what a judge does; ``accounts()`` is the state at a moment."""
+
+    def __init__(self, prices: Prices | None) -> None:
+        self._prices = prices
+        self._counts: Counter[str] = Counter()
+        self._unjudged: Counter[UnjudgedReason] = Counter()
+        self._usage = Usage()
+        self._seconds = 0.0
+
+    def ask(self) -> None:
+        """A statement was put to the backend."""
+        self._counts["asked"] += 1
+
+    def receive(self, outcome: Outcome) -> None:
+        """The backend came back with a reply or a failure."""
+        self._counts["requests"] += outcome.attempts
+        self._counts["retried"] += outcome.attempts - 1
+        match outcome:
+            case Reply(usage=usage):
+                self._counts["answered"] += 1
+                self._usage += usage or Usage()
+            case Failure():
+                self._counts["failed"] += 1
+
+    def hand_out(self, assessment: Assessment, source: Source | None = None) -> None:
+        """An assessment goes to the caller; no source means that it was asked for."""
+        self._counts["statements"] += 1
+        if source is not None:
+            self._counts[source] += 1
+        if isinstance(assessment.outcome, Unjudged):
+            self._unjudged[assessment.outcome.reason] += 1
+        else:
+            self._counts["judged"] += 1
+
+    def spend(self, seconds: float) -> None:
+        """Time passed while assessing."""
+        self._seconds += seconds
+
+    def accounts(self) -> Accounts:
+        """The state now."""
+        return Accounts(
+            **self._counts,
+            unjudged={reason: self._unjudged[reason] for reason in REASONS},
+            usage=self._usage,
+            seconds=self._seconds,
+            price=None if self._prices is None else self._prices.of(self._usage),
+        )

@@ -1,0 +1,139 @@
+"""A judge from its file or its one-line name.
+
+``judge.yaml`` holds ``backend``, ``model`` and the backend's own settings, and optionally ``rubric``,
+``sampling`` and ``prices``. The short form is ``BACKEND:MODEL``, for an endpoint ``openai:MODEL@URL``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from judges.accounts import Prices
+from judges.backends.protocol import ChatBackend
+from judges.backends.registry import create_backend
+from judges.cache import ReplyCache, default_cache_path
+from judges.errors import ConfigError
+from judges.judge import JUDGE_SAMPLING, Judge
+from judges.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
+from judges.settings import Settings, load_yaml, parse
+
+DEFAULT: Literal["default"] = "default"
+"""The cache that is used unless another is named: see :func:`judges.cache.default_cache_path`."""
+
+_JUDGE_KEYS = ("rubric", "sampling", "prices")
+
+
+class SamplingSettings(Settings):
+    """How the judge replies; what isn't given is as in ``JUDGE_SAMPLING``."""
+
+    temperature: float | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=1)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    seed: int | None = None
+
+
+class PriceSettings(Settings):
+    """Prices per million tokens."""
+
+    prompt: float = Field(ge=0)
+    completion: float = Field(ge=0)
+    cached_prompt: float | None = Field(default=None, ge=0)
+
+
+class _JudgeSettings(Settings):
+    rubric: str = DEFAULT_RUBRIC
+    sampling: SamplingSettings = SamplingSettings()
+    prices: PriceSettings | None = None
+
+
+def load_judge(
+    spec: str | Path | Mapping[str, Any],
+    *,
+    cache: Path | Literal["default"] | None = DEFAULT,
+    rubric: Rubric | None = None,
+) -> Judge:
+    """Makes a judge.
+
+    Args:
+        spec: ``openai:MODEL@URL``, ``vllm:MODEL``, ``transformers:MODEL``, ``scripted:FILE``, the path of a
+            judge file, or what such a file holds.
+        cache: File of the reply cache; None for none.
+        rubric: Instead of the one that the judge file names.
+
+    Raises:
+        ConfigError: Listing everything that is wrong.
+        MissingExtraError: If the backend's library isn't installed.
+        BackendError: If the backend can't start.
+    """
+    values, where, folder = _read(spec)
+    settings = parse(_JudgeSettings, {k: v for k, v in values.items() if k in _JUDGE_KEYS}, where)
+    rubric = rubric or load_rubric(_beside(folder, settings.rubric))
+    sampling = replace(JUDGE_SAMPLING, **settings.sampling.model_dump(exclude_none=True))
+    prices = None if settings.prices is None else Prices(**settings.prices.model_dump())
+    backend = _backend({k: v for k, v in values.items() if k not in _JUDGE_KEYS}, where, folder)
+    try:
+        path = default_cache_path() if cache == DEFAULT else cache
+        return Judge(rubric, backend, sampling, None if path is None else ReplyCache(path), prices)
+    except BaseException:
+        backend.close()
+        raise
+
+
+def load_backend(spec: str | Path | Mapping[str, Any]) -> ChatBackend:
+    """Makes a chat backend for any role: from a one-line name, a YAML file or a mapping.
+
+    Args:
+        spec: As for :func:`load_judge`, without ``rubric``, ``sampling`` and ``prices``.
+    """
+    return _backend(*_read(spec))
+
+
+def _read(spec: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], str, Path]:
+    """Settings, where they come from, and the folder that their paths may be relative to."""
+    if isinstance(spec, Mapping):
+        return spec, "judge settings", Path()
+    if Path(spec).suffix in {".yaml", ".yml"} and not str(spec).startswith("scripted:"):
+        return load_yaml(Path(spec)), str(spec), Path(spec).parent
+    return _parsed(str(spec)), f"judge {str(spec)!r}", Path()
+
+
+def _parsed(spec: str) -> dict[str, Any]:
+    """The short form: ``openai:MODEL@URL``; a model's name may itself hold ``:`` and ``@``."""
+    kind, colon, rest = spec.partition(":")
+    if not colon or not kind:
+        raise ConfigError(
+            f"judge {spec!r}: expected BACKEND:MODEL (openai:MODEL@URL, vllm:MODEL, transformers:MODEL, "
+            "scripted:FILE) or the path of a .yaml file"
+        )
+    if kind == "scripted":
+        return {"backend": kind, "replies": rest}
+    model, at, address = rest.rpartition("@http")
+    if not at:
+        model, address = rest, ""
+    if not model:
+        raise ConfigError(f"judge {spec!r}: the model is missing; expected {kind}:MODEL")
+    return {"backend": kind, "model": model} | ({"base_url": f"http{address}"} if at else {})
+
+
+def _backend(values: Mapping[str, Any], where: str, folder: Path) -> ChatBackend:
+    name = values.get("backend")
+    if not isinstance(name, str):
+        raise ConfigError(f"{where}: 'backend' is missing (openai, vllm, transformers, scripted, ...)")
+    settings = {key: value for key, value in values.items() if key != "backend"}
+    if name == "scripted" and isinstance(settings.get("replies"), str):
+        settings["replies"] = str(_beside(folder, settings["replies"]))
+    try:
+        return create_backend(name, settings)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _beside(folder: Path, name: str) -> str | Path:
+    """A file named in a judge file: beside that file if it is there, else as the shell sees it."""
+    beside = folder / name
+    return beside if beside.is_file() else name

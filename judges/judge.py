@@ -1,0 +1,353 @@
+"""A judge: rubric + backend + cache -> an assessment of every statement."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from judges.accounts import Accounts, Ledger, Prices, Source
+from judges.backends.protocol import ChatBackend
+from judges.cache import Asking, ReplyCache
+from judges.errors import BackendError, ConfigError
+from judges.parsing import read_verdicts
+from judges.prompt import MAX_TEXT, JudgePrompt
+from judges.records import (
+    Assessment,
+    Conversation,
+    Failure,
+    Judgement,
+    Outcome,
+    Reply,
+    Sampling,
+    Statement,
+    Unjudged,
+    Usage,
+)
+from judges.rubric import Rubric
+
+JUDGE_SAMPLING = Sampling(n=1, temperature=0.0, top_p=1.0, max_tokens=256)
+"""How a judge replies unless told otherwise (method section 1); the verdict form takes about 45 tokens."""
+
+_LOOKAHEAD = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeInfo:
+    """Who judged, by what: stands beside every score, so that only like is compared with like.
+
+    Attributes:
+        name: Short name for tables: the judge's model and where it runs.
+        backend: Kind of backend.
+        model: The judge model's name or path.
+        rubric: The rubric's name.
+        rubric_version: Its version as its author gives it.
+        rubric_fingerprint: Hash of everything in it.
+        units: Units a point; scores are whole numbers of these.
+        max_score: The best score, in units.
+        criteria: Criterion key -> name, in order.
+        sampling: Temperature, top_p, max_tokens and seed of the replies.
+        constrained: Whether replies were held to the form; None if not known (nothing was asked).
+    """
+
+    name: str
+    backend: str
+    model: str
+    rubric: str
+    rubric_version: str
+    rubric_fingerprint: str
+    units: int
+    max_score: int
+    criteria: Mapping[str, str]
+    sampling: Mapping[str, float | int | None]
+    constrained: bool | None = None
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a file name, unique to the judge's model, address and rubric."""
+        return re.sub(r"[^A-Za-z0-9.]+", "-", f"{self.name}-{self.rubric}").strip("-.")
+
+    def to_json(self) -> dict[str, Any]:
+        """For summary files."""
+        return {
+            "name": self.name,
+            "backend": self.backend,
+            "model": self.model,
+            "rubric": self.rubric,
+            "rubric_version": self.rubric_version,
+            "rubric_fingerprint": self.rubric_fingerprint,
+            "units": self.units,
+            "max_score": self.max_score,
+            "criteria": dict(self.criteria),
+            "sampling": dict(self.sampling),
+            "constrained": self.constrained,
+        }
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> JudgeInfo:
+        """Reads the form back."""
+        return JudgeInfo(**row)
+
+
+class Judge:
+    """Assesses explanations; a context manager that closes its backend and cache.
+
+    Args:
+        rubric: What is asked.
+        backend: Who answers; closed with the judge.
+        sampling: How it answers; one completion, held to the rubric's form where the backend can do that.
+        cache: Replies of earlier runs; closed with the judge. Without one, replies are remembered for as
+            long as the judge lives.
+        prices: To put a price on it.
+    """
+
+    def __init__(
+        self,
+        rubric: Rubric,
+        backend: ChatBackend,
+        sampling: Sampling = JUDGE_SAMPLING,
+        cache: ReplyCache | None = None,
+        prices: Prices | None = None,
+    ) -> None:
+        if sampling.n != 1:
+            raise ConfigError(f"a judge gives one reply to a statement, not n = {sampling.n}")
+        self.rubric = rubric
+        self.backend = backend
+        self.sampling = replace(sampling, form=rubric.form)
+        self._prompt = JudgePrompt(rubric)
+        self._cache = cache or ReplyCache(None)
+        self._asking: Asking = self._cache.asking(backend.identity, self.sampling, rubric.fingerprint)
+        self._prices = prices
+        self._ledger = Ledger(prices)
+
+    @property
+    def accounts(self) -> Accounts:
+        """What was asked, answered and spent since this judge was made."""
+        return self._ledger.accounts()
+
+    @property
+    def info(self) -> JudgeInfo:
+        """Who judges, by what."""
+        identity, sampling = self.backend.identity, self.sampling
+        return JudgeInfo(
+            name=str(identity),
+            backend=identity.kind,
+            model=identity.model,
+            rubric=self.rubric.name,
+            rubric_version=self.rubric.version,
+            rubric_fingerprint=self.rubric.fingerprint,
+            units=self.rubric.units,
+            max_score=self.rubric.max_score,
+            criteria={criterion.key: criterion.name for criterion in self.rubric.criteria},
+            sampling={
+                "temperature": sampling.temperature,
+                "top_p": sampling.top_p,
+                "max_tokens": sampling.max_tokens,
+                "seed": sampling.seed,
+            },
+            constrained=self.backend.constrains,
+        )
+
+    def assess(
+        self,
+        statements: Iterable[Statement],
+        on_assessment: Callable[[int, Assessment], None] | None = None,
+    ) -> Iterator[tuple[int, Assessment]]:
+        """Assesses statements as a stream: pulled lazily, handed out as they are finished.
+
+        Identical statements are judged once. A reply is stored before it is handed out, so a run that is
+        killed asks only for the rest when it is started again. Only a reply with verdicts counts as known:
+        what stayed unjudged in an earlier run is asked again.
+
+        Args:
+            statements: What to assess; may be endless.
+            on_assessment: Called with each index and assessment before it is handed out.
+
+        Yields:
+            Index of the statement and its assessment; each index once, in the order of completion.
+
+        Raises:
+            BackendError: If the backend can't serve; what it answered before is stored.
+            DataError: If the cache can't be read or written.
+        """
+        stream = _Assessing(self, statements).run()
+        with closing(stream):
+            while True:
+                clock = time.perf_counter()
+                handed = next(stream, None)
+                self._ledger.spend(time.perf_counter() - clock)
+                if handed is None:
+                    return
+                self._ledger.hand_out(handed.assessment, handed.source)
+                if on_assessment is not None:
+                    on_assessment(handed.index, handed.assessment)
+                yield handed.index, handed.assessment
+
+    def assess_all(self, statements: Iterable[Statement], progress: bool = True) -> list[Assessment]:
+        """Assesses statements and returns the assessments in their order.
+
+        Args:
+            statements: What to assess.
+            progress: Whether to show a progress bar on stderr.
+        """
+        from tqdm import tqdm
+
+        known = statements if isinstance(statements, list | tuple) else list(statements)
+        found: list[Assessment | None] = [None] * len(known)
+        with tqdm(total=len(known), desc="judging", unit="", disable=not progress, file=sys.stderr) as bar:
+            for index, assessment in self.assess(known):
+                found[index] = assessment
+                bar.update()
+        return [assessment for assessment in found if assessment is not None]
+
+    def close(self) -> None:
+        """Frees the backend and the cache. A second call does nothing."""
+        self.backend.close()
+        self._cache.close()
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def _look_up(self, statement: Statement) -> _Known | _Request:
+        if (longest := max(len(statement.question), len(statement.explanation))) > MAX_TEXT:
+            detail = f"{longest:,} characters; a judge is shown at most {MAX_TEXT:,}"
+            return _Known(Assessment(Unjudged("failed", detail)), "too_long")
+        conversation = self._prompt.conversation(statement)
+        key = self._asking.key(conversation)
+        reply = self._cache.get(key)
+        if reply is not None and isinstance(read_verdicts(self.rubric, reply.completions[0]), Judgement):
+            return _Known(self._read(reply, cached=True), "cached")
+        return _Request(key, conversation)
+
+    def _settle(self, key: bytes, outcome: Outcome) -> Assessment:
+        """Books an outcome, stores it if it is a reply, and reads it."""
+        self._ledger.receive(outcome)
+        if isinstance(outcome, Failure):
+            unjudged = Unjudged("failed", outcome.message)
+            return Assessment(unjudged, attempts=outcome.attempts, seconds=outcome.seconds)
+        assessment = self._read(outcome, cached=False)
+        has_verdict = isinstance(assessment.outcome, Judgement)
+        self._cache.put(self._asking, key, outcome, has_verdict=has_verdict)
+        return assessment
+
+    def _read(self, reply: Reply, *, cached: bool) -> Assessment:
+        usage = reply.usage or Usage()
+        return Assessment(
+            outcome=read_verdicts(self.rubric, reply.completions[0]),
+            raw=reply.text,
+            attempts=reply.attempts,
+            usage=usage,
+            seconds=reply.seconds,
+            cached=cached,
+            price=None if self._prices is None else self._prices.of(usage),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    assessment: Assessment
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    key: bytes
+    conversation: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class _Handed:
+    index: int
+    assessment: Assessment
+    source: Source | None = None  # None: asked
+
+
+class _Assessing:
+    """One call of ``Judge.assess``."""
+
+    def __init__(self, judge: Judge, statements: Iterable[Statement]) -> None:
+        self._judge = judge
+        self._statements = enumerate(statements)
+        self._ready: deque[_Handed] = deque()
+        self._waiting: dict[bytes, list[int]] = {}  # key in flight -> statements that wait for its reply
+        self._in_flight: dict[int, bytes] = {}  # number of the request -> its key
+        # Asked in this call and left without verdicts: later copies aren't asked again.
+        self._unjudged: dict[bytes, Assessment] = {}
+
+    def run(self) -> Generator[_Handed, None, None]:
+        """All assessments in order of completion."""
+        for index, statement in self._statements:
+            request = self._request(index, statement)
+            if request is not None:
+                yield from self._asked(request)
+            yield from self._drained()
+
+    def _request(self, index: int, statement: Statement) -> _Request | None:
+        """The request that a statement needs; None if it is known by now or waits for the same request."""
+        found = self._judge._look_up(statement)
+        if isinstance(found, _Known):
+            self._ready.append(_Handed(index, found.assessment, found.source))
+        elif found.key in self._waiting:
+            self._waiting[found.key].append(index)
+        elif found.key in self._unjudged:
+            self._ready.append(_Handed(index, self._unjudged[found.key], "copies"))
+        else:
+            self._waiting[found.key] = [index]
+            return found
+        return None
+
+    def _asked(self, first: _Request) -> Iterator[_Handed]:
+        """Puts requests to the backend until nothing is left, or too much waits to be handed out."""
+        outcomes = self._judge.backend.replies(self._conversations(first), self._judge.sampling)
+        try:
+            for number, outcome in outcomes:
+                yield from self._settled(number, outcome)
+                yield from self._drained()
+        finally:
+            if isinstance(outcomes, Generator):
+                outcomes.close()
+        for number in sorted(self._in_flight):
+            yield from self._settled(number, Failure("the backend gave no answer"))
+
+    def _conversations(self, first: _Request) -> Iterator[Conversation]:
+        number = 0
+        request: _Request | None = first
+        while True:
+            if request is not None:
+                self._in_flight[number] = request.key
+                self._judge._ledger.ask()
+                yield request.conversation
+                number += 1
+            # A backend gives us the floor only with an outcome. So that a million cached statements in a row
+            # don't pile up here, the backend is let to finish, and is called again for the rest.
+            if len(self._ready) >= _LOOKAHEAD:
+                return
+            following = next(self._statements, None)
+            if following is None:
+                return
+            request = self._request(*following)
+
+    def _settled(self, number: int, outcome: Outcome) -> Iterator[_Handed]:
+        key = self._in_flight.pop(number, None)
+        if key is None:
+            raise BackendError(f"backend {self._judge.backend.identity}: answered request {number} unasked")
+        assessment = self._judge._settle(key, outcome)
+        copy = replace(assessment, cached=True)
+        if isinstance(assessment.outcome, Unjudged):
+            self._unjudged[key] = copy
+        first, *others = self._waiting.pop(key)
+        yield _Handed(first, assessment)
+        for index in others:
+            yield _Handed(index, copy, "copies")
+
+    def _drained(self) -> Iterator[_Handed]:
+        while self._ready:
+            yield self._ready.popleft()

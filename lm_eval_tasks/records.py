@@ -86,6 +86,7 @@ class Question:
 
 UnreadableReason: TypeAlias = Literal[
     "empty_reply",
+    "unfinished_thinking",
     "no_tag",
     "unclosed_tag",
     "empty_tag",

@@ -1,0 +1,230 @@
+"""Row layouts: where in a data set's row a question stands, and how to read it from there.
+
+A layout is data (the ``fields`` of a task's YAML); this module is the one reader behind all of them.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from judges.settings import Settings
+from lm_eval_tasks.records import Choice, Question
+
+
+class RowError(ValueError):
+    """A row can't be read; the message says why, the caller knows where the row stands."""
+
+
+class Layout(Settings):
+    """The names of a row's fields. A dotted name reaches into nested mappings (``question.stem``).
+
+    Attributes:
+        question: Field of the question's text.
+        choices: Field of the choices: a list of strings, a list of ``{label, text}``, a mapping of
+            ``{label: [...], text: [...]}``, or a mapping of label to text. A list of names instead means one
+            field (column) for each choice.
+        gold: Field of the right choice.
+        id: Field of the row's own identifier; without one the id is a hash of the content.
+        context: Field of the passage to be read first.
+        gold_is: What ``gold`` holds: a label, a position counted from 0 or from 1, or the choice's exact text.
+        labels: Where the labels of plain strings come from. ``position``: A, B, C ... in order. ``printed``:
+            each string carries its own ("C) 21"), and the gold names the printed label, in whatever order the
+            choices stand. ``printed_if_any``: as printed where the strings carry labels, else by position.
+    """
+
+    question: str
+    choices: str | tuple[str, ...]
+    gold: str
+    id: str | None = None
+    context: str | None = None
+    gold_is: Literal["label", "index", "index_from_1", "text"] = "label"
+    labels: Literal["position", "printed", "printed_if_any"] = "position"
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The fields that a row of this layout has."""
+        choices = (self.choices,) if isinstance(self.choices, str) else self.choices
+        context = (self.context,) if self.context else ()
+        return (self.question, *choices, self.gold, *context)
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        """True if the row has all required fields."""
+        return all(_has(row, name) for name in self.required)
+
+
+def read_row(row: Mapping[str, Any], layouts: Sequence[Layout], new_id: str) -> Question:
+    """Reads one row with the first layout that fits it.
+
+    Args:
+        row: The row as it stands in the file.
+        layouts: The layouts that the data set is known to come in.
+        new_id: Id for a row without one.
+
+    Raises:
+        RowError: If no layout fits, or the row doesn't hold a question with its gold label.
+    """
+    layout = next((layout for layout in layouts if layout.fits(row)), None)
+    if layout is None:
+        known = " or ".join(f"({', '.join(layout.required)})" for layout in layouts)
+        raise RowError(f"expected the fields {known}, found ({', '.join(row)})")
+    choices = _choices(row, layout)
+    own_id = _get(row, layout.id) if layout.id and _has(row, layout.id) else None
+    context = _text(_get(row, layout.context), layout.context) if layout.context else ""
+    question = _text(_get(row, layout.question), layout.question)
+    if not question:
+        raise RowError(f"{layout.question!r} is empty")
+    try:
+        return Question(
+            id=new_id if own_id in (None, "") else str(own_id),
+            question=question,
+            choices=choices,
+            gold=_gold(_get(row, layout.gold), choices, layout),
+            context=context or None,
+        )
+    except ValueError as error:
+        raise RowError(str(error)) from None
+
+
+def _choices(row: Mapping[str, Any], layout: Layout) -> tuple[Choice, ...]:
+    if isinstance(layout.choices, str):
+        name, value = layout.choices, _get(row, layout.choices)
+    else:
+        name, value = ", ".join(layout.choices), [_get(row, part) for part in layout.choices]
+    if isinstance(value, Mapping):
+        if set(value) >= {"label", "text"}:
+            labels, texts = list(value["label"]), list(value["text"])
+            if len(labels) != len(texts):
+                raise RowError(f"{name!r} has {len(labels)} labels but {len(texts)} texts")
+        else:
+            labels, texts = list(value), list(value.values())
+        found = list(zip(labels, texts, strict=True))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        if all(isinstance(item, Mapping) for item in value):
+            found = [(_get(item, "label"), _get(item, "text")) for item in value]
+        else:
+            found = list(_labelled([_text(item, name) for item in value], layout.labels))
+    else:
+        raise RowError(f"{name!r} holds {type(value).__name__}, expected a list of choices")
+    if len(found) < 2:
+        raise RowError(f"{name!r} has {len(found)} choices, a question has at least 2")
+    return tuple(Choice(str(label).strip(), _text(text, name)) for label, text in found)
+
+
+def _gold(value: Any, choices: Sequence[Choice], layout: Layout) -> str:
+    given = "" if value is None else str(value).strip()
+    if layout.gold_is == "text":
+        matching = [choice.label for choice in choices if choice.text == given]
+        if len(matching) != 1:
+            raise RowError(f"{layout.gold!r} = {given!r} is the text of {len(matching)} choices, expected 1")
+        return matching[0]
+    labels = [choice.label for choice in choices]
+    if layout.gold_is == "label":
+        for label in labels:
+            if label == given:
+                return label
+        folded = [label for label in labels if label.casefold() == given.casefold()]
+        if len(folded) != 1:
+            raise RowError(
+                f"{layout.gold!r} = {given!r} is none of the labels {', '.join(labels)} "
+                "(a position or a text instead of a label? then set gold_is)"
+            )
+        return folded[0]
+    position = int(given) if re.fullmatch(r"\d+", given) else -1
+    position -= layout.gold_is == "index_from_1"
+    if not 0 <= position < len(labels):
+        raise RowError(f"{layout.gold!r} = {given!r} is no position among {len(labels)} choices")
+    return labels[position]
+
+
+def _labelled(texts: Sequence[str], mode: str) -> Sequence[tuple[str, str]]:
+    alphabet = string.ascii_uppercase[: len(texts)]
+    if len(texts) > len(string.ascii_uppercase):
+        raise RowError(f"{len(texts)} choices are more than there are letters")
+    if mode == "position":
+        return list(zip(alphabet, texts, strict=True))
+    if mode == "printed_if_any" and not any(_leading_label(text, alphabet) for text in texts):
+        return list(zip(alphabet, texts, strict=True))
+    return printed_labels(texts)
+
+
+def printed_labels(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Takes choices apart that carry their own labels, also where the label was displaced or damaged.
+
+    Tried in this order, each time among the labels that are still free: the label in front ("A)21", "d.The"); a
+    label with its dot inside the text ("In the B.NEC game"); a label in front that lost its dot ("C The");
+    the one label that is left for the one choice that is left.
+
+    Args:
+        texts: The choices as printed; n of them carry the first n letters in any order.
+
+    Returns:
+        (label, text without it), in the printed order.
+
+    Raises:
+        RowError: If a choice can't be told its label, or two carry the same one.
+    """
+    alphabet = string.ascii_uppercase[: len(texts)]
+    found: dict[int, tuple[str, str]] = {}
+
+    def free() -> str:
+        return "".join(label for label in alphabet if label not in {label for label, _ in found.values()})
+
+    def settle(pattern: str) -> None:
+        for position, text in enumerate(texts):
+            if position in found:
+                continue
+            matches = list(re.finditer(pattern.format(free()), text)) if free() else []
+            if len({match[1] for match in matches}) == 1:
+                match = matches[0]
+                found[position] = (match[1], (text[: match.start()] + text[match.end() :]).strip())
+
+    for position, text in enumerate(texts):
+        match = _leading_label(text, alphabet)
+        if match:
+            found[position] = (match[1].upper(), text[match.end() :].strip())
+    settle(r"(?<![A-Za-z])([{}])\.")
+    settle(r"^([{}])(?=\s)")
+    left = [position for position in range(len(texts)) if position not in found]
+    if len(left) == 1 and len(free()) == 1:
+        found[left[0]] = (free(), texts[left[0]])
+    labels = [label for label, _ in found.values()]
+    if len(found) < len(texts) or len(set(labels)) < len(labels):
+        raise RowError(f"can't tell which label each choice carries: {list(texts)}")
+    return [found[position] for position in range(len(texts))]
+
+
+def _leading_label(text: str, alphabet: str) -> re.Match[str] | None:
+    return re.match(rf"\s*\(?([{alphabet}{alphabet.lower()}])[).:]", text)
+
+
+def _parts(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    return (name,) if name in row else tuple(name.split("."))
+
+
+def _has(row: Mapping[str, Any], name: str) -> bool:
+    current: Any = row
+    for part in _parts(row, name):
+        if not isinstance(current, Mapping) or part not in current:
+            return False
+        current = current[part]
+    return True
+
+
+def _get(row: Mapping[str, Any], name: str) -> Any:
+    current: Any = row
+    for part in _parts(row, name):
+        if not isinstance(current, Mapping) or part not in current:
+            raise RowError(f"has no {name!r}")
+        current = current[part]
+    return current
+
+
+def _text(value: Any, name: str | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise RowError(f"{name!r} holds {type(value).__name__}, expected text")
+    return str(value).strip()

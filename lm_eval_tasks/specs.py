@@ -1,0 +1,279 @@
+"""What a task is: its data, its prompts and how it samples, read from the task's YAML.
+
+The YAML is a task file of lm-evaluation-harness with two keys of ours, ``fields`` and ``prompt``. This module
+reads it without the harness, so that training and scoring ask and read exactly as the evaluation does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, field_validator
+
+from judges.errors import ConfigError, DataError
+from judges.records import Conversation, Sampling
+from judges.settings import MAX_YAML_BYTES, Settings, nearest, parse
+from lm_eval_tasks.layouts import Layout
+from lm_eval_tasks.prompts import Prompts, load_prompts
+from lm_eval_tasks.questions import questions_of
+from lm_eval_tasks.records import Question
+from lm_eval_tasks.rows import find_files, hub_rows, read_rows
+
+TASKS = Path(__file__).parent / "tasks"
+SPLITS = ("train", "validation", "test")
+# Keys of the harness that say nothing about questions, prompts or sampling.
+_HARNESS_KEYS = frozenset({"class", "tag", "task_alias", "group", "include", "num_fewshot"})
+
+
+class GenerationSettings(Settings):
+    """How replies are drawn, in the harness's words; the defaults are the paper's for evaluation.
+
+    Attributes:
+        max_gen_toks: Room for the explanation and the choice. A reply that is cut off has no readable choice.
+        until: Stop strings. None by default: a blank line ends no explanation.
+    """
+
+    do_sample: bool = True
+    temperature: float = Field(default=0.6, ge=0)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    max_gen_toks: int = Field(default=1024, ge=1)
+    until: tuple[str, ...] = ()
+
+
+class TaskSettings(Settings):
+    """The keys of a task's YAML."""
+
+    task: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    fields: tuple[Layout, ...] = Field(min_length=1)
+    prompt: dict[str, Any]
+    dataset_path: str | None = None
+    dataset_name: str | None = None
+    dataset_kwargs: dict[str, Any] = {}
+    data_dir: str | None = None
+    original: str | None = None
+    training_split: str | None = None
+    validation_split: str | None = None
+    test_split: str | None = None
+    repeats: int = Field(default=16, ge=1)
+    generation_kwargs: GenerationSettings = GenerationSettings()
+    metadata: dict[str, Any] = {}
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return [value] if isinstance(value, Mapping) else value
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task.
+
+    Attributes:
+        name: As in the YAML.
+        version: ``metadata.version`` of the YAML.
+        dataset_path: Data set on the hub; None if the questions are local files only.
+        dataset_name: Its configuration.
+        dataset_options: Further arguments of ``datasets.load_dataset``.
+        splits: ``train``, ``validation``, ``test`` -> the data set's name for it; absent where it has none.
+        layouts: The row layouts that its questions come in.
+        prompts: All texts.
+        repeats: Samples a question.
+        generation: How they are drawn, as the harness takes it.
+        data_dir: Folder or file with the questions, if they don't come from the hub.
+        original: Where the original files are, for those who can't reach the hub.
+        path: The YAML; None if it isn't known.
+    """
+
+    name: str
+    version: str
+    layouts: tuple[Layout, ...]
+    prompts: Prompts
+    dataset_path: str | None = None
+    dataset_name: str | None = None
+    dataset_options: Mapping[str, Any] = field(default_factory=dict)
+    splits: Mapping[str, str] = field(default_factory=dict)
+    repeats: int = 16
+    generation: GenerationSettings = field(default_factory=GenerationSettings)
+    data_dir: Path | None = None
+    original: str | None = None
+    path: Path | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all prompt texts."""
+        return self.prompts.fingerprint
+
+    @property
+    def sampling(self) -> Sampling:
+        """How an evaluated model's replies are drawn, in our words."""
+        generation = self.generation
+        return Sampling(
+            n=self.repeats,
+            temperature=generation.temperature if generation.do_sample else 0.0,
+            top_p=generation.top_p,
+            max_tokens=generation.max_gen_toks,
+            stop=generation.until,
+        )
+
+    @property
+    def evaluation_split(self) -> str:
+        """The split that is evaluated unless told otherwise: test, or else validation, or else train."""
+        return next((split for split in reversed(SPLITS) if split in self.splits), "test")
+
+    def explain_conversation(self, question: Question) -> Conversation:
+        """Explain first, then choose (system and user turn)."""
+        return self.prompts.explain(question)
+
+    def answer_conversation(self, question: Question) -> Conversation:
+        """Choose without explaining; what SFT trains on."""
+        return self.prompts.answer(question)
+
+    def answer_target(self, question: Question) -> str:
+        """The right reply to ``answer_conversation``: label and full text of the gold choice."""
+        return self.prompts.target(question)
+
+    def consultant_conversation(self, question: Question, guide: str | None = None) -> Conversation:
+        """Argue for the gold choice, which is told.
+
+        Args:
+            question: The question.
+            guide: Further advice for the consultant, put at the end of its system turn.
+        """
+        return self.prompts.consultant(question, guide)
+
+    def format_response(self, explanation: str, label: str) -> str:
+        """A whole reply in the form that ``explain_conversation`` asks for."""
+        return self.prompts.reply(explanation, label)
+
+    def shown_question(self, question: Question) -> str:
+        """The question as the model and the judge see it: context, question and choices."""
+        return self.prompts.shown(question)
+
+    def load_questions(self, split: str, data_dir: str | Path | None = None) -> list[Question]:
+        """The questions of a split, in the order of the rows.
+
+        Args:
+            split: ``train``, ``validation`` or ``test``.
+            data_dir: Folder with local files (or with a folder named after the task in it, see ``docs/tasks.md``),
+                or one file. Default: the task's own, else the hub.
+
+        Raises:
+            ConfigError: If the task has no such split.
+            DataError: If the rows can't be found or read.
+        """
+        place = Path(data_dir).expanduser() if data_dir is not None else self.data_dir
+        if place is not None:
+            if split not in SPLITS:
+                raise ConfigError(f"no split {split!r}: {nearest(split, SPLITS)}")
+            rows = [row for path in self._local_files(place, split) for row in read_rows(path)]
+        elif self.dataset_path is None:
+            raise ConfigError(f"task {self.name} has neither dataset_path nor data_dir; give one of them")
+        elif split not in self.splits:
+            raise ConfigError(f"task {self.name} has no split {split!r}: {nearest(split, self.splits)}")
+        else:
+            rows = hub_rows(
+                self.dataset_path, self.dataset_name, self.splits[split], self.dataset_options, self._remedy
+            )
+        return questions_of(rows, self.layouts)
+
+    def _local_files(self, place: Path, split: str) -> list[Path]:
+        if place.is_file():
+            return [place]
+        if not place.is_dir():
+            raise DataError(f"data_dir {place} is neither a folder nor a file")
+        names = (self.name, self.name.removesuffix("_explain"), self.dataset_name)
+        folders = [place / name for name in names if name and (place / name).is_dir()]
+        return find_files(folders[0] if folders else place, split)
+
+    @property
+    def _remedy(self) -> str:
+        files = f" They are {self.original}." if self.original else ""
+        return f"Local files do as well: data_dir = a folder with train, validation or test files.{files}"
+
+
+def task_names() -> list[str]:
+    """Names of the built-in tasks."""
+    return sorted(path.stem for path in TASKS.glob("*_explain.yaml"))
+
+
+def load_task(name_or_path: str | Path) -> TaskSpec:
+    """Loads a built-in task by name, or one from a YAML file.
+
+    Raises:
+        ConfigError: If there is none of that name, or the file isn't a task.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in {".yaml", ".yml"}:
+        names = task_names()
+        if str(name_or_path) not in names:
+            raise ConfigError(f"no task {str(name_or_path)!r}: {nearest(str(name_or_path), names)}; or a .yaml file")
+        path = TASKS / f"{name_or_path}.yaml"
+    return spec_from(_load_task_yaml(path), str(path), path)
+
+
+def spec_from(values: Mapping[str, Any], where: str, path: Path | None = None) -> TaskSpec:
+    """Builds a task from the mapping that its YAML holds.
+
+    Args:
+        values: The YAML's keys.
+        where: What to call it in error messages.
+        path: The YAML, which a relative ``data_dir`` starts from.
+
+    Raises:
+        ConfigError: Listing everything that is wrong with it.
+    """
+    own = {key: value for key, value in values.items() if key not in _HARNESS_KEYS}
+    settings = parse(TaskSettings, own, where)
+    named = zip(SPLITS, (settings.training_split, settings.validation_split, settings.test_split), strict=True)
+    data_dir = None
+    if settings.data_dir is not None:
+        data_dir = (path.parent if path else Path()) / Path(settings.data_dir).expanduser()
+    return TaskSpec(
+        name=settings.task,
+        version=str(settings.metadata.get("version", 0)),
+        layouts=settings.fields,
+        prompts=load_prompts(settings.prompt, where),
+        dataset_path=settings.dataset_path,
+        dataset_name=settings.dataset_name,
+        dataset_options=settings.dataset_kwargs,
+        splits={split: name for split, name in named if name},
+        repeats=settings.repeats,
+        generation=settings.generation_kwargs,
+        data_dir=data_dir,
+        original=settings.original,
+        path=path,
+    )
+
+
+class _TaskLoader(yaml.SafeLoader):
+    """Plain YAML, and the harness's ``!function`` tag read as the text behind it."""
+
+
+_TaskLoader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
+
+
+def _load_task_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The YAML's keys over those of the files that it includes, as the harness merges them."""
+    if path.resolve() in seen:
+        raise ConfigError(f"{path}: includes itself")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(text) > MAX_YAML_BYTES:
+        raise ConfigError(f"{path}: {len(text)} characters is too large for a task")
+    try:
+        values = _TaskLoader(text).get_single_data()
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected settings (key: value), found {type(values).__name__}")
+    includes = values.pop("include", [])
+    merged: dict[str, Any] = {}
+    for name in [includes] if isinstance(includes, str) else includes:
+        merged.update(_load_task_yaml(path.parent / name, (*seen, path.resolve())))
+    return {**merged, **values}

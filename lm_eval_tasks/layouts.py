@@ -29,7 +29,7 @@ class Layout(Settings):
         gold: Field of the right choice.
         id: Field of the row's own identifier; without one the id is a hash of the content.
         context: Field of the passage to be read first.
-        gold_is: What ``gold`` holds: a label, a position counted from 0 or from 1, or the choice's exact text.
+        gold_is: What ``gold`` holds: a label, a position from 0 or from 1, or the choice's exact text.
         labels: Where the labels of plain strings come from. ``position``: A, B, C ... in order. ``printed``:
             each string carries its own ("C) 21"), and the gold names the printed label, in whatever order the
             choices stand. ``printed_if_any``: as printed where the strings carry labels, else by position.
@@ -153,8 +153,8 @@ def _labelled(texts: Sequence[str], mode: str) -> Sequence[tuple[str, str]]:
 def printed_labels(texts: Sequence[str]) -> list[tuple[str, str]]:
     """Takes choices apart that carry their own labels, also where the label was displaced or damaged.
 
-    Tried in this order, each time among the labels that are still free: the label in front ("A)21", "d.The"); a
-    label with its dot inside the text ("In the B.NEC game"); a label in front that lost its dot ("C The");
+    Tried in this order, each time among the labels that are still free: the label in front ("A)21", "d.The");
+    a label with its dot inside the text ("In the B.NEC game"); a label in front that lost its dot ("C The");
     the one label that is left for the one choice that is left.
 
     Args:

@@ -17,8 +17,8 @@ from lm_eval_tasks.rows import Row, listed
 def questions_of(rows: Iterable[Row], layouts: Sequence[Layout]) -> list[Question]:
     """Reads all rows, in their order.
 
-    A question's id is the row's own one, or else a hash of its content, which is the same in every layout and in
-    every run. Where an id comes again (data sets repeat rows), the second has ``#2`` behind it, and so on.
+    A question's id is the row's own one, or else a hash of its content, which is the same in every layout and
+    in every run. Where an id comes again (data sets repeat rows), the second has ``#2`` behind it, and so on.
 
     Raises:
         DataError: Naming the rows that can't be read. None is left out.

@@ -1,8 +1,8 @@
 """Reads a model's reply: its explanation and its choice, or why one of them can't be read.
 
-The rules, in order: what stands in a reasoning model's think block doesn't count; tags are found in any case and
-with any white space; the last complete block of each kind counts; the choice is a label ("B", "b.", "(B)"), a
-label with text ("B) 21", "Option B"), or the exact text of one choice.
+The rules, in order: what stands in a reasoning model's think block doesn't count; tags are found in any case
+and with any white space; the last complete block of each kind counts; the choice is a label ("B", "b.",
+"(B)"), a label with text ("B) 21", "Option B"), or the exact text of one choice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _MARKUP = "*_`\"'“”‘’$ \t\r\n"
 # After a label: brackets, or a mark that isn't the point of a number ("1.5" doesn't choose 1).
 _SEPARATOR = r"(?:[)\]][)\].:,]*|(?<!\d)[.:,]|[.:,](?!\d)|\s[-–—])"
 _LEAD_IN = re.compile(
-    r"(?:the\s+)?(?:(?:right|correct|best|final)\s+)?(?:answer|choice|option)(?:\s+is)?\s*[:=]?\s*", re.IGNORECASE
+    r"(?:the\s+)?(?:(?:right|correct|best|final)\s+)?(?:answer|choice|option)(?:\s+is)?\s*[:=]?\s*",
+    re.IGNORECASE,
 )
 
 
@@ -49,8 +50,8 @@ def read_response(question: Question, text: str) -> Response:
 def read_choice(choices: Sequence[Choice], text: str) -> tuple[str | None, UnreadableReason | None]:
     """Finds the one choice that a text names: its label, or why there is none.
 
-    A text that is a label of one choice and the text of another is taken as the label, which is what was asked
-    for. A text that fits two choices is ``ambiguous_choice``, one that fits none ``unknown_choice``.
+    A text that is a label of one choice and the text of another is taken as the label, which is what was
+    asked for. A text that fits two choices is ``ambiguous_choice``, one that fits none ``unknown_choice``.
     """
     given = text.strip(_MARKUP)
     for candidate in (given, _LEAD_IN.sub("", given, count=1) if _LEAD_IN.match(given) else given):

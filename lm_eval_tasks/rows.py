@@ -30,10 +30,11 @@ class Row:
 
 
 def find_files(folder: Path, split: str) -> list[Path]:
-    """The files of a split in a folder: ``train``, ``dev`` or ``validation`` or ``eval``, ``test``, in the name.
+    """The files of a split in a folder, by ``SPLIT_WORDS`` in their names.
 
-    A file whose whole name is the split's comes before one that has it as a word (``ARC-Challenge-Dev.jsonl``,
-    ``train_subset.jsonl``); shards (``test-00000-of-00002.parquet``) belong together.
+    A file whose whole name is the split's comes before one that has it as a word
+    (``ARC-Challenge-Dev.jsonl``, ``train_subset.jsonl``); shards (``test-00000-of-00002.parquet``) belong
+    together.
 
     Raises:
         DataError: If there is none, or more than one that could be meant.

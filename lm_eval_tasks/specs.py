@@ -52,7 +52,7 @@ class TaskSettings(Settings):
     prompt: dict[str, Any]
     dataset_path: str | None = None
     dataset_name: str | None = None
-    dataset_kwargs: dict[str, Any] = {}
+    dataset_kwargs: Mapping[str, Any] = Field(default_factory=dict)
     data_dir: str | None = None
     original: str | None = None
     training_split: str | None = None
@@ -60,7 +60,7 @@ class TaskSettings(Settings):
     test_split: str | None = None
     repeats: int = Field(default=16, ge=1)
     generation_kwargs: GenerationSettings = GenerationSettings()
-    metadata: dict[str, Any] = {}
+    metadata: Mapping[str, Any] = Field(default_factory=dict)
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -158,8 +158,8 @@ class TaskSpec:
 
         Args:
             split: ``train``, ``validation`` or ``test``.
-            data_dir: Folder with local files (or with a folder named after the task in it, see ``docs/tasks.md``),
-                or one file. Default: the task's own, else the hub.
+            data_dir: Folder with local files, or with a folder named after the task (``logiqa_explain`` or
+                ``logiqa``) that has them; or one file. Default: the task's own, else the hub.
 
         Raises:
             ConfigError: If the task has no such split.
@@ -210,7 +210,9 @@ def load_task(name_or_path: str | Path) -> TaskSpec:
     if path.suffix not in {".yaml", ".yml"}:
         names = task_names()
         if str(name_or_path) not in names:
-            raise ConfigError(f"no task {str(name_or_path)!r}: {nearest(str(name_or_path), names)}; or a .yaml file")
+            raise ConfigError(
+                f"no task {str(name_or_path)!r}: {nearest(str(name_or_path), names)}; or a .yaml file"
+            )
         path = TASKS / f"{name_or_path}.yaml"
     return spec_from(_load_task_yaml(path), str(path), path)
 
@@ -228,7 +230,9 @@ def spec_from(values: Mapping[str, Any], where: str, path: Path | None = None) -
     """
     own = {key: value for key, value in values.items() if key not in _HARNESS_KEYS}
     settings = parse(TaskSettings, own, where)
-    named = zip(SPLITS, (settings.training_split, settings.validation_split, settings.test_split), strict=True)
+    named = zip(
+        SPLITS, (settings.training_split, settings.validation_split, settings.test_split), strict=True
+    )
     data_dir = None
     if settings.data_dir is not None:
         data_dir = (path.parent if path else Path()) / Path(settings.data_dir).expanduser()
@@ -253,7 +257,11 @@ class _TaskLoader(yaml.SafeLoader):
     """Plain YAML, and the harness's ``!function`` tag read as the text behind it."""
 
 
-_TaskLoader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
+def _function_name(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    return loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else None
+
+
+_TaskLoader.add_constructor("!function", _function_name)
 
 
 def _load_task_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The texts that models are shown: ``explain.yaml`` beside this file, with what a task's own YAML changes in it."""
+"""The texts that models are shown: ``explain.yaml`` beside this file, and what a task's own YAML changes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,10 @@ class Prompts(Settings):
 
     def explain(self, question: Question) -> Conversation:
         """Explain first, then choose."""
-        return (Message("system", self.explain_system_text), Message("user", self.explain_user_text(question)))
+        return (
+            Message("system", self.explain_system_text),
+            Message("user", self.explain_user_text(question)),
+        )
 
     def explain_user_text(self, question: Question) -> str:
         """The user turn of the explain-then-choose prompt."""

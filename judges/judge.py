@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from judges.accounts import Accounts, Ledger, Prices, Source
@@ -53,6 +53,7 @@ class JudgeInfo:
         criteria: Criterion key -> name, in order.
         sampling: Temperature, top_p, max_tokens and seed of the replies.
         constrained: Whether replies were held to the form; None if not known (nothing was asked).
+        scale: Verdict -> points as an exact number or fraction, best first.
     """
 
     name: str
@@ -66,6 +67,7 @@ class JudgeInfo:
     criteria: Mapping[str, str]
     sampling: Mapping[str, float | int | None]
     constrained: bool | None = None
+    scale: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def slug(self) -> str:
@@ -86,6 +88,7 @@ class JudgeInfo:
             "criteria": dict(self.criteria),
             "sampling": dict(self.sampling),
             "constrained": self.constrained,
+            "scale": dict(self.scale),
         }
 
     @staticmethod
@@ -151,6 +154,7 @@ class Judge:
                 "seed": sampling.seed,
             },
             constrained=self.backend.constrains,
+            scale={verdict: str(points) for verdict, points in self.rubric.scale.items()},
         )
 
     def assess(

@@ -69,7 +69,7 @@ def main() -> None:
     """Measure how well language models explain themselves, and compare them.
 
     \b
-    anchor-eval run --model hf --model-args pretrained=MODEL --tasks aqua_rat_explain --judge judge.yaml -o runs/m1
+    anchor-eval run --model hf --model-args pretrained=MODEL --tasks aqua_rat_explain -o runs/m1
     anchor-eval score runs/m1 --judge openai:JUDGE@http://localhost:8000/v1
     anchor-eval compare runs/m1 runs/base
     """

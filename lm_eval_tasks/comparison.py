@@ -187,7 +187,8 @@ def overall(comparisons: Sequence[Comparison], confidence: float = CONFIDENCE) -
 
 
 def _accuracies(marks: Marks) -> np.typing.NDArray[np.float64]:
-    return marks.correct.sum(axis=1) / marks.present.sum(axis=1)
+    shares: np.typing.NDArray[np.float64] = marks.correct.sum(axis=1) / marks.present.sum(axis=1)
+    return shares
 
 
 def _bounds(first: Marks, second: Marks, top_score: int) -> tuple[float, float] | None:

@@ -17,9 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from judges.judge import JudgeInfo
-
 from judges.errors import DataError
+from judges.judge import JudgeInfo
 from lm_eval_tasks.json_lines import read_object
 from lm_eval_tasks.records import ScoredQuestion
 

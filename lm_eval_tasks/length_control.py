@@ -1,8 +1,8 @@
 """Win rates at equal length: how much of a margin is explained by one model writing more.
 
 Over all pairs of samples, the outcome is regressed on x = ln(words of the first / words of the second); the
-value at x = 0 is the rate for explanations of the same length. Least squares on the user's own data, each question
-with the same weight, errors clustered by question. Linear, so win + tie + loss stay 1.
+value at x = 0 is the rate for explanations of the same length. Least squares on the user's own data, each
+question with the same weight, errors clustered by question. Linear, so win + tie + loss stay 1.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _line(x: Sampled, xx: Sampled, y: Sampled, xy: Sampled) -> tuple[Sampled, Sa
         return y - slope * x, slope
 
     moments = (x, xx, y, xy)
-    a, b = (float(part) for part in solve(*(np.float64(moment.value) for moment in moments)))
+    a, b = (float(part[0]) for part in solve(*(np.array([moment.value]) for moment in moments)))
     defined = x.replicates**2 < xx.replicates - 1e-12
     replicates = solve(*(moment.replicates[defined] for moment in moments))
     residual = y.influence - b * x.influence

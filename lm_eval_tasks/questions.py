@@ -32,13 +32,18 @@ def questions_of(rows: Iterable[Row], layouts: Sequence[Layout]) -> list[Questio
         except RowError as error:
             problems.append(f"{row.place}: {error}")
             continue
-        id_ = question.id or content_id(question)
-        seen[id_] += 1
-        questions.append(replace(question, id=id_ if seen[id_] == 1 else f"{id_}#{seen[id_]}"))
+        questions.append(with_unique_id(question, seen))
     if problems:
         total = len(problems) + len(questions)
         raise DataError(f"{len(problems)} of {total} rows can't be read: {listed(problems)}")
     return questions
+
+
+def with_unique_id(question: Question, seen: Counter[str]) -> Question:
+    """The question under its own id or its content's, told apart from those seen before it."""
+    id_ = question.id or content_id(question)
+    seen[id_] += 1
+    return replace(question, id=id_ if seen[id_] == 1 else f"{id_}#{seen[id_]}")
 
 
 def content_id(question: Question) -> str:

@@ -1,8 +1,8 @@
 """Runs on disk: which tasks a model was evaluated on, and what it wrote.
 
 A run is a folder as ``lm_eval --output_path`` leaves it: ``<run>/<model>/results_<date>.json`` and
-``<run>/<model>/samples_<task>_<date>.jsonl``, with our judgements beside the samples. Nothing is read before it is
-needed: discovery looks at file names, results and summaries; questions stream from the logs.
+``<run>/<model>/samples_<task>_<date>.jsonl``, with our judgements beside the samples. Nothing is read before
+it is needed: discovery looks at file names, results and summaries; questions stream from the logs.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from judges.judge import JudgeInfo
-
 from judges.errors import DataError
+from judges.judge import JudgeInfo
 from judges.settings import nearest
 from lm_eval_tasks.json_lines import read_object, read_rows
 from lm_eval_tasks.judgement_files import JudgementSummary, read_summaries, sha256_of, slug
+from lm_eval_tasks.layouts import Layout
 from lm_eval_tasks.marks import Marks, marks_of
 from lm_eval_tasks.records import ScoredQuestion
-from lm_eval_tasks.sample_logs import QuestionReader, is_explain_row, read_judgement_file, read_samples_log
+from lm_eval_tasks.sample_logs import is_explain_row, read_judgement_file, read_samples_log
+from lm_eval_tasks.specs import load_task, task_names
 
 _SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?)\.jsonl")
 
@@ -42,7 +43,7 @@ class TaskRun:
         repeats: Samples asked for a question; None if no results file tells.
         sampling: Generation settings as logged, e.g. temperature and top_p.
         chat_template: Hash of the chat template; None for plain completion, or if no results file tells.
-        judgements_file: The judgements that are used; None if those in the samples log are, or there are none.
+        judgements_file: The judgements in use; None if those in the samples log are, or there are none.
         summary: Summary of ``judgements_file``.
         judgements: Names of all judgements of this log, newest first.
         inline_judge: The judge that ran inside ``lm_eval``.
@@ -79,7 +80,7 @@ class TaskRun:
 
     def read_samples(self) -> Iterator[ScoredQuestion]:
         """Streams the samples log itself, whoever has judged it since."""
-        return read_samples_log(self.samples_file, _question_reader(self.task))
+        return read_samples_log(self.samples_file, _layouts(self.task))
 
     @cached_property
     def questions(self) -> Mapping[str, ScoredQuestion]:
@@ -130,7 +131,7 @@ def load_run(path: str | Path, *, judge: str | None = None, date: str | None = N
         date: Beginning of the log date to use (e.g. ``2025-03-01``); without it the newest of each task.
 
     Raises:
-        DataError: If there is no samples log of our tasks, several models' logs, or no judgements of that name.
+        DataError: If there is no samples log of our tasks, several models' logs, or no such judgements.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -164,7 +165,7 @@ def find_runs(folder: str | Path, *, judge: str | None = None) -> list[Run]:
         siblings[holder.parent] += 1
     runs = []
     for holder in holders:
-        alone = siblings[holder.parent] == 1 and holder not in (base, base / holder.name)
+        alone = siblings[holder.parent] == 1 and holder != base
         root = holder.parent if alone else holder
         name = root.resolve().name if root == base else root.relative_to(base).as_posix()
         runs.append(_load(holder, root, name, judge, None))
@@ -190,7 +191,7 @@ def _load(holder: Path, root: Path, name: str, judge: str | None, date: str | No
     tasks, notes, foreign = {}, [], []
     for task, dated in sorted(logs.items()):
         newest, log = max(dated)
-        if not _is_ours(log):
+        if not _is_ours(task, log):
             foreign.append(task)
             continue
         if len(dated) > 1:
@@ -198,9 +199,7 @@ def _load(holder: Path, root: Path, name: str, judge: str | None, date: str | No
         tasks[task], stale = _task_run(task, newest, log, summaries, judge)
         notes += stale
     if not tasks:
-        raise DataError(
-            f"{holder}: no samples of an explanation task; it holds samples of {', '.join(foreign)}"
-        )
+        raise DataError(f"{holder}: no samples of an explanation task, only of {', '.join(foreign)}")
     if foreign:
         notes.append(f"samples of other tasks are left aside: {', '.join(foreign)}")
     model = next(iter(tasks.values())).model
@@ -266,15 +265,15 @@ def _inline_judge(metadata: Mapping[str, Any], results_file: Path) -> JudgeInfo 
         raise DataError(f"{results_file}: 'judge_info' can't be read ({error!r})") from None
 
 
-def _is_ours(log: Path) -> bool:
-    """Whether the log's first row is one of our tasks'. An empty log is refused when it is read."""
+def _is_ours(task: str, log: Path) -> bool:
+    """Whether a log is of an explanation task: a built-in one, or one whose first row shows it."""
     for _, row in read_rows(log):
-        return is_explain_row(row)
+        return task in task_names() or is_explain_row(row)
     raise DataError(f"{log}: the samples log is empty")
 
 
-def _question_reader(task: str) -> QuestionReader | None:
-    return None
+def _layouts(task: str) -> tuple[Layout, ...]:
+    return load_task(task).layouts if task in task_names() else ()
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -7,7 +7,8 @@ a log from elsewhere holds raw replies in ``resps``, which are read here.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,10 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from judges.errors import DataError
 from judges.records import UnjudgedReason
 from lm_eval_tasks.json_lines import parse_object, read_rows
+from lm_eval_tasks.layouts import Layout, RowError, read_row
+from lm_eval_tasks.questions import with_unique_id
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse, UnreadableReason
-
-QuestionReader = Callable[[Mapping[str, Any]], Question]
-"""Turns a logged ``doc`` that isn't in our row form into a question."""
 
 
 class _Checked(BaseModel):
@@ -71,7 +71,7 @@ def read_judgement_file(path: Path) -> Iterator[ScoredQuestion]:
     """Reads a file of ``ScoredQuestion.to_json`` rows, as ``anchor-eval score`` writes it.
 
     Raises:
-        DataError: With file and line, for anything that isn't such a row, and for a question that comes twice.
+        DataError: With file and line, for anything that isn't such a row, and for a question seen twice.
     """
     seen: set[str] = set()
     for where, row in read_rows(path):
@@ -83,19 +83,20 @@ def read_judgement_file(path: Path) -> Iterator[ScoredQuestion]:
         yield _once(ScoredQuestion(question, scored), seen, where)
 
 
-def read_samples_log(path: Path, read_doc: QuestionReader | None = None) -> Iterator[ScoredQuestion]:
+def read_samples_log(path: Path, layouts: Sequence[Layout] = ()) -> Iterator[ScoredQuestion]:
     """Reads a samples log of one of our tasks, with our parsed responses or with raw replies.
 
     Args:
         path: The ``samples_<task>_<date>.jsonl`` file.
-        read_doc: Reads docs that are rows of the data set itself; None if there is no such reader.
+        layouts: The task's row layouts, for logs whose docs are rows of the data set as it lies on the hub.
 
     Raises:
         DataError: With file and line, for anything else, and for a question that comes twice.
     """
     seen: set[str] = set()
+    repeated: Counter[str] = Counter()
     for where, row in read_rows(path):
-        question = _logged_question(row, read_doc, where)
+        question = _logged_question(row, layouts, repeated, where)
         parsed = parsed_responses(row)
         if parsed is not None:
             responses = tuple(_response(response, question, where) for response in parsed)
@@ -126,16 +127,19 @@ def parsed_responses(row: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     return found or None
 
 
-def _logged_question(row: Mapping[str, Any], read_doc: QuestionReader | None, where: str) -> Question:
+def _logged_question(
+    row: Mapping[str, Any], layouts: Sequence[Layout], repeated: Counter[str], where: str
+) -> Question:
     doc = row.get("doc")
     if not isinstance(doc, Mapping):
         raise DataError(f"{where}: 'doc' is missing: not a row of an lm_eval samples log")
-    if _in_row_form(doc) or read_doc is None:
+    if _in_row_form(doc) or not layouts:
         return _question(doc, where)
     try:
-        return read_doc(doc)
-    except (DataError, ValueError, KeyError, TypeError) as error:
+        question = read_row(doc, layouts, new_id="")
+    except RowError as error:
         raise DataError(f"{where}: the doc is no question of this task: {error}") from None
+    return with_unique_id(question, repeated)
 
 
 def _in_row_form(doc: Any) -> bool:

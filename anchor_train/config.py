@@ -50,7 +50,10 @@ class ModelSettings(Settings):
     Attributes:
         name: Folder or hub name of a Hugging Face causal language model.
         revision: Branch, tag or commit on the hub.
-        dtype: Type of the frozen weights; ``auto`` takes what the checkpoint is stored in.
+        dtype: Type of the frozen weights; ``auto`` is bfloat16 on a GPU that has it, else float32. The
+            adapter's own weights are float32 in training.
+        attention: transformers' name of the attention implementation; None takes its default.
+        load_in_4bit: Hold the frozen weights in 4 bits while training (QLoRA; needs bitsandbytes).
         chat_template: A Jinja file, for a tokenizer that has no chat template of its own.
         trust_remote_code: Whether code from the model's repository may run here.
     """
@@ -58,6 +61,8 @@ class ModelSettings(Settings):
     name: str = Field(min_length=1)
     revision: str | None = None
     dtype: Dtype = "auto"
+    attention: str | None = None
+    load_in_4bit: bool = False
     chat_template: Path | None = None
     trust_remote_code: bool = False
 

@@ -4,6 +4,7 @@ AnchorError
 ├── ConfigError            a setting, file or name is wrong: what, with which value, where, and the remedy
 ├── MissingExtraError      an optional library isn't installed: the command that installs it
 ├── DataError              a data file, samples log or artifact can't be read
+├── TrainingError          a training broke off, or what it trains isn't what it should be
 └── BackendError           a backend can't serve at all (one failed request is a ``Failure`` value instead)
     └── EndpointDownError  the endpoint stopped answering; what was answered is stored
 """
@@ -28,6 +29,10 @@ class MissingExtraError(AnchorError):
 
 class DataError(AnchorError):
     """A data file, a samples log or an artifact can't be read."""
+
+
+class TrainingError(AnchorError):
+    """A training broke off (its process ended, its loss isn't a number), or its reference isn't its start."""
 
 
 class BackendError(AnchorError):

@@ -1,0 +1,82 @@
+"""Stage ``sft``: the base model learns the task's answers (method, section 4.1).
+
+Completion-only loss on the target and its end of turn, LoRA on all linear layers, TRL's SFTTrainer. Importing
+this module imports torch and TRL; the pipeline goes through :mod:`anchor_train.launch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from trl import SFTConfig, SFTTrainer
+
+from anchor_train.base_model import load_base, load_tokenizer, lora_config
+from anchor_train.checkpoints import WholeCheckpoints
+from anchor_train.config import ModelSettings, SftSettings
+from anchor_train.loop import argument_values, run, take_up, training_fingerprint
+from anchor_train.records import SftExample
+from anchor_train.rendering import TokenisedExample, fit, tokenise_example
+from anchor_train.training_job import OutputFolder, TrainingReport
+
+
+class AnchorSftTrainer(WholeCheckpoints, SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer with this project's checkpoints."""
+
+
+def train_sft(
+    settings: SftSettings,
+    model: ModelSettings,
+    examples: Sequence[SftExample],
+    output: Path,
+    *,
+    seed: int = 42,
+    allow_cut: bool = False,
+) -> TrainingReport:
+    """Trains an adapter on prompts and targets; goes on where a killed training stopped.
+
+    Args:
+        settings: Of the stage.
+        model: The base model.
+        examples: What to train on.
+        output: Folder as :class:`~anchor_train.training_job.OutputFolder` describes it.
+        seed: Of adapter initialisation, data order and dropout.
+        allow_cut: Cut what is longer than ``max_length`` instead of refusing it.
+
+    Raises:
+        ConfigError: A model, tokenizer or batch that can't be; examples that are too long; no room on the
+        disk.
+        TrainingError: If the loss isn't a number.
+    """
+    tokenizer = load_tokenizer(model)
+    tokenised = [tokenise_example(tokenizer, example) for example in examples]
+    fitted = fit(tokenised, settings.max_length, allow_cut=allow_cut, what="SFT examples")
+    mark = training_fingerprint(settings, model, seed, fitted.examples)
+
+    folder = OutputFolder(output)
+    arguments = SFTConfig(**argument_values(settings, model, folder, seed))
+    with arguments.main_process_first():
+        resume = take_up(folder, mark)
+    finished = folder.read_report()
+    if finished is not None:
+        return finished
+    trainer = AnchorSftTrainer(
+        model=load_base(model),
+        args=arguments,
+        train_dataset=training_rows(fitted.examples),
+        processing_class=tokenizer,
+        peft_config=lora_config(settings.lora),
+    )
+    return run(trainer, stage="sft", folder=folder, settings=settings, fitted=fitted, resume=resume)
+
+
+def training_rows(examples: Sequence[TokenisedExample]) -> Any:
+    """The data set that the trainer takes as it is: ``input_ids`` and ``labels``."""
+    return Dataset.from_dict(
+        {
+            "input_ids": [[*example.prompt_ids, *example.completion_ids] for example in examples],
+            "labels": [example.labels for example in examples],
+        }
+    )

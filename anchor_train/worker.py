@@ -1,0 +1,99 @@
+"""The process that trains: ``python -m anchor_train.worker JOB.json``, alone or under ``accelerate
+launch``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from anchor_train.config import DpoSettings
+from anchor_train.launch import PARENT_PIPE, write_error
+from anchor_train.records import PreferenceExample, SftExample
+from anchor_train.training_job import OutputFolder, TrainingJob, TrainingReport
+from judges.errors import AnchorError, DataError
+from lm_eval_tasks.records import Json
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Carries out a job; its report is left in the output folder.
+
+    Returns:
+        0, or 1 after an error (one line on standard error, and ``error.json`` for the launching process).
+    """
+    (path,) = sys.argv[1:] if arguments is None else arguments
+    launched = os.environ.get(PARENT_PIPE) == "1"
+    distributed = "WORLD_SIZE" in os.environ
+    if launched:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    if not distributed:
+        _take_one_gpu()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    job = read_job(Path(path))
+    try:
+        carry_out(job)
+    except AnchorError as error:
+        if os.environ.get("RANK", "0") == "0":
+            write_error(OutputFolder(job.output).error, error)
+            if not launched:
+                print(f"Error: {error}", file=sys.stderr)
+        # Every rank meets the same error; a bad exit code would make torch's launcher print a traceback for
+        # it.
+        return 0 if distributed and launched else 1
+    return 0
+
+
+def read_job(path: Path) -> TrainingJob:
+    """Reads a job file.
+
+    Raises:
+        DataError: If it isn't one.
+    """
+    try:
+        return TrainingJob.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: not a training job: {error}") from None
+
+
+def carry_out(job: TrainingJob) -> TrainingReport:
+    """Trains in this process."""
+    rows = list(_rows(job.examples))
+    if isinstance(job.settings, DpoSettings):
+        from anchor_train.dpo import train_dpo
+
+        assert job.adapter is not None
+        pairs = [PreferenceExample.from_json(row) for row in rows]
+        return train_dpo(
+            job.settings, job.model, job.adapter, pairs, job.output, seed=job.seed, allow_cut=job.allow_cut
+        )
+    from anchor_train.sft import train_sft
+
+    examples = [SftExample.from_json(row) for row in rows]
+    return train_sft(job.settings, job.model, examples, job.output, seed=job.seed, allow_cut=job.allow_cut)
+
+
+def _rows(path: Path) -> Iterator[Json]:
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: can't be read: {error}") from None
+
+
+def _take_one_gpu() -> None:
+    """Lets this process see one GPU only: transformers would spread it over all of them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

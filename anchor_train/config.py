@@ -125,6 +125,7 @@ class LoopSettings(Settings):
         epochs: Passes over the data; not looked at if ``max_steps`` is set.
         max_steps: Optimiser steps in all.
         max_length: Tokens of prompt and completion together.
+        allow_cut: Train although ``max_length`` cuts some examples (a reply's choice stands at its end).
         save_every: Optimiser steps between checkpoints that a killed run resumes from.
         keep_checkpoints: How many of them stay on disk.
         log_every: Optimiser steps between log lines.
@@ -135,6 +136,7 @@ class LoopSettings(Settings):
     epochs: float | None = Field(default=None, gt=0)
     max_steps: int | None = Field(default=None, ge=1)
     max_length: int = Field(ge=8)
+    allow_cut: bool = False
     save_every: int = Field(default=100, ge=1)
     keep_checkpoints: int = Field(default=1, ge=1)
     log_every: int = Field(default=10, ge=1)
@@ -245,12 +247,10 @@ class PairSettings(Settings):
         loser: Losers of consistently correct questions: all below the top score, or those at the minimum.
         unreadable_losers: Whether a reply without a readable explanation may lose. It has no score, so it
             is a loser only among wrong samples.
-        allow_cut: Train although ``dpo.max_length`` cuts some pairs (the choice stands at the end).
     """
 
     loser: LoserRule = "below_top"
     unreadable_losers: bool = False
-    allow_cut: bool = False
 
 
 class EvaluateSettings(Settings):

@@ -84,18 +84,30 @@ class PreferenceExample:
 
 @dataclass(frozen=True, slots=True)
 class SampledQuestion:
-    """A question with what the sampler wrote; ``failure`` says why it wrote nothing."""
+    """A question with what the sampler wrote.
+
+    Attributes:
+        question: The question.
+        completions: In sample order; none after a failure.
+        failure: Why there is none.
+        prompt_tokens: Tokens read; None where the backend doesn't tell.
+        completion_tokens: Tokens written, all completions together.
+    """
 
     question: Question
     completions: tuple[Completion, ...]
     failure: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
 
     def to_json(self) -> Json:
-        """``{question, completions: [{text, finish_reason}], failure}``."""
+        """``{question, completions: [{text, finish_reason}], failure, tokens}``."""
         return {
             "question": self.question.to_json(),
             "completions": [{"text": c.text, "finish_reason": c.finish_reason} for c in self.completions],
             "failure": self.failure,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
         }
 
     @staticmethod
@@ -105,6 +117,8 @@ class SampledQuestion:
             Question.from_json(row["question"]),
             tuple(Completion(c["text"], c["finish_reason"]) for c in row["completions"]),
             row["failure"],
+            row["prompt_tokens"],
+            row["completion_tokens"],
         )
 
 

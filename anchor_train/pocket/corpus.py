@@ -119,7 +119,9 @@ def _argument(story: Story, question: Question, rng: random.Random) -> tuple[Que
         return question, explain(story, Flaws(bare=flaws.bare, short=flaws.short))
     amount = rng.choice([n for n in range(LARGEST + 1) if range_of(n) != question.gold])
     slip = amount - story.answer
-    wrong = Flaws(slips={len(story.steps) - 1: slip}, skipped=flaws.skipped, bare=flaws.bare, short=flaws.short)
+    wrong = Flaws(
+        slips={len(story.steps) - 1: slip}, skipped=flaws.skipped, bare=flaws.bare, short=flaws.short
+    )
     label = range_of(amount)
     told = Question(question.id, question.question, CHOICES, label)
     return told, explain(story, wrong)

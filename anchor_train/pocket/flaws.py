@@ -141,6 +141,4 @@ def _line(story: Story, step: Step, amount: int, place: int, flaws: Flaws) -> tu
 def _renamed(story: Story, stranger: str | None) -> Story:
     if stranger is None:
         return story
-    return Story(
-        story.opening, story.start, story.events, story.ending, stranger, story.other, story.thing
-    )
+    return Story(story.opening, story.start, story.events, story.ending, stranger, story.other, story.thing)

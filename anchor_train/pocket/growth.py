@@ -89,7 +89,9 @@ def grow(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps, settings.warmup_steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _rate(step, steps, settings.warmup_steps)
+    )
     began, tokens, running = time.monotonic(), 0, 0.0
     model.train()
     for step, (inputs, targets) in enumerate(_batches(settings, tokenizer, lessons), 1):
@@ -113,7 +115,9 @@ def _rate(step: int, steps: int, warmup: int) -> float:
     return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
-def _batches(settings: GrowthSettings, tokenizer: Any, lessons: Iterable[Lesson]) -> Iterator[tuple[Any, Any]]:
+def _batches(
+    settings: GrowthSettings, tokenizer: Any, lessons: Iterable[Lesson]
+) -> Iterator[tuple[Any, Any]]:
     """Batches of about equal length: ``input_ids`` and labels, each (batch, length); -100 where no loss is."""
     import torch
 

@@ -122,4 +122,9 @@ def phrases(spec: TaskSpec, rubric: Rubric) -> Iterator[str]:
 
 
 def _fixed_parts(conversation: Conversation) -> Iterable[str]:
-    return [part for message in conversation for part in re.split(f"[{_GAP}{_SECOND_GAP}]", message.content) if part]
+    return [
+        part
+        for message in conversation
+        for part in re.split(f"[{_GAP}{_SECOND_GAP}]", message.content)
+        if part
+    ]

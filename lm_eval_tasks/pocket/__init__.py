@@ -1,4 +1,4 @@
-"""Pocket: questions with ground truth, an oracle that checks explanations of them by computation, and a model.
+"""Pocket: questions with ground truth, an oracle that checks explanations by computation, and a model.
 
 The pocket family makes every claim about the method testable offline: its questions are generated and
 unlimited, what an explanation of them is worth can be computed, and a language model of about a million

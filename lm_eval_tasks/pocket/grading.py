@@ -98,8 +98,8 @@ class _Use:
 def _applied(story: Story, lines: list[Line]) -> dict[Line, _Use]:
     """Gives each line the needed step that it shows; a step is shown once.
 
-    A line shows the step that agrees with it in operation, number, reason and the amount before; failing that,
-    the agreements are given up from the last one on.
+    A line shows the step that agrees with it in operation, number, reason and the amount before; failing
+    that, the agreements are given up from the last one on.
     """
     open_steps = list(story.steps)
     uses: dict[Line, _Use] = {}
@@ -117,8 +117,9 @@ def _use(line: Line, steps: list[Step], strictness: int) -> _Use | None:
         if line.operation != step.operation:
             continue
         running, operand = line.left, line.right
-        # The sum may be written the other way round; a difference may not.
-        swapped = line.operation != "-" and operand != step.operand and running == step.operand
+        # A sum or a product may be written the other way round, unless the reason says otherwise.
+        told = line.reason is None or line.reason[1] in (None, step.operand)
+        swapped = told and line.operation != "-" and operand != step.operand and running == step.operand
         if step.event.kind.operand_first or swapped:
             running, operand = operand, running
         agreements = (

@@ -45,10 +45,10 @@ class Layout(Settings):
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The fields that a row of this layout has."""
+        """The fields that every row of this layout has; ``id`` and ``context`` may be empty in it."""
         choices = (self.choices,) if isinstance(self.choices, str) else self.choices
-        context = (self.context,) if self.context else ()
-        return (self.question, *choices, self.gold, *context)
+        optional = (name for name in (self.id, self.context) if name is not None)
+        return (self.question, *choices, self.gold, *optional)
 
     def fits(self, row: Mapping[str, Any]) -> bool:
         """True if the row has all required fields."""
@@ -71,7 +71,7 @@ def read_row(row: Mapping[str, Any], layouts: Sequence[Layout], new_id: str) -> 
         known = " or ".join(f"({', '.join(layout.required)})" for layout in layouts)
         raise RowError(f"expected the fields {known}, found ({', '.join(row)})")
     choices = _choices(row, layout)
-    own_id = _get(row, layout.id) if layout.id and _has(row, layout.id) else None
+    own_id = _get(row, layout.id) if layout.id else None
     context = _text(_get(row, layout.context), layout.context) if layout.context else ""
     question = _text(_get(row, layout.question), layout.question)
     if not question:

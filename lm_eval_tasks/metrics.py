@@ -25,8 +25,6 @@ ACC_SPREAD = "acc_spread"
 BASE_METRICS = ("acc", "readable", "explanation_words")
 JUDGED_METRICS = ("judged", "explanation_score", "explanation_score_right", "explanation_score_wrong")
 COMPARED_METRICS = ("win", "tie", "loss", "win_minus_loss")
-# Metrics of which more is not simply better, or less is.
-NOT_HIGHER_IS_BETTER = frozenset({ACC_SPREAD, "explanation_words", "tie", "loss"})
 
 
 def metric_names(rubric: Rubric | None, compared: bool = False) -> tuple[str, ...]:
@@ -47,6 +45,13 @@ def metric_names(rubric: Rubric | None, compared: bool = False) -> tuple[str, ..
             raise ConfigError(f"rubric {rubric.name}: criterion key {min(taken)!r} is the name of a metric")
         judged = (*JUDGED_METRICS, *criteria)
     return ("acc", ACC_SPREAD, *BASE_METRICS[1:], *judged, *(COMPARED_METRICS if compared else ()))
+
+
+def higher_is_better(name: str) -> bool | None:
+    """Whether more of a metric is better; None where neither more nor less is."""
+    if name in (ACC_SPREAD, "explanation_words", "tie"):
+        return None
+    return name != "loss"
 
 
 def question_metrics(
@@ -152,24 +157,44 @@ def summarise(
         rubric: What the judge judged by; None if there was no judge.
         baseline: Question id -> the baseline's responses; None if there is no baseline.
     """
-    values: list[dict[str, MetricValue]] = []
-    for scored in questions:
-        of_question = question_metrics(scored, rubric)
-        if baseline is not None:
-            of_question |= compared_metrics(scored, baseline.get(scored.question.id))
-        values.append(of_question)
+    values = values_by_question(questions, rubric, baseline)
     found: dict[str, Summary] = {}
-    for name in metric_names(rubric, baseline is not None):
+    for name in next(iter(values.values()), {}):
+        column = [of_question[name] for of_question in values.values()]
         if name == ACC_SPREAD:
             spread = accuracy_spread(correct_of(scored) for scored in questions)
             if spread is not None:
                 found[name] = Summary(spread, None, len(questions))
             continue
-        known = [value for of_question in values if (value := of_question.get(name)) is not None]
-        if known:
-            error = statistics.stdev(known) / math.sqrt(len(known)) if len(known) > 1 else None
-            found[name] = Summary(statistics.fmean(known), error, len(known))
+        known = [value for value in column if isinstance(value, float)]
+        error = statistics.stdev(known) / math.sqrt(len(known)) if len(known) > 1 else None
+        found[name] = Summary(statistics.fmean(known), error, len(known))
     return found
+
+
+def values_by_question(
+    questions: Sequence[ScoredQuestion],
+    rubric: Rubric | None,
+    baseline: Mapping[str, ScoredQuestion] | None = None,
+) -> dict[str, dict[str, MetricValue | list[float]]]:
+    """Question id -> metric -> value; the same metrics for every question, those that have data somewhere.
+
+    ``acc_spread`` is no value of one question: it stands there as the list of its right (1) and wrong (0)
+    samples, which :func:`accuracy_spread` takes.
+    """
+    table: dict[str, dict[str, MetricValue | list[float]]] = {}
+    for scored in questions:
+        of_question = question_metrics(scored, rubric)
+        if baseline is not None:
+            of_question |= compared_metrics(scored, baseline.get(scored.question.id))
+        correct = correct_of(scored)
+        table[scored.question.id] = {**of_question, ACC_SPREAD: correct if len(correct) > 1 else None}
+    names = [
+        name
+        for name in metric_names(rubric, baseline is not None)
+        if any(of_question[name] is not None for of_question in table.values())
+    ]
+    return {id_: {name: row[name] for name in names} for id_, row in table.items()}
 
 
 def correct_of(scored: ScoredQuestion) -> list[float]:

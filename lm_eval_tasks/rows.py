@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -112,6 +113,31 @@ def hub_rows(path: str, name: str | None, split: str, options: Mapping[str, Any]
     if not rows:
         raise DataError(f"data set {where}, split {split}, has no rows")
     return rows
+
+
+def made_rows(function: str, split: str, options: Mapping[str, Any]) -> list[Row]:
+    """All rows of a split that a function makes (the harness's ``custom_dataset``).
+
+    Args:
+        function: Its full name, ``package.module.function``.
+        split: Which of the splits that it returns.
+        options: Its arguments.
+
+    Raises:
+        DataError: If there is no such function, it doesn't take the options, or it makes no such split.
+    """
+    module, _, name = function.rpartition(".")
+    try:
+        make = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise DataError(f"custom_dataset {function}: {error}") from None
+    try:
+        splits = make(**options)
+    except TypeError as error:
+        raise DataError(f"custom_dataset {function}: {error}") from None
+    if split not in splits:
+        raise DataError(f"custom_dataset {function} makes no split {split!r}; it makes {', '.join(splits)}")
+    return [Row(values, f"{function}, {split} row {place}") for place, values in enumerate(splits[split])]
 
 
 def _json_lines(path: Path) -> Iterator[Row]:

@@ -21,7 +21,7 @@ from lm_eval_tasks.layouts import Layout
 from lm_eval_tasks.prompts import Prompts, load_prompts
 from lm_eval_tasks.questions import questions_of
 from lm_eval_tasks.records import Question
-from lm_eval_tasks.rows import find_files, hub_rows, read_rows
+from lm_eval_tasks.rows import find_files, hub_rows, made_rows, read_rows
 
 TASKS = Path(__file__).parent / "tasks"
 SPLITS = ("train", "validation", "test")
@@ -53,6 +53,7 @@ class TaskSettings(Settings):
     dataset_path: str | None = None
     dataset_name: str | None = None
     dataset_kwargs: Mapping[str, Any] = Field(default_factory=dict)
+    custom_dataset: str | None = Field(default=None, pattern=r"^[\w.]+\.\w+$")
     data_dir: str | None = None
     original: str | None = None
     training_split: str | None = None
@@ -77,7 +78,8 @@ class TaskSpec:
         version: ``metadata.version`` of the YAML.
         dataset_path: Data set on the hub; None if the questions are local files only.
         dataset_name: Its configuration.
-        dataset_options: Further arguments of ``datasets.load_dataset``.
+        dataset_options: Further arguments of ``datasets.load_dataset``, or of ``custom_dataset``.
+        custom_dataset: Full name of a function that makes all splits, in the place of a data set on the hub.
         splits: ``train``, ``validation``, ``test`` -> the data set's name for it; absent where it has none.
         layouts: The row layouts that its questions come in.
         prompts: All texts.
@@ -95,6 +97,7 @@ class TaskSpec:
     dataset_path: str | None = None
     dataset_name: str | None = None
     dataset_options: Mapping[str, Any] = field(default_factory=dict)
+    custom_dataset: str | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
     repeats: int = 16
     generation: GenerationSettings = field(default_factory=GenerationSettings)
@@ -170,13 +173,17 @@ class TaskSpec:
             if split not in SPLITS:
                 raise ConfigError(f"no split {split!r}: {nearest(split, SPLITS)}")
             rows = [row for path in self._local_files(place, split) for row in read_rows(path)]
-        elif self.dataset_path is None:
-            raise ConfigError(f"task {self.name} has neither dataset_path nor data_dir; give one of them")
-        elif split not in self.splits:
+        elif split not in self.splits and (self.dataset_path or self.custom_dataset):
             raise ConfigError(f"task {self.name} has no split {split!r}: {nearest(split, self.splits)}")
-        else:
+        elif self.custom_dataset is not None:
+            rows = made_rows(self.custom_dataset, self.splits[split], self.dataset_options)
+        elif self.dataset_path is not None:
             rows = hub_rows(
                 self.dataset_path, self.dataset_name, self.splits[split], self.dataset_options, self._remedy
+            )
+        else:
+            raise ConfigError(
+                f"task {self.name} has none of dataset_path, custom_dataset and data_dir; give one of them"
             )
         return questions_of(rows, self.layouts)
 
@@ -244,6 +251,7 @@ def spec_from(values: Mapping[str, Any], where: str, path: Path | None = None) -
         dataset_path=settings.dataset_path,
         dataset_name=settings.dataset_name,
         dataset_options=settings.dataset_kwargs,
+        custom_dataset=settings.custom_dataset,
         splits={split: name for split, name in named if name},
         repeats=settings.repeats,
         generation=settings.generation_kwargs,

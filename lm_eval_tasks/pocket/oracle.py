@@ -1,0 +1,92 @@
+"""The ground-truth judge: a chat backend that answers the judge's conversation by computation.
+
+It is a backend like any other, registered as ``pocket-oracle``: it gets the very conversation that a judge
+model gets, reads question and explanation between the delimiters, and replies in the rubric's form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from judges.backends.protocol import IndexedOutcome
+from judges.records import BackendIdentity, Completion, Conversation, Failure, Outcome, Reply, Sampling
+from judges.rubric import Rubric, load_rubric
+from judges.settings import Settings, parse
+from lm_eval_tasks.pocket.grading import find_story, grade
+
+BACKEND = "pocket-oracle"
+_SHOWN = re.compile(
+    r"<question>\n(?P<question>.*?)\n</question>\s*<explanation>\n(?P<explanation>.*)\n</explanation>", re.S
+)
+
+
+class OracleSettings(Settings):
+    """Settings of the backend ``pocket-oracle``; it needs none.
+
+    Attributes:
+        model: A name for reports.
+    """
+
+    model: str = "ground-truth"
+
+
+class PocketOracle:
+    """Judges explanations of pocket questions by computation; anything else is a ``Failure``."""
+
+    def __init__(self, model: str = "ground-truth") -> None:
+        self._identity = BackendIdentity(BACKEND, model, (("grading", "1"),))
+        self._rubric = load_rubric()
+
+    @property
+    def identity(self) -> BackendIdentity:
+        """What its answers depend on."""
+        return self._identity
+
+    @property
+    def constrains(self) -> bool:
+        """Its replies always have the rubric's form."""
+        return True
+
+    def replies(self, conversations: Iterable[Conversation], sampling: Sampling) -> Iterator[IndexedOutcome]:
+        """Answers at once, in order; all completions of a conversation are the same."""
+        for index, conversation in enumerate(conversations):
+            yield index, _reply(self._rubric, conversation, sampling.n)
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+    def __enter__(self) -> PocketOracle:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def create(settings: Mapping[str, Any]) -> PocketOracle:
+    """Makes the backend from its settings (entry point ``judges.backends``: ``pocket-oracle``)."""
+    return PocketOracle(parse(OracleSettings, settings, BACKEND).model)
+
+
+def verdict_lines(rubric: Rubric, question: str, explanation: str) -> str | None:
+    """The reply of a perfect judge: one ``Criterion: VERDICT`` line each; None without a pocket question."""
+    story = find_story(question)
+    if story is None:
+        return None
+    levels = grade(story, explanation).levels()
+    scale = tuple(rubric.scale)
+    return "\n".join(f"{criterion.name}: {scale[levels[criterion.key]]}" for criterion in rubric.criteria)
+
+
+def _reply(rubric: Rubric, conversation: Conversation, n: int) -> Outcome:
+    shown = _SHOWN.search(conversation[-1].content)
+    if shown is None:
+        return Failure(f"{BACKEND} judges by the built-in rubric's prompt only")
+    text = verdict_lines(rubric, shown["question"], shown["explanation"])
+    if text is None:
+        return Failure(f"{BACKEND} can judge pocket questions only, and this is none")
+    return Reply((Completion(text),) * n)

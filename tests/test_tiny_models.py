@@ -30,3 +30,14 @@ def test_same_seed_same_weights(tmp_path: Path, tiny_model: Path) -> None:
 
     assert torch.equal(head(make_tiny_model(tmp_path / "same", seed=0)), head(tiny_model))
     assert not torch.equal(head(make_tiny_model(tmp_path / "other", seed=1)), head(tiny_model))
+
+
+def test_replies_are_printable_text(tiny_model: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    prompt = tokenizer(["Hello"] * 4, return_tensors="pt")
+    torch.manual_seed(0)
+    for reply in model.generate(**prompt, max_new_tokens=100, do_sample=True):
+        text = tokenizer.decode(reply, skip_special_tokens=True).replace("\n", " ")
+        assert text.isprintable()
+        assert "\ufffd" not in text

@@ -78,6 +78,7 @@ def make_tiny_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config).to(torch.float32)
+        _silence(model, [i for i in range(len(tokenizer)) if not _printable(i, tokenizer)])
     model.save_pretrained(path, safe_serialization=True)
     tokenizer.save_pretrained(path)
     return path
@@ -98,8 +99,35 @@ def make_tiny_adapter(path: Path | str, model: Path | str, seed: int = 0, *, ran
         for name, weights in adapted.named_parameters():
             if "lora_" in name:
                 weights.copy_(0.2 * torch.randn(weights.shape, generator=generator))
+            if "o_proj.lora_B" in name or "down_proj.lora_B" in name:
+                weights[0] = 0  # the feature that keeps unprintable tokens down
     adapted.save_pretrained(path, safe_serialization=True)
     return path
+
+
+def _printable(token: int, tokenizer: Any) -> bool:
+    """Whether a token is text by itself (no half character, no control or chat token), or ends the reply."""
+    text = tokenizer.decode([token])
+    if text in SPECIAL_TOKENS:
+        return bool(text == tokenizer.eos_token)
+    return text == "\n" or (text.isprintable() and "\ufffd" not in text)
+
+
+def _silence(model: Any, tokens: list[int]) -> None:
+    """Makes tokens all but impossible, so that engines agree on how a reply is written out.
+
+    The first feature of the residual stream is held at 1 by taking it from every layer, and the head's weight
+    for it keeps the tokens down.
+    """
+    import torch
+
+    with torch.no_grad():
+        model.model.embed_tokens.weight[:, 0] = 1
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight[0] = 0
+            layer.mlp.down_proj.weight[0] = 0
+        model.lm_head.weight[:, 0] = 0
+        model.lm_head.weight[tokens, 0] = -200
 
 
 def _train_tokenizer(vocab_size: int, max_positions: int, chat_template: str | None) -> Any:

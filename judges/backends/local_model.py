@@ -32,7 +32,7 @@ class LocalModelSettings(Settings):
     Attributes:
         model: Folder with a model in the Hugging Face layout, or a hub name.
         adapter: Folder of a LoRA adapter (PEFT layout) to put on the model.
-        dtype: ``auto`` (as stored), ``bfloat16``, ``float16`` or ``float32``.
+        dtype: ``auto`` (the engine's choice), ``bfloat16``, ``float16`` or ``float32``.
         chat_template: File with a Jinja chat template, for a model that has none or a wrong one.
         chat_template_kwargs: Further variables of the template, e.g. ``{enable_thinking: false}``.
         trust_remote_code: Whether code from the model's folder may run.

@@ -1,8 +1,7 @@
 """Backend ``vllm``: a vLLM engine on this machine, in a process of its own.
 
 The engine starts with the first conversation (a rerun that finds everything in the cache never loads the
-model) and ends, with all that it started and all memory, on ``close()``, or when this process ends in whatever
-way.
+model). On ``close()``, or when this process ends in whatever way, it ends with all that it started.
 """
 
 from __future__ import annotations
@@ -249,8 +248,9 @@ class _Engine:
         if message is None or message["is"] == "fatal":
             self._end()
             told = "the process ended" if message is None else message["message"]
-            reason = failure_reason(self._tail) or told
-            raise BackendError(f"the vLLM engine failed: {reason} (its log: {self._log_path})")
+            if message is None or re.search(POINTS_ELSEWHERE, told):
+                told = failure_reason(self._tail) or told
+            raise BackendError(f"the vLLM engine failed: {told} (its log: {self._log_path})")
         return message
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
 from judges.records import Assessment, Failure, Outcome, Reply, Unjudged, UnjudgedReason, Usage
@@ -83,6 +83,21 @@ class Accounts:
     def coverage(self) -> float | None:
         """Share of the statements that have verdicts; None if there were no statements."""
         return self.judged / self.statements if self.statements else None
+
+    def since(self, earlier: Accounts) -> Accounts:
+        """What came after an earlier state of the same judge."""
+        counts = (f.name for f in fields(self) if f.type == "int")
+        return Accounts(
+            **{name: getattr(self, name) - getattr(earlier, name) for name in counts},
+            unjudged={reason: self.unjudged[reason] - earlier.unjudged[reason] for reason in REASONS},
+            usage=Usage(
+                self.usage.prompt_tokens - earlier.usage.prompt_tokens,
+                self.usage.completion_tokens - earlier.usage.completion_tokens,
+                self.usage.cached_prompt_tokens - earlier.usage.cached_prompt_tokens,
+            ),
+            seconds=self.seconds - earlier.seconds,
+            price=None if self.price is None else self.price - (earlier.price or 0.0),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """For summary files."""

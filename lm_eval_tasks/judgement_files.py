@@ -20,22 +20,8 @@ from typing import IO, Any
 from judges.errors import DataError
 from judges.judge import JudgeInfo
 from lm_eval_tasks.json_lines import read_object
+from lm_eval_tasks.metrics import Summary
 from lm_eval_tasks.records import ScoredQuestion
-
-
-@dataclass(frozen=True, slots=True)
-class MetricValue:
-    """A metric of a whole task.
-
-    Attributes:
-        value: Mean over the questions that have it; None if none has.
-        stderr: Standard error, clustered by question; None with fewer than two questions.
-        questions: How many questions have it.
-    """
-
-    value: float | None
-    stderr: float | None
-    questions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +41,10 @@ class JudgementSummary:
         judged: Responses with a score.
         unreadable: Responses without a readable explanation: reason -> count. They can't be judged.
         unjudged: Responses that the judge gave no verdict on: reason -> count.
-        accounts: Requests, tokens, seconds and price, as ``judges.judge.Accounts`` counts them.
+        prompt_tokens: Tokens that the judge read for these judgements, whenever it was asked.
+        completion_tokens: Tokens that it wrote.
+        price: What they cost; None without prices.
+        accounts: What the run of the judge that wrote the file took, as ``judges.accounts.Accounts`` has it.
         metrics: Metric name -> value with standard error.
         notes: What a reader should know, e.g. that judge and judged are of one family.
     """
@@ -72,8 +61,11 @@ class JudgementSummary:
     judged: int
     unreadable: Mapping[str, int]
     unjudged: Mapping[str, int]
+    prompt_tokens: int
+    completion_tokens: int
+    price: float | None
     accounts: Mapping[str, Any]
-    metrics: Mapping[str, MetricValue]
+    metrics: Mapping[str, Summary]
     notes: tuple[str, ...] = ()
 
     @property
@@ -103,12 +95,25 @@ class JudgementSummary:
             unreadable=row["unreadable"],
             unjudged=row["unjudged"],
             accounts=row["accounts"],
-            metrics={name: MetricValue(**value) for name, value in row["metrics"].items()},
+            metrics={name: Summary(**value) for name, value in row["metrics"].items()},
             notes=tuple(row["notes"]),
         )
 
 
-_PLAIN = ("name", "task", "date", "source", "source_sha256", "model", "questions", "responses", "judged")
+_PLAIN = (
+    "name",
+    "task",
+    "date",
+    "source",
+    "source_sha256",
+    "model",
+    "questions",
+    "responses",
+    "judged",
+    "prompt_tokens",
+    "completion_tokens",
+    "price",
+)
 
 
 def judgement_paths(folder: Path, task: str, name: str) -> tuple[Path, Path]:

@@ -146,14 +146,14 @@ class Summary:
 
 
 def summarise(
-    questions: Sequence[ScoredQuestion],
+    questions: Iterable[ScoredQuestion],
     rubric: Rubric | None,
     baseline: Mapping[str, ScoredQuestion] | None = None,
 ) -> dict[str, Summary]:
     """All metrics of a task, in the order of ``metric_names``; one without any data is absent.
 
     Args:
-        questions: The questions of the task.
+        questions: The questions of the task; a stream does, only numbers are kept.
         rubric: What the judge judged by; None if there was no judge.
         baseline: Question id -> the baseline's responses; None if there is no baseline.
     """
@@ -162,9 +162,9 @@ def summarise(
     for name in next(iter(values.values()), {}):
         column = [of_question[name] for of_question in values.values()]
         if name == ACC_SPREAD:
-            spread = accuracy_spread(correct_of(scored) for scored in questions)
+            spread = accuracy_spread(correct for correct in column if isinstance(correct, list))
             if spread is not None:
-                found[name] = Summary(spread, None, len(questions))
+                found[name] = Summary(spread, None, len(column))
             continue
         known = [value for value in column if isinstance(value, float)]
         error = statistics.stdev(known) / math.sqrt(len(known)) if len(known) > 1 else None
@@ -173,7 +173,7 @@ def summarise(
 
 
 def values_by_question(
-    questions: Sequence[ScoredQuestion],
+    questions: Iterable[ScoredQuestion],
     rubric: Rubric | None,
     baseline: Mapping[str, ScoredQuestion] | None = None,
 ) -> dict[str, dict[str, MetricValue | list[float]]]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
+from tqdm import tqdm
+
+from judges.errors import BackendError
 from judges.judge import Judge
 from judges.records import Assessment, Judgement, Statement
 from judges.rubric import Rubric
@@ -46,27 +51,82 @@ def judge_questions(
     spec: TaskSpec, questions: Sequence[ScoredQuestion], judge: Judge, progress: bool = True
 ) -> list[ScoredQuestion]:
     """Has every readable explanation judged; assessments that were there before are replaced."""
-    places = [
-        (i, j)
-        for i, scored in enumerate(questions)
-        for j, sample in enumerate(scored.responses)
-        if sample.response.explanation is not None
-    ]
-    shown = [spec.shown_question(scored.question) for scored in questions]
-    statements = [
-        Statement(shown[i], questions[i].responses[j].response.explanation or "") for i, j in places
-    ]
-    assessments = judge.assess_all(statements, progress=progress)
-    found = dict(zip(places, assessments, strict=True))
-    return [
-        ScoredQuestion(
-            scored.question,
-            tuple(
-                _marked(sample, found.get((i, j)), judge.rubric) for j, sample in enumerate(scored.responses)
-            ),
+    total = sum(explanations(scored) for scored in questions)
+    return list(judge_stream(spec, questions, judge, total, progress=progress))
+
+
+def judge_stream(
+    spec: TaskSpec,
+    questions: Iterable[ScoredQuestion],
+    judge: Judge,
+    total: int | None = None,
+    progress: bool = True,
+) -> Iterator[ScoredQuestion]:
+    """As :func:`judge_questions`, keeping only those questions in memory whose judgements are under way.
+
+    Args:
+        spec: The task; it says how the judge is shown a question.
+        questions: Read as the judge gets to them.
+        judge: Sees every readable explanation.
+        total: How many explanations there are, for the progress bar.
+        progress: Whether to show a progress bar on stderr.
+
+    Yields:
+        The questions with their judgements, in the order given.
+    """
+    waiting: deque[_Waiting] = deque()
+    owners: dict[int, tuple[_Waiting, int]] = {}
+
+    def statements() -> Iterator[Statement]:
+        number = 0
+        for scored in questions:
+            places = [
+                j for j, sample in enumerate(scored.responses) if sample.response.explanation is not None
+            ]
+            entry = _Waiting(scored, len(places), {})
+            waiting.append(entry)
+            shown = spec.shown_question(scored.question)
+            for j in places:
+                owners[number] = (entry, j)
+                number += 1
+                yield Statement(shown, scored.responses[j].response.explanation or "")
+
+    with tqdm(total=total, desc="judging", unit="", disable=not progress, file=sys.stderr) as bar:
+        for number, assessment in judge.assess(statements()):
+            entry, j = owners.pop(number)
+            entry.found[j] = assessment
+            bar.update()
+            while waiting and waiting[0].complete:
+                yield waiting.popleft().marked(judge.rubric)
+    while waiting and waiting[0].complete:
+        yield waiting.popleft().marked(judge.rubric)
+    if waiting:
+        raise BackendError(f"the judge left out explanations of question {waiting[0].scored.question.id}")
+
+
+def explanations(scored: ScoredQuestion) -> int:
+    """How many responses have an explanation to judge."""
+    return sum(sample.response.explanation is not None for sample in scored.responses)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A question whose ``expected`` judgements are under way; ``found`` has those that are in, by sample."""
+
+    scored: ScoredQuestion
+    expected: int
+    found: dict[int, Assessment]
+
+    @property
+    def complete(self) -> bool:
+        return len(self.found) == self.expected
+
+    def marked(self, rubric: Rubric) -> ScoredQuestion:
+        samples = enumerate(self.scored.responses)
+        return ScoredQuestion(
+            self.scored.question,
+            tuple(_marked(sample, self.found.get(j), rubric) for j, sample in samples),
         )
-        for i, scored in enumerate(questions)
-    ]
 
 
 def _marked(sample: ScoredResponse, assessment: Assessment | None, rubric: Rubric) -> ScoredResponse:

@@ -224,6 +224,26 @@ def load_task(name_or_path: str | Path) -> TaskSpec:
     return spec_from(_load_task_yaml(path), str(path), path)
 
 
+def find_task(name: str, include_path: str | Path | None = None) -> TaskSpec:
+    """A task by its name: one of the user's own in ``include_path``, or a built-in one.
+
+    Args:
+        name: As the task's YAML has it.
+        include_path: Folder with task files, as given to the harness.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    for path in sorted(Path(include_path).rglob("*.y*ml")) if include_path is not None else ():
+        if _load_task_yaml(path).get("task") == name:
+            return load_task(path)
+    try:
+        return load_task(name)
+    except ConfigError as error:
+        hint = "; for a task of your own give --include-path, the folder of its YAML"
+        raise ConfigError(f"{error}{hint if include_path is None else f'; none in {include_path}'}") from None
+
+
 def spec_from(values: Mapping[str, Any], where: str, path: Path | None = None) -> TaskSpec:
     """Builds a task from the mapping that its YAML holds.
 

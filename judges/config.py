@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +100,8 @@ def _read(spec: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], str,
         return spec, "judge settings", Path()
     if Path(spec).suffix in {".yaml", ".yml"} and not str(spec).startswith("scripted:"):
         return load_yaml(Path(spec)), str(spec), Path(spec).parent
-    return _parsed(str(spec)), f"judge {str(spec)!r}", Path()
+    shown = re.sub(r"//[^/@]*@", "//***@", str(spec))  # a password in an address is refused, and not repeated
+    return _parsed(str(spec)), f"judge {shown!r}", Path()
 
 
 def _parsed(spec: str) -> dict[str, Any]:

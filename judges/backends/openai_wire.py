@@ -95,20 +95,26 @@ def conversation_seed(seed: int, conversation: Conversation, drawn: int) -> int:
     return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=8).digest(), "big") % 2**31
 
 
-def read_completions(body: object) -> tuple[Completion, ...]:
-    """The completions in a response body.
+def read_reply(text: str) -> tuple[tuple[Completion, ...], Usage | None]:
+    """The completions and the tokens in a response body, whatever content type it came with.
 
     Raises:
         NotAReplyError: If it isn't a chat completion.
     """
+    if not text.strip():
+        raise NotAReplyError("an empty body")
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        raise NotAReplyError(f"no JSON: {excerpt(text)}") from None
     if not isinstance(body, dict):
-        raise NotAReplyError(f"not JSON but: {excerpt(str(body))}" if body else "an empty body")
+        raise NotAReplyError(f"no chat completion: {excerpt(text)}")
     if body.get("error"):
         raise NotAReplyError(f"an error: {error_text(body)}")
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices:
-        raise NotAReplyError(f"no choices in: {excerpt(json.dumps(body))}")
-    return tuple(_completion(choice) for choice in choices)
+        raise NotAReplyError(f"no choices: {excerpt(text)}")
+    return tuple(_completion(choice) for choice in choices), _usage(body)
 
 
 def _completion(choice: object) -> Completion:
@@ -126,8 +132,7 @@ def _completion(choice: object) -> Completion:
     return Completion(text or refusal or "", finish)
 
 
-def read_usage(body: Mapping[str, Any]) -> Usage | None:
-    """Tokens as the endpoint counts them; None if it doesn't tell."""
+def _usage(body: Mapping[str, Any]) -> Usage | None:
     usage = body.get("usage")
     if not isinstance(usage, dict):
         return None

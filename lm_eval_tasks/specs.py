@@ -68,6 +68,12 @@ class TaskSettings(Settings):
     def _one_or_more(cls, value: Any) -> Any:
         return [value] if isinstance(value, Mapping) else value
 
+    @field_validator("custom_dataset", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        """The harness hands on the function itself."""
+        return f"{value.__module__}.{value.__qualname__}" if callable(value) else value
+
 
 @dataclass(frozen=True)
 class TaskSpec:

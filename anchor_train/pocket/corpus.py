@@ -29,7 +29,7 @@ Part: TypeAlias = Literal["explain", "answer", "judge", "consultant"]
 OWN = Habits(
     slip=0.06,
     slip_product=0.10,
-    misread=0.70,
+    misread={"told_more": 0.70, "told_fewer": 0.70, "doubles": 0.50},
     misquote=0.02,
     skip=0.25,
     bare=0.20,
@@ -47,7 +47,7 @@ TOLD = Habits(slip=0.02, slip_product=0.03, skip=0.08, bare=0.10, short=0.10, re
 JUDGED = Habits(
     slip=0.15,
     slip_product=0.2,
-    misread=0.5,
+    misread={"told_more": 0.5, "told_fewer": 0.5, "doubles": 0.5},
     misquote=0.08,
     skip=0.35,
     bare=0.25,

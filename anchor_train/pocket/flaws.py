@@ -53,11 +53,14 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """How often each flaw happens: rates from 0 to 1, per step where a step is meant."""
+    """How often each flaw happens: rates from 0 to 1, per step where a step is meant.
+
+    ``misread`` has a rate for each kind of event that can be misread, by its key.
+    """
 
     slip: float = 0.0
     slip_product: float = 0.0
-    misread: float = 0.0
+    misread: Mapping[str, float] = field(default_factory=dict)
     misquote: float = 0.0
     skip: float = 0.0
     bare: float = 0.0
@@ -80,7 +83,7 @@ class Habits:
         misread = frozenset(
             place
             for place, step in enumerate(steps)
-            if step.event.kind.confused_with is not None and rng.random() < self.misread
+            if rng.random() < self.misread.get(step.event.kind.key, 0.0)
         )
         misquoted = {place: rng.randint(2, 20) for place in range(len(steps)) if rng.random() < self.misquote}
         several = len(steps) > 1

@@ -31,10 +31,10 @@ class GrowthSettings(Settings):
     heads: int = 4
     inner: int = 384
     initializer_range: float = 0.08
-    lessons: int = 200_000
-    batch: int = 64
+    lessons: int = 160_000
+    batch: int = 32
     learning_rate: float = 3e-3
-    warmup_steps: int = 100
+    warmup_steps: int = 200
     weight_decay: float = 0.01
     clip: float = 1.0
     seed: int = 0

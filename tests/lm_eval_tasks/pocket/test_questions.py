@@ -5,19 +5,18 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
+from typing import get_args
 
 import pytest
 
 from judges.errors import ConfigError
 from lm_eval_tasks.pocket.dataset import SIZES, splits
-from lm_eval_tasks.pocket.questions import draw_stories, question_of, questions, split_of
+from lm_eval_tasks.pocket.questions import Mix, draw_stories, question_of, questions, split_of
 from lm_eval_tasks.pocket.stories import read_story
-from lm_eval_tasks.specs import load_task
+from lm_eval_tasks.specs import TASKS, load_task
 
 STORIES = [
-    story
-    for mix in ("easy", "mixed", "hard")
-    for story in itertools.islice(draw_stories("train", seed=3, mix=mix), 400)
+    story for mix in get_args(Mix) for story in itertools.islice(draw_stories("train", seed=3, mix=mix), 400)
 ]
 
 
@@ -115,3 +114,15 @@ def test_options_of_the_data_set_are_checked() -> None:
         splits(pocket_mix="hrad")
     with pytest.raises(ConfigError, match="did you mean 'train'"):
         splits(pocket_sizes={"trian": 5})
+
+
+def test_the_harness_gets_the_same_questions() -> None:
+    from lm_eval.tasks import TaskManager
+
+    folder = str(TASKS)
+    task = TaskManager(include_path=folder, include_defaults=False).load(["pocket_explain"])["tasks"][
+        "pocket_explain"
+    ]
+    assert [doc["id"] for doc in task.test_docs()] == [
+        question.id for question in questions("test", SIZES["test"])
+    ]

@@ -118,7 +118,7 @@ def _rate(step: int, steps: int, warmup: int) -> float:
 def _batches(
     settings: GrowthSettings, tokenizer: Any, lessons: Iterable[Lesson]
 ) -> Iterator[tuple[Any, Any]]:
-    """Batches of about equal length: ``input_ids`` and labels, each (batch, length); -100 where no loss is."""
+    """Batches of about equal length: ``input_ids`` and labels, (batch, length) each; -100 is no loss."""
     import torch
 
     rng = random.Random(settings.seed)

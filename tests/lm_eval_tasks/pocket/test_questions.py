@@ -119,10 +119,7 @@ def test_options_of_the_data_set_are_checked() -> None:
 def test_the_harness_gets_the_same_questions() -> None:
     from lm_eval.tasks import TaskManager
 
-    folder = str(TASKS)
-    task = TaskManager(include_path=folder, include_defaults=False).load(["pocket_explain"])["tasks"][
-        "pocket_explain"
-    ]
-    assert [doc["id"] for doc in task.test_docs()] == [
-        question.id for question in questions("test", SIZES["test"])
-    ]
+    manager = TaskManager(include_path=str(TASKS), include_defaults=False)
+    task = manager.load(["pocket_explain"])["tasks"]["pocket_explain"]
+    expected = questions("test", SIZES["test"])
+    assert [doc["id"] for doc in task.test_docs()] == [question.id for question in expected]

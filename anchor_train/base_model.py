@@ -56,8 +56,12 @@ def weights_dtype(model: ModelSettings) -> Any:
     return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
 
 
-def load_base(model: ModelSettings) -> Any:
+def load_base(model: ModelSettings, *, as_stored: bool = False) -> Any:
     """The base model, on the CPU; trainers place it.
+
+    Args:
+        model: The base model.
+        as_stored: Keep the stored weights as they are, whatever type they are trained in.
 
     Raises:
         ConfigError: If there is no causal language model at that name.
@@ -65,11 +69,12 @@ def load_base(model: ModelSettings) -> Any:
     """
     from transformers import AutoModelForCausalLM
 
-    options: dict[str, Any] = {"dtype": weights_dtype(model), "trust_remote_code": model.trust_remote_code}
+    dtype = "auto" if as_stored else weights_dtype(model)
+    options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": model.trust_remote_code}
     if model.attention is not None:
         options["attn_implementation"] = model.attention
-    if model.load_in_4bit:
-        options["quantization_config"] = _four_bits(options["dtype"])
+    if model.load_in_4bit and not as_stored:
+        options["quantization_config"] = _four_bits(dtype)
     try:
         return AutoModelForCausalLM.from_pretrained(resolved_name(model), revision=model.revision, **options)
     except (OSError, ValueError, ImportError) as error:
@@ -90,8 +95,8 @@ def lora_config(settings: LoraSettings) -> Any:
     )
 
 
-def load_trainable_adapter(base: Any, adapter: Path, model: ModelSettings) -> Any:
-    """Puts an adapter on its base model, trainable and with the one name ``default``.
+def load_adapter(base: Any, adapter: Path, model: ModelSettings, *, trainable: bool) -> Any:
+    """Puts an adapter on its base model, under the one name ``default``.
 
     Raises:
         ConfigError: If it isn't an adapter, or one of another base.
@@ -100,13 +105,13 @@ def load_trainable_adapter(base: Any, adapter: Path, model: ModelSettings) -> An
 
     check_adapter(adapter, model)
     try:
-        trained = PeftModel.from_pretrained(base, str(adapter), is_trainable=True)
+        adapted = PeftModel.from_pretrained(base, str(adapter), is_trainable=trainable)
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
             f"adapter {adapter} doesn't fit {model.name}, so it belongs to another base: {_first_line(error)}"
         ) from None
-    trained.peft_config["default"].base_model_name_or_path = resolved_name(model)
-    return trained
+    adapted.peft_config["default"].base_model_name_or_path = resolved_name(model)
+    return adapted
 
 
 def check_adapter(adapter: Path, model: ModelSettings) -> None:

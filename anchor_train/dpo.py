@@ -19,7 +19,7 @@ import torch
 from datasets import Dataset, load_from_disk
 from trl import DPOConfig, DPOTrainer
 
-from anchor_train.base_model import check_adapter, load_base, load_tokenizer, load_trainable_adapter
+from anchor_train.base_model import check_adapter, load_adapter, load_base, load_tokenizer
 from anchor_train.callbacks import CollapseWatch
 from anchor_train.checkpoints import WholeCheckpoints
 from anchor_train.config import DpoSettings, ModelSettings
@@ -76,6 +76,7 @@ def train_dpo(
     *,
     seed: int = 42,
     allow_cut: bool = False,
+    callbacks: Sequence[Any] = (),
 ) -> TrainingReport:
     """Trains an adapter further on preference pairs; goes on where a killed training stopped.
 
@@ -87,6 +88,7 @@ def train_dpo(
         output: Folder as :class:`~anchor_train.training_job.OutputFolder` describes it.
         seed: Of the data order.
         allow_cut: Cut what is longer than ``max_length`` instead of refusing it.
+        callbacks: Further transformers callbacks.
 
     Raises:
         ConfigError: A model, adapter or batch that can't be; pairs that are too long; no room on the disk.
@@ -107,12 +109,7 @@ def train_dpo(
         return finished
     with arguments.main_process_first():
         rows = _rows_on_disk(folder.tokens, fitted.examples)
-    trainer = AnchorDpoTrainer(
-        model=load_trainable_adapter(load_base(model), adapter, model),
-        args=arguments,
-        train_dataset=rows,
-        processing_class=tokenizer,
-    )
+    trainer = dpo_trainer(model, adapter, rows, arguments, tokenizer)
     return run(
         trainer,
         stage="dpo",
@@ -120,8 +117,21 @@ def train_dpo(
         settings=settings,
         fitted=fitted,
         resume=resume,
+        callbacks=callbacks,
         beta=settings.beta,
         watch=_watch(settings, tokenizer, fitted.examples, folder, trainer),
+    )
+
+
+def dpo_trainer(
+    model: ModelSettings, adapter: Path, rows: Any, arguments: Any, tokenizer: Any
+) -> AnchorDpoTrainer:
+    """The trainer: the adapter under the name "default" to train, its frozen copy under "ref"."""
+    return AnchorDpoTrainer(
+        model=load_adapter(load_base(model), adapter, model, trainable=True),
+        args=arguments,
+        train_dataset=rows,
+        processing_class=tokenizer,
     )
 
 

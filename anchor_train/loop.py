@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,7 @@ def run(
     settings: LoopSettings,
     fitted: Fitted[Any],
     resume: Path | None,
+    callbacks: Sequence[Any] = (),
     beta: float | None = None,
     watch: Any = None,
 ) -> TrainingReport:
@@ -154,6 +155,7 @@ def run(
         settings: Of the stage.
         fitted: What is trained on.
         resume: Checkpoint to go on from.
+        callbacks: The caller's own transformers callbacks.
         beta: DPO's, for the log.
         watch: A :class:`~anchor_train.callbacks.CollapseWatch`.
 
@@ -169,7 +171,7 @@ def run(
     log = JsonLog(folder.log, beta)
     trainer.keep_checkpoints = settings.keep_checkpoints
     trainer.remove_callback(PrinterCallback)
-    for callback in (log, Progress(stage), *([watch] if watch is not None else [])):
+    for callback in (log, Progress(stage), *([watch] if watch is not None else []), *callbacks):
         trainer.add_callback(callback)
     if resume is not None:
         # TRL counts the tokens of one process life; the log has those before.
@@ -185,7 +187,7 @@ def run(
         steps=trainer.state.global_step,
         loss=log.last["loss"],
         metrics={name: value for name, value in log.last.items() if name not in _NOT_METRICS},
-        seconds=log.seconds,
+        seconds=round(log.seconds, 3),
         tokens=int(log.last["num_tokens"]),
         examples=len(fitted.examples),
         cut=fitted.cut,

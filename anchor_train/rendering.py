@@ -122,24 +122,19 @@ def _completion_ids(tokenizer: ChatTokenizer, prompt: Conversation, before: Ids,
     alone, since the model will be asked with the prompt's tokens and no others.
     """
     turns = [*conversation_to_json(prompt), {"role": "assistant", "content": target}]
+    text = str(_apply(tokenizer, turns, tokenize=False))
+    start = text.rfind(target.strip())
+    if start < 0 or not target.strip():
+        shown = repr(target[:60])
+        raise ConfigError(f"the chat template changes an assistant's text: {shown} is not in its output")
     whole = _ids(tokenizer, turns)
     if whole[: len(before)] == before:
         return whole[len(before) :]
-    text = _text(tokenizer, turns)
-    start = text.rfind(target.strip())
-    if start < 0 or not target.strip():
-        raise ConfigError(
-            f"the chat template changes an assistant's text: {target[:60]!r} is not in its output"
-        )
     return tuple(tokenizer(text[start:], add_special_tokens=False)["input_ids"])
 
 
 def _ids(tokenizer: ChatTokenizer, turns: list[dict[str, str]], **options: Any) -> Ids:
     return tuple(_apply(tokenizer, turns, tokenize=True, return_dict=True, **options)["input_ids"])
-
-
-def _text(tokenizer: ChatTokenizer, turns: list[dict[str, str]]) -> str:
-    return str(_apply(tokenizer, turns, tokenize=False))
 
 
 def _apply(tokenizer: ChatTokenizer, turns: list[dict[str, str]], **options: Any) -> Any:

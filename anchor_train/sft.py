@@ -34,6 +34,7 @@ def train_sft(
     *,
     seed: int = 42,
     allow_cut: bool = False,
+    callbacks: Sequence[Any] = (),
 ) -> TrainingReport:
     """Trains an adapter on prompts and targets; goes on where a killed training stopped.
 
@@ -44,6 +45,7 @@ def train_sft(
         output: Folder as :class:`~anchor_train.training_job.OutputFolder` describes it.
         seed: Of adapter initialisation, data order and dropout.
         allow_cut: Cut what is longer than ``max_length`` instead of refusing it.
+        callbacks: Further transformers callbacks.
 
     Raises:
         ConfigError: A model, tokenizer or batch that can't be; examples that are too long; no room on the
@@ -62,14 +64,33 @@ def train_sft(
     finished = folder.read_report()
     if finished is not None:
         return finished
-    trainer = AnchorSftTrainer(
+    trainer = sft_trainer(settings, model, fitted.examples, arguments, tokenizer)
+    return run(
+        trainer,
+        stage="sft",
+        folder=folder,
+        settings=settings,
+        fitted=fitted,
+        resume=resume,
+        callbacks=callbacks,
+    )
+
+
+def sft_trainer(
+    settings: SftSettings,
+    model: ModelSettings,
+    examples: Sequence[TokenisedExample],
+    arguments: Any,
+    tokenizer: Any,
+) -> AnchorSftTrainer:
+    """The trainer, with a fresh adapter on the base model."""
+    return AnchorSftTrainer(
         model=load_base(model),
         args=arguments,
-        train_dataset=training_rows(fitted.examples),
+        train_dataset=training_rows(examples),
         processing_class=tokenizer,
         peft_config=lora_config(settings.lora),
     )
-    return run(trainer, stage="sft", folder=folder, settings=settings, fitted=fitted, resume=resume)
 
 
 def training_rows(examples: Sequence[TokenisedExample]) -> Any:

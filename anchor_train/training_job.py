@@ -125,7 +125,7 @@ class TrainingReport:
             "steps": self.steps,
             "loss": self.loss,
             "metrics": dict(self.metrics),
-            "seconds": round(self.seconds, 3),
+            "seconds": self.seconds,
             "tokens": self.tokens,
             "examples": self.examples,
             "cut": self.cut,

@@ -47,11 +47,15 @@ def with_unique_id(question: Question, seen: Counter[str]) -> Question:
 
 
 def content_id(question: Question) -> str:
-    """Hash of what a question says: context, text, labelled choices and gold, white space aside."""
+    """Hash of what a question says: context, text, labelled choices and gold.
+
+    White space and the order in which the choices are printed don't count.
+    """
+    choices = sorted((choice.label, choice.text) for choice in question.choices)
     parts = [
         question.context or "",
         question.question,
-        *(part for choice in question.choices for part in (choice.label, choice.text)),
+        *(part for choice in choices for part in choice),
         question.gold,
     ]
     content = json.dumps([" ".join(part.split()) for part in parts], ensure_ascii=False)

@@ -13,7 +13,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -89,9 +89,7 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
     def __init__(self, config: Mapping[str, Any]) -> None:
         values = dict(config)
         metadata = dict(values.get("metadata") or {})
-        where = str(metadata.get("config_source", "inline"))
-        path = None if where == "inline" else Path(where)
-        self.spec: TaskSpec = spec_from(values, f"task {values.get('task')}" if path is None else where, path)
+        self.spec: TaskSpec = _spec(values, metadata)
         self.options = _options(metadata)
         self.split = self.options.split or self.spec.evaluation_split
         self._judge: Judge | None = None
@@ -315,6 +313,19 @@ MEAN_OF_KNOWN = _MeanOfKnown()
 
 def _spread(correct: list[Sequence[float]]) -> float | None:
     return metrics.accuracy_spread(correct)
+
+
+def _spec(values: Mapping[str, Any], metadata: Mapping[str, Any]) -> TaskSpec:
+    """The spec behind the harness's mapping, in which ``!function`` names are functions already."""
+    source = str(metadata.get("config_source", "inline"))
+    path = None if source == "inline" else Path(source)
+    where = source if path else f"task {values.get('task')}"
+    make = values.get("custom_dataset")
+    if not callable(make):
+        return spec_from(values, where, path)
+    named = {**values, "custom_dataset": f"{make.__module__}.{make.__qualname__}"}
+    spec = spec_from(named, where, path)
+    return replace(spec, dataset_options={**spec.dataset_options, **metadata})
 
 
 def _options(metadata: Mapping[str, Any]) -> TaskOptions:

@@ -153,7 +153,7 @@ def compare(
     how = {"draws": settings.draws, "seed": settings.seed}
     win, tie, loss = means(shares, **how)
     sides = Sides(win, tie, loss, difference(win, loss))
-    accuracy = means(_accuracies(first) - _accuracies(second), **how)[0]
+    accuracy = means(first.accuracies - second.accuracies, **how)[0]
     confidence = settings.confidence
     return Comparison(
         matched=matched,
@@ -184,11 +184,6 @@ def overall(comparisons: Sequence[Comparison], confidence: float = CONFIDENCE) -
         margin.estimate(confidence),
         margin.p_value,
     )
-
-
-def _accuracies(marks: Marks) -> np.typing.NDArray[np.float64]:
-    shares: np.typing.NDArray[np.float64] = marks.correct.sum(axis=1) / marks.present.sum(axis=1)
-    return shares
 
 
 def _bounds(first: Marks, second: Marks, top_score: int) -> tuple[float, float] | None:

@@ -45,6 +45,20 @@ class Marks:
         """Responses with a score."""
         return int((self.scores != UNSCORED).sum())
 
+    @property
+    def accuracies(self) -> NDArray[np.float64]:
+        """Share of right samples, shape (questions,); NaN for a question without samples."""
+        with np.errstate(invalid="ignore"):
+            shares: NDArray[np.float64] = self.correct.sum(axis=1) / self.present.sum(axis=1)
+        return shares
+
+    @property
+    def accuracy_spread(self) -> float | None:
+        """As :func:`lm_eval_tasks.metrics.accuracy_spread`; None with fewer than two samples a question."""
+        if self.present.shape[1] < 2:
+            return None
+        return float((self.correct.sum(axis=0) / self.present.sum(axis=0)).std(ddof=1))
+
     def rows(self, ids: Sequence[str]) -> Marks:
         """The rows of these questions, in this order.
 
@@ -61,6 +75,11 @@ class Marks:
             self.scores[index],
             self.words[index],
         )
+
+
+_NONE = np.zeros((0, 1), dtype=np.bool_)
+NO_MARKS = Marks((), _NONE, _NONE, _NONE, _NONE.astype(np.int32), _NONE.astype(np.int32))
+"""Of a model that wasn't asked."""
 
 
 def marks_of(questions: Iterable[ScoredQuestion]) -> Marks:

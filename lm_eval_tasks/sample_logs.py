@@ -77,8 +77,8 @@ def read_judgement_file(path: Path) -> Iterator[ScoredQuestion]:
     for where, row in read_rows(path):
         question = _question(row.get("question"), where)
         responses = row.get("responses")
-        if not isinstance(responses, list):
-            raise DataError(f"{where}: 'responses' is missing or no list")
+        if not isinstance(responses, list) or not responses:
+            raise DataError(f"{where}: 'responses' is missing, empty or no list")
         scored = tuple(_response(response, question, where) for response in responses)
         yield _once(ScoredQuestion(question, scored), seen, where)
 

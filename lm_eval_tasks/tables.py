@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns: the first to the left, the others to the right; widths follow the content."""
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Aligned columns, as wide as their content: the first ``left`` to the left, the others to the right."""
     lines = [list(header), *(list(row) for row in rows)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if k == 0 else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+
+    def aligned(line: Sequence[str]) -> Iterator[str]:
+        for k, (cell, width) in enumerate(zip(line, widths, strict=True)):
+            yield cell.ljust(width) if k < left else cell.rjust(width)
+
+    return "\n".join("  ".join(aligned(line)).rstrip() for line in lines)
 
 
 def percent(share: float | None) -> str:

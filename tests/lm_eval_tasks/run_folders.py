@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from judges.judge import JudgeInfo
 from judges.records import Assessment, Judgement, Unjudged
 from judges.rubric import load_rubric
 from lm_eval_tasks.records import Choice, Question, Response, ScoredQuestion, ScoredResponse
@@ -14,6 +15,19 @@ from lm_eval_tasks.records import Choice, Question, Response, ScoredQuestion, Sc
 DATE = "2025-03-01T10-00-00.000000"
 RUBRIC = load_rubric()
 VERDICTS = list(RUBRIC.scale)
+JUDGE = JudgeInfo(
+    name="scripted:replies.yaml",
+    backend="scripted",
+    model="replies.yaml",
+    rubric=RUBRIC.name,
+    rubric_version=RUBRIC.version,
+    rubric_fingerprint=RUBRIC.fingerprint,
+    units=RUBRIC.units,
+    max_score=RUBRIC.max_score,
+    criteria={criterion.key: criterion.name for criterion in RUBRIC.criteria},
+    sampling={"temperature": 0.0},
+    scale={verdict: str(points) for verdict, points in RUBRIC.scale.items()},
+)
 
 
 def question(number: int) -> Question:
@@ -49,14 +63,17 @@ def write_run(
     """Writes results and samples as ``lm_eval --output_path PATH --log_samples`` does."""
     folder = path / model
     folder.mkdir(parents=True, exist_ok=True)
-    configs = {
+    configs: dict[str, Any] = {
         task: {
             "repeats": max(len(scored.responses) for scored in questions),
             "generation_kwargs": {"temperature": 0.6, "top_p": 0.9},
-            "metadata": {"version": 1},
+            "metadata": {"version": 1, "prompt_fingerprint": "0123", "judge_info": JUDGE.to_json()},
         }
         for task, questions in tasks.items()
     }
+    if not judged:
+        for config in configs.values():
+            del config["metadata"]["judge_info"]
     results = {"model_name": model, "configs": configs, "chat_template_sha": None}
     (folder / f"results_{date}.json").write_text(json.dumps(results), encoding="utf-8")
     for task, questions in tasks.items():

@@ -1,0 +1,58 @@
+"""``anchor-eval compare``: win, tie and loss between runs."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command("compare")
+@click.argument("runs", nargs=-1, required=True, type=click.Path())
+@click.option("--baseline", help="Compare each run with this one only; its rating is 1000.")
+@click.option("--task", "tasks", multiple=True, help="Only this task; may be given again.")
+@click.option("--judge", help="Use the judgements of this name, where a run has several.")
+@click.option("--details", is_flag=True, help="Add rates by correctness and at equal length.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--draws", default=2000, show_default=True, type=click.IntRange(100), help="Bootstrap draws.")
+@click.option(
+    "--confidence",
+    default=0.95,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Coverage of the intervals.",
+)
+def command(
+    runs: tuple[str, ...],
+    baseline: str | None,
+    tasks: tuple[str, ...],
+    judge: str | None,
+    details: bool,
+    as_json: bool,
+    seed: int,
+    draws: int,
+    confidence: float,
+) -> None:
+    """Compare RUNS: every sample of one with every sample of the other, question by question.
+
+    \b
+    anchor-eval compare runs/m1 runs/base
+    anchor-eval compare runs/m1 runs/m2 runs/base --baseline base --json
+    """
+    from lm_eval_tasks.comparison import Settings
+    from lm_eval_tasks.comparison_report import as_json as to_json
+    from lm_eval_tasks.comparison_report import as_text
+    from lm_eval_tasks.runs import load_run
+    from lm_eval_tasks.tournament import play
+
+    if len(runs) < 2:
+        raise click.UsageError("a comparison takes at least two runs")
+    settings = Settings(draws=draws, seed=seed, confidence=confidence)
+    found = play(
+        [load_run(path, judge=judge) for path in runs], tasks=tasks, baseline=baseline, settings=settings
+    )
+    if as_json:
+        click.echo(json.dumps(to_json(found, settings), indent=2, ensure_ascii=False))
+    else:
+        click.echo(as_text(found, settings, details=details))

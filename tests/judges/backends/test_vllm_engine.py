@@ -20,25 +20,13 @@ from judges import (
     ConfigError,
     Conversation,
     Failure,
-    Message,
-    OutputForm,
     Reply,
     Sampling,
     answer_all,
 )
 from judges.backends.vllm_engine import VllmBackend, create, failure_reason
+from tests.judges.backends.asking import VERDICTS, ask, peft_greedy, texts
 from tests.tiny_models import make_tiny_model
-
-VERDICTS = OutputForm(regex="Clarity: (EXCELLENT|GOOD)\nRelevance: (EXCELLENT|GOOD)", json_schema="{}")
-
-
-def ask(text: str) -> Conversation:
-    return (Message("system", "Answer."), Message("user", text))
-
-
-def texts(outcome: object) -> list[str]:
-    assert isinstance(outcome, Reply), outcome
-    return [completion.text for completion in outcome.completions]
 
 
 def living(group: int) -> list[int]:
@@ -246,18 +234,3 @@ def test_engine_that_cannot_start_says_why_in_one_line(vllm_installed: None, tin
     ):
         answer_all(backend, [ask("x")], Sampling())
     assert "\n" not in str(raised.value)
-
-
-def peft_greedy(model: Path, adapter: Path, conversation: Conversation, tokens: int) -> str:
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    adapted = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model), adapter)
-    turns = [{"role": turn.role, "content": turn.content} for turn in conversation]
-    prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-    inputs = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
-    with torch.no_grad():
-        output = adapted.generate(**inputs, max_new_tokens=tokens, do_sample=False)
-    return str(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))

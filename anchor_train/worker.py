@@ -91,7 +91,9 @@ def _take_one_gpu() -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Unbuffered: a lock on sys.stdin, held by this thread, would abort the interpreter's shutdown.
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 

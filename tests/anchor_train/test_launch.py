@@ -1,0 +1,88 @@
+"""Training in processes of its own: one or several, and what comes back from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from anchor_train.config import LaunchSettings, ModelSettings
+from anchor_train.launch import command, launch, read_error, write_error
+from anchor_train.training_job import OutputFolder, TrainingJob, TrainingReport
+from judges.errors import AnchorError, ConfigError, DataError, MissingExtraError
+from tests.anchor_train.small_training import (
+    dpo_settings,
+    optimiser,
+    preference_examples,
+    sft_settings,
+)
+
+
+def _write_rows(path: Path, examples: object) -> Path:
+    path.write_text("".join(json.dumps(example.to_json()) + "\n" for example in examples))  # type: ignore[attr-defined]
+    return path
+
+
+def test_two_processes_make_the_same_steps_as_one(
+    tiny_model: Path, tiny_adapter: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pairs = _write_rows(tmp_path / "pairs.jsonl", preference_examples())
+    settings = dpo_settings(
+        max_steps=None, epochs=2, sample_every=3, optimiser=optimiser(per_device_batch_size=1), save_every=2
+    )
+    job = TrainingJob(
+        ModelSettings(name=str(tiny_model)), settings, pairs, tmp_path / "dpo", adapter=tiny_adapter
+    )
+    report = launch(job, LaunchSettings(processes=2))
+    assert report.processes == 2
+    assert report.steps == 6  # 12 pairs, twice, in batches of 4
+    assert report == OutputFolder(job.output).read_report()
+    rows = [json.loads(line) for line in OutputFolder(job.output).log.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert rows[0]["loss"] == pytest.approx(0.6931, abs=1e-4)
+    assert rows[-1]["rewards/margins"] > 0
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "6/6" in shown.err
+
+
+def test_an_error_of_the_worker_is_raised_here(tiny_model: Path, tmp_path: Path) -> None:
+    examples = tmp_path / "none.jsonl"
+    job = TrainingJob(ModelSettings(name=str(tiny_model)), sft_settings(), examples, tmp_path / "sft")
+    with pytest.raises(DataError, match=r"none\.jsonl: can't be read"):
+        launch(job)
+
+
+@pytest.mark.parametrize(
+    "error", [ConfigError("a key"), DataError("a file"), MissingExtraError("bitsandbytes", "qlora")]
+)
+def test_errors_keep_kind_and_message_on_their_way(tmp_path: Path, error: AnchorError) -> None:
+    write_error(tmp_path / "error.json", error)
+    found = read_error(tmp_path / "error.json")
+    assert (type(found), str(found)) == (type(error), str(error))
+
+
+def test_the_command_is_plain_python_or_accelerate() -> None:
+    job = Path("job.json")
+    assert command(job, LaunchSettings())[1:] == ["-m", "anchor_train.worker", "job.json"]
+    two = command(job, LaunchSettings(processes=2))
+    assert two[1:6] == ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    sharded = command(job, LaunchSettings(accelerate_config=Path("fsdp.yaml")))
+    assert sharded[3:] == ["--config_file", "fsdp.yaml", "-m", "anchor_train.worker", "job.json"]
+
+
+def test_jobs_and_reports_survive_their_files(tmp_path: Path) -> None:
+    model = ModelSettings(name="org/model")
+    for job in (
+        TrainingJob(model, sft_settings(), tmp_path / "a.jsonl", tmp_path / "out", seed=3),
+        TrainingJob(model, dpo_settings(), tmp_path / "a.jsonl", tmp_path / "out", adapter=tmp_path / "sft"),
+    ):
+        assert TrainingJob.from_json(json.loads(json.dumps(job.to_json()))) == job
+    report = TrainingReport("dpo", tmp_path, 6, 0.5, {"rewards/margins": 1.5}, 3.25, 100, 12, warnings=("a",))
+    assert TrainingReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+def test_a_job_has_an_adapter_exactly_if_it_is_dpo(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="DPO starts from an adapter"):
+        TrainingJob(ModelSettings(name="m"), dpo_settings(), tmp_path, tmp_path)

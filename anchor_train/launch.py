@@ -53,7 +53,9 @@ def launch(job: TrainingJob, settings: LaunchSettings | None = None) -> Training
         raise read_error(folder.error)
     report = folder.read_report()
     if code or report is None:
-        raise TrainingError(f"{job.stage}: the training process {_ending(code)}; its messages stand above")
+        raise TrainingError(
+            f"{job.stage}: the training process {process_ending(code)}; its messages stand above"
+        )
     return report
 
 
@@ -92,7 +94,8 @@ def read_error(path: Path) -> AnchorError:
     return error
 
 
-def _ending(code: int) -> str:
+def process_ending(code: int) -> str:
+    """How a process ended, in words."""
     if code == -signal.SIGKILL:
         return "was killed (signal 9; often for want of memory)"
     if code < 0:

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     launched = os.environ.get(PARENT_PIPE) == "1"
     distributed = "WORLD_SIZE" in os.environ
     if launched:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        end_with_parent()
     if not distributed:
         _take_one_gpu()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -90,9 +90,17 @@ def _take_one_gpu() -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
 
 
-def _end_with_parent() -> None:
-    # Unbuffered: a lock on sys.stdin, held by this thread, would abort the interpreter's shutdown.
-    while os.read(0, 1):
+def end_with_parent() -> None:
+    """Ends this process as soon as the one that started it is gone, however it went.
+
+    Standard input is a pipe whose other end that process holds (``PARENT_PIPE``).
+    """
+    threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
+
+
+def _exit_at_end_of_input() -> None:
+    # Not sys.stdin: a thread that waits in its buffer breaks the interpreter's shutdown.
+    while os.read(0, 4096):
         pass
     os._exit(1)
 

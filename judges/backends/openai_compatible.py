@@ -116,8 +116,8 @@ def _without_secret(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """Refuses a key in the settings before anything can print it."""
     if "api_key" in settings or "@" in urlsplit(str(settings.get("base_url"))).netloc:
         raise ConfigError(
-            "openai backend: a key belongs neither in api_key nor in base_url; put it in an environment variable "
-            "and name that variable in api_key_env"
+            "openai backend: a key belongs neither in api_key nor in base_url; put it in an environment "
+            "variable and name that variable in api_key_env"
         )
     return settings
 
@@ -249,8 +249,8 @@ class OpenAIBackend:
         return self._loop
 
     def _new_client(self) -> openai.AsyncOpenAI:
-        # The client insists on a key; endpoints without keys ignore it. The time a request may take is watched
-        # over by `_attempt`, from sending to the last byte. Over aiohttp a request takes half the CPU.
+        # The client insists on a key; endpoints without keys ignore it. `_attempt` watches over the time that
+        # a request may take, from sending to the last byte. Over aiohttp a request takes half the CPU.
         return self._openai.AsyncOpenAI(
             api_key=self._key or "none",
             base_url=self._url,

@@ -22,7 +22,7 @@ class Endpoint:
     """The server; ``with Endpoint(...) as endpoint`` runs it in a thread.
 
     Args:
-        behave: What to do with the k-th chat request: ``behave(k, body, handler)`` answers through the handler.
+        behave: Answers the k-th chat request through the handler: ``behave(k, body, handler)``.
         owned_by: What the model list says about the owner; None gives a 404 instead of a list.
         port: 0 takes a free one.
     """

@@ -93,9 +93,11 @@ def test_a_lasting_fault_is_a_failure_with_its_reason(fault):
 
 def test_json_with_another_content_type_is_read():
     body = b'{"choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}]}'
-    with Endpoint(lambda k, b, h: h.send(200, "text/plain", body)) as endpoint:
-        with backend_for(endpoint) as backend:
-            (outcome,) = answer_all(backend, [turn("x")], Sampling())
+    with (
+        Endpoint(lambda k, b, h: h.send(200, "text/plain", body)) as endpoint,
+        backend_for(endpoint) as backend,
+    ):
+        (outcome,) = answer_all(backend, [turn("x")], Sampling())
     assert outcome.text == "hello"
     assert outcome.usage is None
 
@@ -114,9 +116,12 @@ def test_retry_after_holds_back_everybody():
 
 
 def test_a_very_long_wait_stops_the_run():
-    with Endpoint(lambda k, b, h: h.error(429, "tomorrow", retry_after="86400")) as endpoint:
-        with backend_for(endpoint) as backend, pytest.raises(EndpointDownError, match="wait 86400 s"):
-            answer_all(backend, [turn("x")], Sampling())
+    with (
+        Endpoint(lambda k, b, h: h.error(429, "tomorrow", retry_after="86400")) as endpoint,
+        backend_for(endpoint) as backend,
+        pytest.raises(EndpointDownError, match="wait 86400 s"),
+    ):
+        answer_all(backend, [turn("x")], Sampling())
 
 
 @pytest.mark.parametrize(
@@ -152,26 +157,32 @@ def test_one_refused_conversation_does_not_stop_the_others():
 
 def test_an_endpoint_that_fails_everything_stops_the_run_early():
     with Endpoint(lambda k, b, h: h.error(500, "broken")) as endpoint:
-        with backend_for(endpoint, patience=0.1, concurrency=4) as backend:
-            with pytest.raises(EndpointDownError, match="answers nothing.*500: broken"):
-                answer_all(backend, (turn(k) for k in range(64_000)), Sampling())
+        with (
+            backend_for(endpoint, patience=0.1, concurrency=4) as backend,
+            pytest.raises(EndpointDownError, match=r"answers nothing.*500: broken"),
+        ):
+            answer_all(backend, (turn(k) for k in range(64_000)), Sampling())
         assert len(endpoint.bodies) < 500
 
 
 def test_an_endpoint_that_refuses_everything_stops_the_run_early():
     with Endpoint(lambda k, b, h: h.error(400, "unknown field temperature")) as endpoint:
-        with backend_for(endpoint, concurrency=4) as backend:
-            with pytest.raises(EndpointDownError, match="unknown field temperature"):
-                answer_all(backend, (turn(k) for k in range(64_000)), Sampling())
+        with (
+            backend_for(endpoint, concurrency=4) as backend,
+            pytest.raises(EndpointDownError, match="unknown field temperature"),
+        ):
+            answer_all(backend, (turn(k) for k in range(64_000)), Sampling())
         assert len(endpoint.bodies) < 50
 
 
 def test_nobody_at_the_address_is_said_soon():
     with Endpoint() as endpoint:
         gone = endpoint
-    with backend_for(gone, patience=0.1) as backend:
-        with pytest.raises(EndpointDownError, match="is the address right and the server up"):
-            answer_all(backend, [turn(k) for k in range(10)], Sampling())
+    with (
+        backend_for(gone, patience=0.1) as backend,
+        pytest.raises(EndpointDownError, match="is the address right and the server up"),
+    ):
+        answer_all(backend, [turn(k) for k in range(10)], Sampling())
 
 
 def test_an_endpoint_that_comes_back_is_waited_for():
@@ -317,10 +328,12 @@ def test_vllm_is_recognised_and_held_to_the_regex(capsys):
 @pytest.mark.parametrize("owned_by", ["ollama", None])
 def test_other_endpoints_are_held_to_the_json_schema(owned_by):
     form = OutputForm(regex="a|b", json_schema='{"type": "object"}')
-    with Endpoint(lambda k, b, h: h.reply('{"x": 1}'), owned_by=owned_by) as endpoint:
-        with backend_for(endpoint) as backend:
-            answer_all(backend, [turn("x")], Sampling(form=form))
-            assert backend.constrains is True
+    with (
+        Endpoint(lambda k, b, h: h.reply('{"x": 1}'), owned_by=owned_by) as endpoint,
+        backend_for(endpoint) as backend,
+    ):
+        answer_all(backend, [turn("x")], Sampling(form=form))
+        assert backend.constrains is True
     sent = endpoint.bodies[0]["response_format"]
     assert sent["type"] == "json_schema"
     assert sent["json_schema"]["schema"] == {"type": "object"}
@@ -349,9 +362,11 @@ def test_an_endpoint_that_ignores_the_form_is_found_out(capsys):
 
 def test_a_form_that_was_demanded_and_is_refused_is_an_error():
     with Endpoint(lambda k, b, h: h.error(400, "no guided decoding")) as endpoint:
-        with backend_for(endpoint, form="regex") as backend:
-            with pytest.raises(BackendError, match="can't hold replies to form: regex.*no guided decoding"):
-                answer_all(backend, [turn("x")], Sampling(form=FORM))
+        with (
+            backend_for(endpoint, form="regex") as backend,
+            pytest.raises(BackendError, match=r"can.t hold replies to form: regex.*no guided decoding"),
+        ):
+            answer_all(backend, [turn("x")], Sampling(form=FORM))
         assert endpoint.paths["/v1/models"] == 0
 
 

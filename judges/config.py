@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -132,7 +133,9 @@ def _backend(values: Mapping[str, Any], where: str, folder: Path) -> ChatBackend
     try:
         return create_backend(name, settings)
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        close = {key: difflib.get_close_matches(key, _JUDGE_KEYS, n=1, cutoff=0.7) for key in settings}
+        hints = [f"; did you mean {names[0]!r} for {key!r}?" for key, names in close.items() if names]
+        raise ConfigError(f"{where}: {error}{''.join(hints)}") from None
 
 
 def _beside(folder: Path, name: str) -> str | Path:

@@ -131,7 +131,7 @@ def _tag_pattern(template: str) -> re.Pattern[str]:
     own = re.findall(r"<\s*/?\s*([A-Za-z][\w-]*)\s*>", template)
     names = "|".join(sorted({re.escape(name.casefold()) for name in (*own, *_RESERVED_TAGS)}))
     return re.compile(
-        rf"[{_OPEN}]([\s{_OPEN}]{{0,9}}[/\uff0f]?\s{{0,9}}(?:{names})(?:[\s/][^{_OPEN}{_CLOSE}]{{0,200}})?)[{_CLOSE}]",
+        rf"[{_OPEN}](\s{{0,9}}[/\uff0f]?\s{{0,9}}(?:{names})(?:[\s/][^{_OPEN}{_CLOSE}]{{0,200}})?)[{_CLOSE}]",
         re.IGNORECASE,
     )
 

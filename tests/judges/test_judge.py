@@ -79,12 +79,8 @@ def test_every_statement_gets_verdicts_or_a_reason(scripted):
     assert judge.rubric.score(assessments[0].outcome) == 4 + 5 + 3 + 1 + 0
     reasons = [assessment.outcome.reason for assessment in assessments[1:]]
     assert reasons == ["unparsable", "truncated", "refused", "failed", "failed"]
-    assert [a.raw for a in assessments[1:4]] == [
-        "I like it.",
-        "Factual Accuracy: GO",
-        "I can't help with that.",
-    ]
-    assert assessments[4].raw is None
+    raw = [assessment.raw for assessment in assessments[1:5]]
+    assert raw == ["I like it.", "Factual Accuracy: GO", "I can't help with that.", None]
     assert "at most 100,000" in assessments[5].outcome.detail
 
     accounts = judge.accounts
@@ -101,8 +97,7 @@ def test_identical_statements_are_judged_once(scripted, tmp_path):
         accounts = judge.accounts
     assert adds_up(accounts)
     assert (accounts.asked, accounts.cached + accounts.copies) == (4, 16)
-    for first, *copies in zip(*[iter(assessments)] * 4, strict=True):
-        assert first.outcome == assessments[0].outcome
+    assert all(same.outcome == assessments[0].outcome for same in assessments[::4])
     assert assessments[0].cached is False
     assert all(copy == replace(assessments[3], cached=True) for copy in assessments[7::4])
 

@@ -6,7 +6,7 @@ reads it without the harness, so that training and scoring ask and read exactly 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -230,24 +230,34 @@ def load_task(name_or_path: str | Path) -> TaskSpec:
     return spec_from(_load_task_yaml(path), str(path), path)
 
 
-def find_task(name: str, include_path: str | Path | None = None) -> TaskSpec:
-    """A task by its name: one of the user's own in ``include_path``, or a built-in one.
+def find_tasks(names: Sequence[str], include_path: str | Path | None = None) -> list[TaskSpec]:
+    """Tasks by their names, or by the names of groups of tasks.
 
     Args:
-        name: As the task's YAML has it.
-        include_path: Folder with task files, as given to the harness.
+        names: Built-in tasks and groups, or those of the user's own task files.
+        include_path: Folder with the user's own task files, as given to the harness.
 
     Raises:
-        ConfigError: If there is none of that name.
+        ConfigError: If there is none of a name.
     """
-    for path in sorted(Path(include_path).rglob("*.y*ml")) if include_path is not None else ():
-        if _load_task_yaml(path).get("task") == name:
-            return load_task(path)
-    try:
-        return load_task(name)
-    except ConfigError as error:
-        hint = "; for a task of your own give --include-path, the folder of its YAML"
-        raise ConfigError(f"{error}{hint if include_path is None else f'; none in {include_path}'}") from None
+    files: dict[str, tuple[Path, Any]] = {}
+    for folder in (TASKS, include_path):
+        for path in sorted(Path(folder).rglob("*.yaml")) if folder is not None else ():
+            values = _load_task_yaml(path)
+            if isinstance(name := values.get("group", values.get("task")), str):
+                files[name] = path, values
+    found: dict[str, TaskSpec] = {}
+    waiting = [name.strip() for name in names]
+    for name in waiting:
+        if name not in files:
+            hint = "" if include_path else "; a task of your own needs --include-path, the folder of its YAML"
+            raise ConfigError(f"no task {name!r}: {nearest(name, files)}{hint}")
+        path, values = files[name]
+        if "group" in values:
+            waiting += [member for member in values.get("task", []) if isinstance(member, str)]
+        else:
+            found.setdefault(name, load_task(path))
+    return list(found.values())
 
 
 def spec_from(values: Mapping[str, Any], where: str, path: Path | None = None) -> TaskSpec:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from lm_eval_tasks.judgement_files import JudgementSummary
 
 
 @click.command("score")
@@ -51,39 +47,21 @@ def command(
     from judges.rubric import load_rubric
     from lm_eval_tasks.rescoring import score_task, workload
     from lm_eval_tasks.runs import load_run
-    from lm_eval_tasks.specs import find_task
+    from lm_eval_tasks.score_report import summary_text
+    from lm_eval_tasks.specs import find_tasks
 
     found = load_run(run)
     chosen = [found.task(task) for task in tasks] if tasks else list(found.tasks.values())
-    specs = {task.task: find_task(task.task, include_path) for task in chosen}
+    specs = find_tasks([task.task for task in chosen], include_path)
     own_rubric = load_rubric(rubric) if rubric else None
     for task in chosen:
         click.echo(f"{task.samples_file.name}: {workload(task)}", err=True)
     with load_judge(judge, cache=None if no_cache else DEFAULT, rubric=own_rubric) as ready:
-        summaries = [score_task(task, specs[task.task], ready, name=name, force=force) for task in chosen]
+        summaries = [
+            score_task(task, spec, ready, name=name, force=force)
+            for task, spec in zip(chosen, specs, strict=True)
+        ]
     if as_json:
         click.echo(json.dumps([summary.to_json() for summary in summaries], indent=2, ensure_ascii=False))
     else:
-        click.echo("\n\n".join(_report(summary) for summary in summaries))
-
-
-def _report(summary: JudgementSummary) -> str:
-    from lm_eval_tasks.tables import number, text_table
-
-    rows = [
-        (name, number(found.value), number(found.stderr), str(found.questions))
-        for name, found in summary.metrics.items()
-    ]
-    lost = {**summary.unreadable, **summary.unjudged}
-    reasons = ", ".join(f"{count} {reason}" for reason, count in lost.items())
-    return "\n".join(
-        [
-            f"{summary.task}, model {summary.model}",
-            f"judge {summary.judge.name}, rubric {summary.judge.rubric}",
-            text_table(("metric", "value", "stderr", "questions"), rows),
-            f"judged: {summary.judged} of {summary.responses} responses" + (f" ({reasons})" if lost else ""),
-            f"tokens: {summary.prompt_tokens} read, {summary.completion_tokens} written"
-            + ("" if summary.price is None else f"; price {summary.price:.4f}"),
-            *(f"note: {note}" for note in summary.notes),
-        ]
-    )
+        click.echo("\n\n".join(summary_text(summary) for summary in summaries))

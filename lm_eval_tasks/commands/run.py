@@ -1,0 +1,136 @@
+"""``anchor-eval run``: evaluate a model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from judges.errors import DataError
+
+if TYPE_CHECKING:
+    from judges.judge import Judge
+    from lm_eval_tasks.generation import GenerationRequest
+    from lm_eval_tasks.runs import Run
+    from lm_eval_tasks.specs import TaskSpec
+
+
+@click.command("run")
+@click.option("--model", required=True, help="Kind of model, as lm_eval names it: hf, vllm, ...")
+@click.option("--model-args", default="", help="Its arguments, e.g. pretrained=MODEL,dtype=bfloat16.")
+@click.option("--tasks", required=True, help="Names of tasks, separated by commas, or self_explanation.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The run folder.")
+@click.option("--judge", help="openai:MODEL@URL, vllm:MODEL, ..., or judge.yaml. Without it: score later.")
+@click.option("--baseline", type=click.Path(), help="Run folder to compare with at the end.")
+@click.option("--data-dir", type=click.Path(exists=True), help="Local questions instead of the hub's.")
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), help="Default: the task's own.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first questions of each task.")
+@click.option("--repeats", type=click.IntRange(1), help="Samples a question; default: the task's own (16).")
+@click.option(
+    "--apply-chat-template/--no-apply-chat-template",
+    default=True,
+    show_default=True,
+    help="Whether prompts go through the model's chat template.",
+)
+@click.option("--batch-size", help="As lm_eval takes it: a number, or auto.")
+@click.option("--device", help="As lm_eval takes it, e.g. cuda:0 or cpu.")
+@click.option("--gen-kwargs", help="Generation settings over the task's, e.g. temperature=0.8,top_p=1.")
+@click.option("--include-path", type=click.Path(exists=True), help="Folder with task files of your own.")
+@click.option("--metadata", help="Further options of the tasks, as JSON.")
+@click.option("--seed", default=1234, show_default=True, help="Of the generation.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def command(
+    tasks: str,
+    output: Path,
+    judge: str | None,
+    baseline: str | None,
+    metadata: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Evaluate a model: generate with lm_eval, free the model, then judge.
+
+    Started again with the same options, it goes on where it stopped: what is generated isn't generated again,
+    and what is judged isn't asked again.
+
+    \b
+    anchor-eval run --model hf --model-args pretrained=MODEL --tasks aqua_rat_explain \\
+      --judge openai:JUDGE@http://localhost:8000/v1 -o runs/m1
+    """
+    from judges.config import load_judge
+    from lm_eval_tasks.comparison import Settings
+    from lm_eval_tasks.comparison_report import as_json as comparison_json
+    from lm_eval_tasks.comparison_report import as_text
+    from lm_eval_tasks.generation import GenerationRequest, generate
+    from lm_eval_tasks.json_lines import parse_object
+    from lm_eval_tasks.runs import load_run
+    from lm_eval_tasks.specs import find_tasks
+    from lm_eval_tasks.tournament import play
+
+    specs = find_tasks(tasks.split(","), options["include_path"])
+    request = GenerationRequest(
+        tasks=tuple(spec.name for spec in specs),
+        metadata=parse_object(metadata, "--metadata") if metadata else None,
+        **options,
+    )
+    other = load_run(baseline) if baseline else None
+    judging = load_judge(judge) if judge else None
+    try:
+        _announce(specs, request, judging)
+        found = generate(request, output)
+        if not found.fresh:
+            click.echo(f"{found.folder}: generated before with these settings", err=True)
+        run = replace(load_run(found.folder, date=found.date), name=output.resolve().name, path=output)
+        texts, results = _results(run, specs, judging)
+    finally:
+        if judging is not None:
+            judging.close()
+    if other is not None:
+        settings = Settings()
+        run = replace(load_run(found.folder, date=found.date), name=run.name, path=output)
+        tournament = play([run, other], settings=settings)
+        texts.append(as_text(tournament, settings))
+        results["comparison"] = comparison_json(tournament, settings)
+    click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else "\n\n".join(texts))
+
+
+def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | None) -> None:
+    """Says what it will take before it starts; also reads all questions, so that a bad file shows now."""
+    total = 0
+    for spec in specs:
+        split = request.split or spec.evaluation_split
+        questions = len(spec.load_questions(split, request.data_dir))
+        if not questions:
+            raise DataError(f"{spec.name}: the {split} split has no questions")
+        questions = min(questions, request.limit or questions)
+        samples = request.repeats or spec.repeats
+        total += questions * samples
+        click.echo(
+            f"{spec.name}: {questions} questions x {samples} samples = {questions * samples} generations",
+            err=True,
+        )
+    judged = f", then up to {total} judgements by {judge.info.name}" if judge else "; no judge"
+    click.echo(f"{total} generations{judged}", err=True)
+
+
+def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list[str], dict[str, Any]]:
+    """Judges what was generated, or measures what can be measured without a judge."""
+    from lm_eval_tasks.metrics import summarise
+    from lm_eval_tasks.rescoring import score_task
+    from lm_eval_tasks.score_report import metrics_table, summary_text
+
+    if judge is not None:
+        summaries = [score_task(run.task(spec.name), spec, judge) for spec in specs]
+        return [summary_text(found) for found in summaries], {
+            "tasks": [found.to_json() for found in summaries]
+        }
+    texts, tasks = [], []
+    for spec in specs:
+        metrics = summarise(run.task(spec.name).read_samples(), None)
+        texts.append(f"{spec.name}, model {run.model}\n{metrics_table(metrics)}")
+        tasks.append({"task": spec.name, "metrics": {name: asdict(found) for name, found in metrics.items()}})
+    texts.append(f"no judge: anchor-eval score {run.path} --judge ... adds the explanation scores")
+    return texts, {"tasks": tasks}

@@ -1,0 +1,36 @@
+"""What judging a task came to, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lm_eval_tasks.judgement_files import JudgementSummary
+from lm_eval_tasks.metrics import Summary
+from lm_eval_tasks.tables import number, text_table
+
+
+def summary_text(summary: JudgementSummary) -> str:
+    """Metrics, coverage, cost and notes of a judged task."""
+    lost = {**summary.unreadable, **summary.unjudged}
+    reasons = ", ".join(f"{count} {reason}" for reason, count in lost.items() if count)
+    return "\n".join(
+        [
+            f"{summary.task}, model {summary.model}",
+            f"judge {summary.judge.name}, rubric {summary.judge.rubric} {summary.judge.rubric_version}",
+            metrics_table(summary.metrics),
+            f"judged: {summary.judged} of {summary.responses} responses"
+            + (f" ({reasons})" if reasons else ""),
+            f"tokens: {summary.prompt_tokens} read, {summary.completion_tokens} written"
+            + ("" if summary.price is None else f"; price {summary.price:.4f}"),
+            *(f"note: {note}" for note in summary.notes),
+        ]
+    )
+
+
+def metrics_table(metrics: Mapping[str, Summary]) -> str:
+    """Metric, value, standard error and how many questions it rests on."""
+    rows = [
+        (name, number(found.value), number(found.stderr), str(found.questions))
+        for name, found in metrics.items()
+    ]
+    return text_table(("metric", "value", "stderr", "questions"), rows)

@@ -385,19 +385,24 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     Raises:
         ConfigError: Naming every wrong key and value at once.
     """
-    values = _layered(path, seen=())
-    for override in overrides:
-        values = _merged(values, _override(override))
-    return parse(Recipe, values, str(path))
+    return recipe_from(load_yaml(path), path, overrides)
 
 
-def recipe_text(name: str) -> str:
-    """The text of a built-in recipe.
+def recipe_from(values: Mapping[str, Any], path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Builds a recipe from what its file holds.
+
+    Args:
+        values: The file's keys.
+        path: The file, for messages and for what it extends.
+        overrides: As for :func:`load_recipe`.
 
     Raises:
-        ConfigError: If there is none of that name.
+        ConfigError: Naming every wrong key and value at once.
     """
-    return _built_in(name).read_text(encoding="utf-8")
+    layered = _over_parents(values, path, seen=())
+    for override in overrides:
+        layered = _merged(layered, _override(override))
+    return parse(Recipe, layered, str(path))
 
 
 def resolved_yaml(recipe: Recipe) -> str:
@@ -413,19 +418,19 @@ def _built_in(name: str) -> Path:
     return path
 
 
-def _layered(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+def _over_parents(values: Mapping[str, Any], path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     path = path.resolve()
     if path in seen:
         raise ConfigError(f"{path}: extends itself")
-    values = load_yaml(path)
+    own = dict(values)
     fallback = None if path == (RECIPES / f"{PAPER}.yaml").resolve() else PAPER
-    parent = values.pop("extends", fallback)
+    parent = own.pop("extends", fallback)
     if parent is None:
-        return values
+        return own
     if not isinstance(parent, str):
         raise ConfigError(f"{path}: extends = {parent!r}: expected the name of a recipe or a .yaml file")
     parent_path = path.parent / parent if parent.endswith((".yaml", ".yml")) else _built_in(parent)
-    return _merged(_layered(parent_path, (*seen, path)), values)
+    return _merged(_over_parents(load_yaml(parent_path), parent_path, (*seen, path)), own)
 
 
 # Settings whose mappings replace what they extend as a whole: keys of one backend mean nothing to another.

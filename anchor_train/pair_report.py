@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from statistics import fmean
-from typing import get_args
+from typing import Any, get_args
 
 from anchor_train.pairs import PairSet
 from anchor_train.records import Behaviour, PreferencePair
@@ -89,17 +89,22 @@ class PairReport:
             "length_gap": self.length_gap,
         }
 
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> PairReport:
+        """Reads the form back."""
+        return PairReport(**{field.name: row[field.name] for field in fields(PairReport)})
+
     def to_text(self) -> str:
         """The report for people."""
         rows = [
-            f"{behaviour.replace('_', ' '):<24}{count:>7}{_percent(count, self.total):>10}"
+            f"{behaviour.replace('_', ' '):<24}{count:>7}  ({_percent(count, self.total)})"
             for behaviour, count in self.pairs.items()
         ]
         lines = [f"pairs by behaviour ({self.strategy})", *rows, f"{'all':<24}{self.total:>7}"]
         if self.total:
             lines.append(
                 f"lambda {self.lopsided_share:.3f} · consultant wrote {self.consultant_winners} winners "
-                f"({_percent(self.consultant_winners, self.total).strip()}) · winners "
+                f"({_percent(self.consultant_winners, self.total)}) · winners "
                 f"{self.mean_chosen_tokens:.1f} tokens, losers {self.mean_rejected_tokens:.1f} "
                 f"(gap {self.length_gap:+.1f}) · cut by max_length {self.max_length}: {self.cut}"
             )
@@ -146,4 +151,4 @@ def _by_consultant(pair: PreferencePair) -> bool:
 
 
 def _percent(part: int, whole: int) -> str:
-    return f"({100 * part / whole:.2f}%)" if whole else "(-)"
+    return f"{100 * part / whole:.2f}%" if whole else "-"

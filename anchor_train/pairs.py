@@ -147,7 +147,9 @@ def choose_pair(
         return none(found.empty or "no_samples")
     draw = _draw(seed, strategy, question.id)
     if found.consultant:
-        text = None if argument is None or argument.text is None else in_reply_form(question, argument.text)
+        text = None
+        if argument is not None and argument.text is not None and argument.failure is None:
+            text = in_reply_form(question, argument.text)
         if text is None:
             return none("consultant_failed")
         chosen = Side(text, "consultant")

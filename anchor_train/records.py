@@ -124,7 +124,13 @@ class SampledQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """What the consultant argued for a question's gold label; ``failure`` says why there is no text."""
+    """What the consultant argued for a question's gold label.
+
+    Attributes:
+        question_id: The question.
+        text: What it wrote; None if no reply came.
+        failure: Why the text can't be used; None if it can.
+    """
 
     question_id: str
     text: str | None

@@ -6,6 +6,7 @@ Each command is a file in ``commands/`` that exports ``command``; it is imported
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -26,17 +27,25 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called; errors of the project are one line."""
+    """A group whose commands are imported when they are called; errors of the project are one line.
+
+    Attributes:
+        package: Where the command modules are.
+        table: As ``COMMANDS``.
+    """
+
+    package = "lm_eval_tasks.commands"
+    table: Mapping[str, str] = COMMANDS
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order in which a user needs them."""
-        return list(COMMANDS)
+        return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports one command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.table:
             return None
-        module = import_module(f"lm_eval_tasks.commands.{cmd_name.replace('-', '_')}")
+        module = import_module(f"{self.package}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
@@ -44,16 +53,16 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's, with the nearest name for an unknown one."""
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+        if args and not args[0].startswith("-") and args[0] not in self.table:
             from judges.settings import nearest
 
-            raise click.UsageError(f"no command {args[0]!r}: {nearest(args[0], COMMANDS)}", ctx)
+            raise click.UsageError(f"no command {args[0]!r}: {nearest(args[0], self.table)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(self.table.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; an error that the user can mend is printed as one line, exit code 1."""

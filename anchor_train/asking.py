@@ -1,0 +1,59 @@
+"""Asking a chat backend many things, so that no answer is lost and none is asked for twice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from anchor_train.artifacts import Journal
+from anchor_train.roles import RoleSpec
+from judges.config import load_backend
+from judges.errors import BackendError
+from judges.records import Conversation, Failure, Outcome, Sampling
+from lm_eval_tasks.records import Json
+
+T = TypeVar("T")
+
+
+def ask_missing(
+    what: str,
+    items: Sequence[T],
+    conversation: Callable[[T], Conversation],
+    sampling: Sampling,
+    role: RoleSpec,
+    journal: Journal,
+    row: Callable[[T, Outcome], Json],
+) -> None:
+    """Asks for each item and writes every answer to the journal as it arrives.
+
+    Args:
+        what: Name of the progress bar.
+        items: What is not answered yet; without any, no backend is loaded.
+        conversation: What to ask for an item.
+        sampling: How replies are drawn.
+        role: Backend settings.
+        journal: Where answers go.
+        row: The journal's row for an item's outcome.
+
+    Raises:
+        BackendError: If the backend can't serve, or none of several items got a reply.
+    """
+    if not items:
+        return
+    failures: list[Failure] = []
+    with (
+        load_backend(role) as backend,
+        tqdm(total=len(items), desc=what, unit="", file=sys.stderr) as bar,
+    ):
+        for index, outcome in backend.replies(map(conversation, items), sampling):
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+            journal.append(row(items[index], outcome))
+            bar.update()
+    if len(failures) == len(items):
+        raise BackendError(
+            f"{what}: none of {len(items)} got a reply; the first failed: {failures[0].message}"
+        )

@@ -1,0 +1,39 @@
+"""``anchor-train init``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from anchor_train.commands.options import json_option, print_json, say
+
+
+@click.command("init")
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--model", required=True, help="Folder or hub name of the base model.")
+@click.option("--task", required=True, help="Task to train and evaluate on: a name or a task file.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Local questions instead of the hub's.")
+@click.option("--recipe", default="default", show_default=True, help="default, paper, or a .yaml file.")
+@json_option
+def command(
+    run_folder: Path, model: str, task: str, data_dir: Path | None, recipe: str, as_json: bool
+) -> None:
+    """Make the folder RUN with a commented recipe.
+
+    \b
+    anchor-train init my-run --model meta-llama/Meta-Llama-3-8B-Instruct --task aqua_rat_explain
+    anchor-train init my-run --model ./model --task arc_challenge_explain --data-dir ./arc --recipe paper
+    """
+    from anchor_train.new_run import new_recipe
+    from anchor_train.preflight import check
+    from anchor_train.run_folder import RunFolder
+
+    text, settings = new_recipe(run_folder, model, task, data_dir, recipe)
+    for warning in check(settings):
+        say(f"warning: {warning}")
+    folder = RunFolder.create(run_folder, text)
+    if as_json:
+        print_json({"run": str(folder.path), "recipe": str(folder.recipe_path)})
+    else:
+        click.echo(f"{folder.recipe_path} is written: read it, then anchor-train run {run_folder}")

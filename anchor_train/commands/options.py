@@ -1,0 +1,58 @@
+"""What several commands share: arguments, options, and the pipeline that they work on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from anchor_train.pipeline import Pipeline
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+run_argument = click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+set_option = click.option(
+    "--set",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Another setting for this call, e.g. dpo.beta=0.2.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Results as JSON on standard output.")
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Say what would be done, with examples as tokens; do nothing."
+)
+retry_option = click.option(
+    "--retry-failed", is_flag=True, help="In finished stages too, ask again where there was no good reply."
+)
+
+
+def say(line: str) -> None:
+    """Progress, on standard error."""
+    click.echo(line, err=True)
+
+
+def open_pipeline(run_folder: Path, overrides: Sequence[str]) -> Pipeline:
+    """The pipeline of a run folder, its recipe and its model's files checked.
+
+    Raises:
+        ConfigError: Naming everything that is wrong with the recipe.
+    """
+    from anchor_train.pipeline import Pipeline
+    from anchor_train.preflight import check
+    from anchor_train.run_folder import RunFolder
+
+    run = RunFolder.open(run_folder)
+    recipe = run.recipe(overrides)
+    for warning in check(recipe):
+        say(f"warning: {warning}")
+    return Pipeline(run, recipe, say)
+
+
+def print_json(value: Any) -> None:
+    """A result for machines."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))

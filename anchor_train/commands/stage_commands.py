@@ -1,0 +1,65 @@
+"""What ``run`` and the commands of single stages have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from anchor_train.commands.options import (
+    dry_run_option,
+    json_option,
+    open_pipeline,
+    print_json,
+    retry_option,
+    run_argument,
+    set_option,
+)
+
+
+def stage_command(name: str, description: str) -> click.Command:
+    """The command that does the stages of one name (see ``anchor_train.pipeline.COMMANDS``)."""
+
+    @click.command(name, help=f"{description}\n\n\b\nanchor-train {name} my-run")
+    @run_argument
+    @set_option
+    @dry_run_option
+    @retry_option
+    @json_option
+    def command(
+        run_folder: Path, overrides: tuple[str, ...], dry_run: bool, retry_failed: bool, as_json: bool
+    ) -> None:
+        do_stages(name, run_folder, overrides, dry_run, retry_failed, as_json)
+
+    return command
+
+
+def do_stages(
+    name: str | None,
+    run_folder: Path,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+    retry_failed: bool,
+    as_json: bool,
+) -> None:
+    """Does the stages of a command, or all of them for None, and prints what came out."""
+    from anchor_train.pipeline import COMMANDS
+    from anchor_train.status import as_rows, results_text
+
+    pipeline = open_pipeline(run_folder, overrides)
+    kinds = None if name is None else COMMANDS[name]
+    if dry_run:
+        from anchor_train.dry_run import describe
+
+        description = describe(pipeline, kinds)
+        if as_json:
+            print_json(description.to_json())
+        else:
+            click.echo(description.to_text())
+        return
+    pipeline.do(kinds, retry_failed=retry_failed)
+    statuses = [status for status in pipeline.status() if kinds is None or status.stage.kind in kinds]
+    if as_json:
+        print_json(as_rows(statuses, pipeline.run))
+    else:
+        click.echo(results_text(statuses, pipeline.run))

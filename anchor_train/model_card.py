@@ -1,0 +1,106 @@
+"""The README of an exported model: how it came to be, from what, and what it is worth."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from anchor_train.config import resolved_yaml
+from anchor_train.pair_report import PairReport
+from anchor_train.pipeline import Pipeline, StageStatus
+from anchor_train.table import Table
+from anchor_train.trained import TrainedModel
+
+_METHOD = {
+    "sft": "Fine-tuned on the answers of a multiple-choice task alone (supervised fine-tuning, LoRA). This "
+    "is the starting point of alignment: it tends to choose better and to explain worse than its base model.",
+    "anchor": "Anchored alignment: the fine-tuned model wrote several explained answers to each question, a "
+    "judge scored the explanations, and preference pairs were made by how the model behaves on a question "
+    "(always right, sometimes right, never right); where it was never right, a consultant that was told the "
+    "answer argued for it. Direct preference optimisation on these pairs.",
+    "rank": "The baseline of anchored alignment: of several explained answers to each question the one that "
+    "the judge scored best is preferred to a random other one, whatever was answered. Direct preference "
+    "optimisation on these pairs.",
+}
+
+
+def model_card(pipeline: Pipeline, trained: TrainedModel) -> str:
+    """The card of one trained model: method, data counts, results, settings."""
+    recipe = pipeline.recipe
+    statuses = {status.stage.key: status for status in pipeline.status()}
+    kind = trained.stage.strategy or "sft"
+    head = {
+        "base_model": recipe.model.name if not Path(recipe.model.name).exists() else None,
+        "library_name": "peft",
+        "tags": ["anchored-explanations", "self-explanations", *(["dpo"] if kind != "sft" else ["sft"])],
+    }
+    front = "\n".join(f"{key}: {json.dumps(value)}" for key, value in head.items() if value is not None)
+    parts = [
+        f"---\n{front}\n---",
+        f"# {Path(recipe.model.name).name}, {trained.name}, {_task_name(recipe.task)}",
+        _METHOD[kind],
+        f"Base model: `{recipe.model.name}`. Task: `{recipe.task}`. Seed: {recipe.seed}. "
+        f"Rounds: {trained.stage.round or 0}.",
+        _prompt_note(),
+        f"## Data\n\n{_data(pipeline, trained, statuses)}",
+        f"## Results\n\n{_results(statuses)}",
+        f"## Settings\n\n```yaml\n{resolved_yaml(recipe)}```",
+        f'Made with anchored-explanations {_version()} (`anchor-train`), after "Anchored Alignment for '
+        'Self-Explanations Enhancement" (arXiv 2410.13216).',
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _data(pipeline: Pipeline, trained: TrainedModel, statuses: dict[str, StageStatus]) -> str:
+    lines = []
+    questions = _summary(statuses, "questions")
+    if questions is not None:
+        lines.append(
+            f"- {questions['questions']} training questions of {questions['available']} "
+            f"({questions['repeated']} repeats left out)"
+        )
+    pairs = trained.stage.needs.get("pairs")
+    found = None if pairs is None else _summary(statuses, pairs)
+    if found is not None:
+        report = PairReport.from_json(found)
+        lines.append(f"- {report.total} preference pairs\n\n```\n{report.to_text()}\n```")
+    return "\n".join(lines) or "No counts."
+
+
+def _results(statuses: dict[str, StageStatus]) -> str:
+    table = _summary(statuses, "evaluate/table")
+    if table is None:
+        return "Not evaluated."
+    found = Table.from_json(table)
+    return (
+        f"`{found.task}`, judged by `{found.judge}`; win, tie and loss against the base model, in %; the "
+        f"interval is the margin's 95% one, by question.\n\n{found.to_markdown()}"
+    )
+
+
+def _summary(statuses: dict[str, StageStatus], key: str) -> dict[str, Any] | None:
+    """A stage's summary, if it is finished and up to date."""
+    status = statuses.get(key)
+    if status is None or status.record is None or status.state != "finished":
+        return None
+    return status.record.summary
+
+
+def _prompt_note() -> str:
+    return (
+        "It is asked to explain first and then to choose, and replies with "
+        "`<explanation> … </explanation>` and `<choice> … </choice>`; `anchor-eval` renders that very prompt."
+    )
+
+
+def _task_name(task: str) -> str:
+    return Path(task).stem if task.endswith((".yaml", ".yml")) else task
+
+
+def _version() -> str:
+    try:
+        return version("anchored-explanations")
+    except PackageNotFoundError:
+        return "(not installed)"

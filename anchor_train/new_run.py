@@ -1,0 +1,79 @@
+"""The recipe that ``anchor-train init`` writes: commented, with the user's model and task in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+from anchor_train.config import RECIPES, Recipe, recipe_from
+from judges.errors import ConfigError
+from judges.settings import nearest
+
+DEFAULT = "default"
+
+
+def new_recipe(
+    folder: Path, model: str, task: str, data_dir: Path | None = None, recipe: str = DEFAULT
+) -> tuple[str, Recipe]:
+    """Text and settings of a new run's recipe.
+
+    Args:
+        folder: The run folder, as the user named it.
+        model: Folder or hub name of the base model.
+        task: Task name or file.
+        data_dir: Folder with local questions.
+        recipe: ``default`` (short, says what to change first), a built-in recipe, or a .yaml file.
+
+    Raises:
+        ConfigError: If there is no such recipe, or something in it is wrong.
+    """
+    values = {
+        "model": _local_or_name(model),
+        "task": _local_or_name(task) if task.endswith((".yaml", ".yml")) else task,
+        "data_dir": None if data_dir is None else str(data_dir.expanduser().resolve()),
+    }
+    # JSON scalars are YAML scalars, whatever a path holds.
+    quoted = {name: json.dumps(value) for name, value in values.items() if value is not None}
+    text = _short(folder, quoted) if recipe == DEFAULT else _whole(recipe, quoted)
+    loaded = yaml.safe_load(text)
+    return text, recipe_from(loaded, folder / "recipe.yaml")
+
+
+def _short(folder: Path, quoted: dict[str, str]) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    # The text is YAML, not HTML; its values are quoted as JSON.
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    template = environment.from_string((RECIPES / "init.jinja").read_text(encoding="utf-8"))
+    return template.render(folder=folder, data_dir=quoted.get("data_dir"), **_known(quoted))
+
+
+def _known(quoted: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in quoted.items() if name != "data_dir"}
+
+
+def _whole(recipe: str, quoted: dict[str, str]) -> str:
+    """Another recipe's text with these settings behind its opening comment."""
+    if recipe.endswith((".yaml", ".yml")):
+        path = Path(recipe)
+    else:
+        path = RECIPES / f"{recipe}.yaml"
+        if not path.is_file():
+            names = [DEFAULT, *(found.stem for found in RECIPES.glob("*.yaml"))]
+            raise ConfigError(f"no recipe {recipe!r}: {nearest(recipe, names)}; or a .yaml file")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+    head = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    own = [line for line in lines[head:] if line.partition(":")[0] not in quoted]
+    given = "".join(f"{name}: {value}\n" for name, value in quoted.items())
+    return "".join(lines[:head]) + "\n" + given + "".join(own)
+
+
+def _local_or_name(name: str) -> str:
+    """A path that exists, made absolute so that the run can be taken up from anywhere; else the name."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() else name

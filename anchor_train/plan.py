@@ -1,0 +1,247 @@
+"""The graph of a recipe: which stages there are, what each reads, what each depends on.
+
+Round 1 samples the SFT model once for all strategies; from round 2 on each strategy samples its own newest
+model, and trains on from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anchor_train.artifacts import content_hash
+from anchor_train.config import Recipe, SftSettings
+from anchor_train.manifest import flat
+from anchor_train.roles import role_settings, rubric_fingerprint, wants_latest
+from anchor_train.stages import Stage
+from judges.backends.local_model import fingerprint
+from judges.settings import Settings
+from lm_eval_tasks.specs import TaskSpec, load_task
+
+# Settings that change what a stage shows, not what it makes.
+DISPLAY = {"save_every", "keep_checkpoints", "log_every", "report_to"}
+DISPLAY |= {"sample_every", "sample_questions", "sample_max_tokens"}
+
+BASE_MODEL = "base"
+SFT_MODEL = "sft"
+
+
+def plan(recipe: Recipe) -> tuple[Stage, ...]:
+    """All stages of a recipe in the order in which they run.
+
+    Raises:
+        ConfigError: If the task, a judge file or a rubric can't be read.
+    """
+    return tuple(_Planner(recipe, load_task(recipe.task)).stages())
+
+
+def derived_seed(seed: int, *names: str) -> int:
+    """A seed (31 bits) for one purpose, so that no two draws of a run share their random numbers."""
+    text = "\n".join([str(seed), *names])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def aligned_name(strategy: str, number: int, rounds: int) -> str:
+    """What an aligned model is called: the last round's by its strategy alone."""
+    return strategy if number == rounds else f"{strategy}-round-{number}"
+
+
+def model_hash(recipe: Recipe) -> str:
+    """What tells the base model's content; a hub name stands for itself."""
+    local = fingerprint(Path(recipe.model.name).expanduser())
+    return local or f"{recipe.model.name}@{recipe.model.revision or 'main'}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Lineage:
+    """Where one strategy's newest model is."""
+
+    adapter: str
+    latest: str | None  # aligned: not the SFT model
+
+
+class _Planner:
+    def __init__(self, recipe: Recipe, spec: TaskSpec) -> None:
+        self._recipe = recipe
+        self._model = {"base model": model_hash(recipe)}
+        self._prompts = {"prompts": spec.fingerprint}
+        self._rubric = {"rubric": rubric_fingerprint(recipe.judge)}
+        self._evaluation_rubric = {"rubric": rubric_fingerprint(recipe.evaluate.judge)}
+        data = recipe.data_dir
+        self._data = {} if data is None or not data.exists() else {"data files": content_hash(data)}
+
+    def stages(self) -> Iterator[Stage]:
+        recipe = self._recipe
+        yield Stage(
+            "questions",
+            "questions",
+            "anchor_train.questions:draw_questions",
+            settings=self._settings("task", "data_dir", "questions", "seed"),
+            externals={**self._data, **self._prompts},
+        )
+        yield Stage(
+            "sft",
+            "sft",
+            "anchor_train.training:train_answers",
+            needs={"questions": "questions"},
+            settings=self._settings("model", "sft", "seed", "launch.processes"),
+            externals={**self._model, **self._prompts},
+        )
+        lineages: dict[str, _Lineage] = {}
+        for number in range(1, recipe.rounds + 1):
+            yield from self._round(number, lineages)
+        yield from self._evaluation()
+
+    def _round(self, number: int, lineages: dict[str, _Lineage]) -> Iterator[Stage]:
+        strategies = self._recipe.strategies
+        if number == 1:
+            start = _Lineage("sft", None)
+            yield from self._judged_samples("round-1", number, start, None)
+        for strategy in strategies:
+            own = f"round-{number}/{strategy}"
+            shared = own if number > 1 else "round-1"
+            if number > 1:
+                start = lineages[strategy]
+                yield from self._judged_samples(own, number, start, strategy)
+            if strategy == "anchor":
+                yield self._consult(f"{shared}/consult", f"{shared}/judge", number, start)
+            yield self._pairs(own, shared, number, strategy)
+            yield self._dpo(own, number, strategy, start)
+            lineages[strategy] = _Lineage(f"{own}/dpo", f"{own}/dpo")
+
+    def _judged_samples(
+        self, folder: str, number: int, start: _Lineage, strategy: str | None
+    ) -> Iterator[Stage]:
+        yield Stage(
+            f"{folder}/sample",
+            "sample",
+            "anchor_train.sampling:sample_replies",
+            needs={"questions": "questions", "adapter": start.adapter},
+            settings=self._settings("model", "sampler", "engine", "seed"),
+            externals={**self._model, **self._prompts},
+            own_process=True,
+            strategy=strategy,
+            round=number,
+        )
+        judge = self._recipe.judge
+        latest = {"judging adapter": start.latest} if wants_latest(judge) and start.latest else {}
+        yield Stage(
+            f"{folder}/judge",
+            "judge",
+            "anchor_train.judging:judge_replies",
+            needs={"replies": f"{folder}/sample", **latest},
+            settings={**self._judge_settings("judge", judge)},
+            externals={**self._model, **self._prompts, **self._rubric},
+            own_process=True,
+            strategy=strategy,
+            round=number,
+        )
+
+    def _consult(self, key: str, judged: str, number: int, start: _Lineage) -> Stage:
+        asked = self._recipe.consultant.backend
+        latest = {"consulting adapter": start.latest} if wants_latest(asked) and start.latest else {}
+        consultant = self._recipe.consultant.model_dump(mode="json", exclude={"backend"})
+        return Stage(
+            key,
+            "consult",
+            "anchor_train.consultant:consult",
+            needs={"scored": judged, **latest},
+            settings={
+                **flat({"consultant": consultant}),
+                **self._judge_settings("consultant.backend", asked),
+                **self._settings("seed", "pairs.unreadable_losers"),
+            },
+            externals={**self._model, **self._prompts},
+            own_process=True,
+            strategy="anchor",
+            round=number,
+        )
+
+    def _pairs(self, own: str, shared: str, number: int, strategy: str) -> Stage:
+        arguments = {"arguments": f"{shared}/consult"} if strategy == "anchor" else {}
+        return Stage(
+            f"{own}/pairs",
+            "pairs",
+            "anchor_train.pairing:pair_up",
+            needs={"scored": f"{shared}/judge", **arguments},
+            settings=self._settings("pairs", "dpo.max_length", "dpo.allow_cut", "seed", "model"),
+            externals={**self._model, **self._prompts},
+            strategy=strategy,
+            round=number,
+        )
+
+    def _dpo(self, own: str, number: int, strategy: str, start: _Lineage) -> Stage:
+        return Stage(
+            f"{own}/dpo",
+            "dpo",
+            "anchor_train.training:train_preferences",
+            needs={"questions": "questions", "pairs": f"{own}/pairs", "adapter": start.adapter},
+            settings=self._settings("model", "dpo", "seed", "launch.processes"),
+            externals=self._model,
+            strategy=strategy,
+            round=number,
+        )
+
+    def _evaluation(self) -> Iterator[Stage]:
+        recipe = self._recipe
+        models: dict[str, str | None] = {BASE_MODEL: None, SFT_MODEL: "sft"}
+        for number in range(1, recipe.rounds + 1):
+            for strategy in recipe.strategies:
+                models[aligned_name(strategy, number, recipe.rounds)] = f"round-{number}/{strategy}/dpo"
+        generation = self._recipe.evaluate.model_dump(mode="json", exclude={"judge", "batch_size"})
+        for name, adapter in models.items():
+            yield Stage(
+                f"evaluate/{name}/generate",
+                "generate",
+                "anchor_train.evaluation:generate",
+                needs={} if adapter is None else {"adapter": adapter},
+                settings={
+                    **flat({"evaluate": generation}),
+                    **self._settings("model", "task", "data_dir", "seed", "engine"),
+                },
+                externals={**self._model, **self._prompts, **self._data},
+                own_process=True,
+                model=name,
+            )
+            yield Stage(
+                f"evaluate/{name}/score",
+                "score",
+                "anchor_train.evaluation:score",
+                needs={"generated": f"evaluate/{name}/generate"},
+                settings=self._judge_settings("evaluate.judge", recipe.evaluate.judge),
+                externals={**self._model, **self._prompts, **self._evaluation_rubric},
+                own_process=True,
+                model=name,
+            )
+        yield Stage(
+            "evaluate/table",
+            "table",
+            "anchor_train.evaluation:tabulate",
+            needs={name: f"evaluate/{name}/score" for name in models},
+        )
+
+    def _judge_settings(self, name: str, given: Any) -> dict[str, Any]:
+        """Settings of a role; those of the engine too where it runs this run's own model."""
+        own = given in (None, "base", "latest") or (
+            isinstance(given, Mapping) and given.get("model") in ("base", "latest")
+        )
+        engine = self._settings("engine", "model") if own else {}
+        return {**flat({name: role_settings(given)}), **engine}
+
+    def _settings(self, *names: str) -> dict[str, Any]:
+        """The named parts of the recipe, flat, without what only changes the display."""
+        found: dict[str, Any] = {}
+        for name in names:
+            value: Any = self._recipe
+            for part in name.split("."):
+                value = getattr(value, part)
+            if isinstance(value, Settings):
+                hidden = DISPLAY if isinstance(value, SftSettings) or name == "dpo" else set()
+                value = value.model_dump(mode="json", exclude=hidden)
+            elif isinstance(value, Path):
+                value = str(value)
+            found |= flat({name: value})
+        return found

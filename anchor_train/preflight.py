@@ -1,0 +1,95 @@
+"""What can be seen to be wrong with a recipe before any model loads, all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+
+from anchor_train.config import Recipe
+from anchor_train.roles import judge_spec, own_model, role_settings, rubric_fingerprint
+from judges.backends.local_model import LocalModelSettings, check_model
+from judges.backends.registry import backend_names
+from judges.errors import AnchorError, ConfigError
+from judges.settings import nearest
+from lm_eval_tasks.specs import load_task
+
+LOCAL = ("transformers", "vllm")
+
+
+def check(recipe: Recipe) -> list[str]:
+    """Checks what the recipe names: model, task, split, files, backends, libraries.
+
+    Returns:
+        Warnings.
+
+    Raises:
+        ConfigError: Naming every problem.
+    """
+    problems = list(_problems(recipe))
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return list(_warnings(recipe))
+
+
+def _problems(recipe: Recipe) -> Iterator[str]:
+    yield from _failing(lambda: check_model(_local_settings(recipe)))
+    yield from _failing(lambda: _check_split(recipe))
+    engine = str(recipe.engine["backend"])
+    if engine not in backend_names():
+        yield f"engine: no backend {engine!r}: {nearest(engine, backend_names())}"
+    for name, given in (("judge", recipe.judge), ("evaluate.judge", recipe.evaluate.judge)):
+        for problem in _failing(lambda given=given: _check_judge(given)):  # type: ignore[misc]
+            yield f"{name}: {problem}"
+    for name, file in (
+        ("data_dir", recipe.data_dir),
+        ("launch.accelerate_config", recipe.launch.accelerate_config),
+    ):
+        if file is not None and not file.expanduser().exists():
+            yield f"{name} {str(file)!r}: no such file or folder"
+    missing = [name for name in ("torch", "transformers", "peft", "trl") if find_spec(name) is None]
+    if missing:
+        yield f"{', '.join(missing)} not installed: pip install 'anchored-explanations[train]'"
+
+
+def _warnings(recipe: Recipe) -> Iterator[str]:
+    if _same(recipe, recipe.judge, recipe.evaluate.judge):
+        yield (
+            "the evaluation judge is the training judge: what it likes was trained for, so its verdict "
+            "is no independent one; set evaluate.judge to another, stronger model"
+        )
+
+
+def _failing(work: Callable[[], object]) -> Iterator[str]:
+    try:
+        work()
+    except AnchorError as error:
+        yield str(error)
+
+
+def _local_settings(recipe: Recipe) -> LocalModelSettings:
+    known = own_model(recipe, None)
+    return LocalModelSettings(**{k: v for k, v in known.items() if k in LocalModelSettings.model_fields})
+
+
+def _check_split(recipe: Recipe) -> None:
+    from anchor_train.questions import check_split
+
+    spec = load_task(recipe.task)
+    check_split(recipe, spec)
+    if recipe.data_dir is not None or spec.data_dir is not None:
+        # Local files: better to miss the evaluation's now than after the training.
+        for split in {recipe.questions.split, recipe.evaluate.split or spec.evaluation_split}:
+            spec.load_questions(split, recipe.data_dir)
+
+
+def _check_judge(given: object) -> None:
+    if isinstance(given, str | dict):
+        role_settings(given)
+        rubric_fingerprint(given)
+
+
+def _same(recipe: Recipe, training: object, evaluation: object) -> bool:
+    resolved = [
+        judge_spec(recipe, given) for given in (training, evaluation) if isinstance(given, str | dict)
+    ]
+    return len(resolved) == 2 and resolved[0] == resolved[1]

@@ -1,0 +1,86 @@
+"""Stage ``questions``: which questions a run trains on, drawn once and kept."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from anchor_train.artifacts import read_records, write_records
+from anchor_train.config import Recipe
+from anchor_train.plan import derived_seed
+from anchor_train.stages import StageJob, StageResult
+from judges.errors import ConfigError, DataError
+from lm_eval_tasks.records import Question
+from lm_eval_tasks.specs import TaskSpec, load_task
+
+FILE = "questions.jsonl"
+
+
+def draw_questions(job: StageJob) -> StageResult:
+    """Does the stage."""
+    spec = load_task(job.recipe.task)
+    available = load_questions(job.recipe, spec)
+    distinct = without_repeats(available, spec)
+    questions = drawn(distinct, job.recipe.questions.limit, job.recipe.seed)
+    write_records(job.folder / FILE, (question.to_json() for question in questions))
+    summary = {
+        "questions": len(questions),
+        "available": len(available),
+        "repeated": len(available) - len(distinct),
+    }
+    return StageResult((FILE,), summary)
+
+
+def read_questions(folder: Path) -> list[Question]:
+    """What the stage left."""
+    return list(read_records(folder / FILE, Question.from_json))
+
+
+def load_questions(recipe: Recipe, spec: TaskSpec) -> list[Question]:
+    """All questions of the training split.
+
+    Raises:
+        ConfigError: If the task has no such split.
+        DataError: If there is no question in it.
+    """
+    check_split(recipe, spec)
+    split = recipe.questions.split
+    questions = spec.load_questions(split, recipe.data_dir)
+    if not questions:
+        raise DataError(f"task {spec.name}: no question in split {split!r}")
+    return questions
+
+
+def check_split(recipe: Recipe, spec: TaskSpec) -> None:
+    """Refuses a task without the split to train on.
+
+    Raises:
+        ConfigError: With the splits that there are.
+    """
+    split = recipe.questions.split
+    if recipe.data_dir is None and spec.data_dir is None and split not in spec.splits:
+        there = ", ".join(spec.splits) or "none"
+        raise ConfigError(
+            f"task {spec.name} has no split {split!r} to train on (it has: {there}); "
+            "set questions.split to one of these, or data_dir to a folder that has it"
+        )
+
+
+def without_repeats(questions: Sequence[Question], spec: TaskSpec) -> list[Question]:
+    """The questions without those shown before.
+
+    Seeded replies depend on the prompt alone, so a repeated question would only repeat its pair.
+    """
+    first: dict[str, Question] = {}
+    for question in questions:
+        first.setdefault(spec.shown_question(question), question)
+    return list(first.values())
+
+
+def drawn(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
+    """A seeded draw of ``limit`` questions, in the data set's order."""
+    if limit is None or limit >= len(questions):
+        return list(questions)
+    chosen = random.Random(derived_seed(seed, "questions")).sample(range(len(questions)), limit)
+    return [questions[index] for index in sorted(chosen)]

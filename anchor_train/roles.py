@@ -1,0 +1,97 @@
+"""Who plays sampler, judge and consultant: a recipe's words turned into the settings of a chat backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from anchor_train.config import Recipe, RoleBackend
+from judges.errors import ConfigError
+from judges.rubric import DEFAULT_RUBRIC, load_rubric
+from judges.settings import load_yaml
+
+BASE = "base"
+LATEST = "latest"
+
+# What judges.config.load_backend and load_judge take.
+RoleSpec: TypeAlias = str | dict[str, Any]
+
+
+def own_model(recipe: Recipe, adapter: Path | None) -> dict[str, Any]:
+    """Backend settings of the run's model on its engine, with or without an adapter."""
+    model = recipe.model
+    optional = {
+        "adapter": None if adapter is None else str(adapter),
+        "dtype": None if model.dtype == "auto" else model.dtype,
+        "revision": model.revision,
+        "chat_template": None if model.chat_template is None else str(model.chat_template),
+        "trust_remote_code": model.trust_remote_code or None,
+    }
+    given = {key: value for key, value in optional.items() if value is not None}
+    return {**recipe.engine, "model": model.name, **given}
+
+
+def sampler_spec(recipe: Recipe, adapter: Path) -> RoleSpec:
+    """The sampler: the model in training, or the endpoint that serves it."""
+    given = recipe.sampler.backend
+    return own_model(recipe, adapter) if given is None else _resolved(recipe, given, adapter)
+
+
+def judge_spec(recipe: Recipe, given: str | dict[str, Any], latest: Path | None = None) -> RoleSpec:
+    """A judge of the recipe.
+
+    Args:
+        recipe: The recipe.
+        given: ``recipe.judge`` or ``recipe.evaluate.judge``.
+        latest: Adapter of the newest aligned model; None while there is none, and the base model judges.
+    """
+    return _resolved(recipe, given, latest)
+
+
+def consultant_spec(recipe: Recipe, latest: Path | None = None) -> RoleSpec:
+    """The consultant of the recipe."""
+    return _resolved(recipe, recipe.consultant.backend, latest)
+
+
+def wants_latest(given: RoleBackend) -> bool:
+    """Whether a role is played by the newest aligned model."""
+    return given == LATEST or (isinstance(given, dict) and given.get("model") == LATEST)
+
+
+def role_settings(given: RoleBackend) -> Any:
+    """What a role's results depend on, as far as the recipe says it; a file stands for what it holds."""
+    if isinstance(given, str) and _is_file(given):
+        return {"file": given, **load_yaml(Path(given))}
+    return given
+
+
+def rubric_fingerprint(given: str | dict[str, Any]) -> str:
+    """Hash of the rubric that a judge of the recipe goes by."""
+    values: Mapping[str, Any] = {}
+    folder = Path()
+    if isinstance(given, Mapping):
+        values = given
+    elif _is_file(given):
+        values, folder = load_yaml(Path(given)), Path(given).parent
+    name = values.get("rubric", DEFAULT_RUBRIC)
+    if not isinstance(name, str):
+        raise ConfigError(f"judge: rubric = {name!r}: expected the name of a rubric or a .yaml file")
+    beside = folder / name
+    return load_rubric(beside if beside.is_file() else name).fingerprint
+
+
+def _resolved(recipe: Recipe, given: str | dict[str, Any], latest: Path | None) -> RoleSpec:
+    if given == BASE:
+        return own_model(recipe, None)
+    if given == LATEST:
+        return own_model(recipe, latest)
+    if isinstance(given, dict) and given.get("model") in {BASE, LATEST}:
+        adapter = latest if given["model"] == LATEST else None
+        further = {key: value for key, value in given.items() if key != "model"}
+        return {**own_model(recipe, adapter), **further}
+    return given
+
+
+def _is_file(given: str) -> bool:
+    return given.endswith((".yaml", ".yml")) and ":" not in given

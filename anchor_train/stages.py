@@ -1,0 +1,95 @@
+"""The vocabulary of the pipeline: what a stage is, what it is given, what it leaves."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+from anchor_train.config import Recipe
+from anchor_train.run_folder import RunFolder
+from lm_eval_tasks.records import Json
+
+StageKind: TypeAlias = Literal[
+    "questions", "sft", "sample", "judge", "consult", "pairs", "dpo", "generate", "score", "table"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One node of the graph.
+
+    Attributes:
+        key: Unique in the run; also its folder, e.g. ``round-1/anchor/dpo``.
+        kind: What it does.
+        work: ``module:function`` that does it, loaded when it is needed.
+        needs: What it reads -> key of the stage that leaves it.
+        settings: Dotted name -> value of every setting that its result depends on.
+        externals: Name -> hash of everything else that its result depends on (model, prompts, rubric).
+        own_process: Whether it runs in a process of its own that ends before the next stage.
+        strategy: Strategy whose model it works on; None where strategies share it.
+        round: Counted from 1; 0 outside the rounds.
+        model: Evaluated model; None but in ``generate`` and ``score``.
+    """
+
+    key: str
+    kind: StageKind
+    work: str
+    needs: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    externals: Mapping[str, str] = field(default_factory=dict)
+    own_process: bool = False
+    strategy: str | None = None
+    round: int = 0
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageJob:
+    """What a stage is given.
+
+    Attributes:
+        run: The run folder.
+        recipe: The recipe.
+        stage: The stage.
+        belongs_to: Hash of all that its result depends on; journals carry it.
+        retry_failed: Ask again where an earlier attempt got no good reply.
+    """
+
+    run: RunFolder
+    recipe: Recipe
+    stage: Stage
+    belongs_to: str
+    retry_failed: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The stage's folder."""
+        return self.run.stage(self.stage.key)
+
+    def needed(self, name: str) -> Path:
+        """Folder of the stage that leaves what this one reads."""
+        return self.run.stage(self.stage.needs[name])
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What a stage leaves.
+
+    Attributes:
+        outputs: Paths within its folder; later stages depend on their content.
+        summary: Counts, costs and results for ``status``.
+    """
+
+    outputs: tuple[str, ...]
+    summary: Json
+
+
+def do_work(job: StageJob) -> StageResult:
+    """Does a stage's work in this process."""
+    module, _, name = job.stage.work.partition(":")
+    work = cast("Callable[[StageJob], StageResult]", getattr(importlib.import_module(module), name))
+    job.folder.mkdir(parents=True, exist_ok=True)
+    return work(job)

@@ -1,0 +1,74 @@
+"""Stages ``sft`` and ``dpo``: examples written down, then trained on in a process of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from anchor_train.artifacts import read_records, write_records
+from anchor_train.config import DpoSettings, SftSettings
+from anchor_train.launch import launch
+from anchor_train.pairing import read_pairs
+from anchor_train.plan import derived_seed
+from anchor_train.questions import read_questions
+from anchor_train.records import PreferenceExample, SftExample
+from anchor_train.stages import StageJob, StageResult
+from anchor_train.training_job import OutputFolder, TrainingJob
+from lm_eval_tasks.records import Question
+from lm_eval_tasks.specs import TaskSpec, load_task
+
+EXAMPLES = "examples.jsonl"
+
+R = TypeVar("R")
+
+
+def train_answers(job: StageJob) -> StageResult:
+    """Does stage ``sft`` (method, section 4.1)."""
+    examples = sft_examples(load_task(job.recipe.task), read_questions(job.needed("questions")))
+    return _train(job, job.recipe.sft, examples, None)
+
+
+def train_preferences(job: StageJob) -> StageResult:
+    """Does stage ``dpo`` (method, section 4.4)."""
+    spec = load_task(job.recipe.task)
+    questions = {question.id: question for question in read_questions(job.needed("questions"))}
+    examples = [
+        pair.example(spec.explain_conversation(questions[pair.question_id]))
+        for pair in read_pairs(job.needed("pairs"))
+    ]
+    return _train(job, job.recipe.dpo, examples, OutputFolder(job.needed("adapter")).adapter)
+
+
+def sft_examples(spec: TaskSpec, questions: Sequence[Question]) -> list[SftExample]:
+    """The answer-only prompt of each question with the sentence of its right choice."""
+    return [SftExample(q.id, spec.answer_conversation(q), spec.answer_target(q)) for q in questions]
+
+
+def read_examples(folder: Path, from_json: Callable[[Mapping[str, Any]], R]) -> Iterator[R]:
+    """What a training stage trains on, as ``SftExample`` or ``PreferenceExample``."""
+    return read_records(folder / EXAMPLES, from_json)
+
+
+def _train(
+    job: StageJob,
+    settings: SftSettings | DpoSettings,
+    examples: Sequence[SftExample] | Sequence[PreferenceExample],
+    adapter: Path | None,
+) -> StageResult:
+    path = job.folder / EXAMPLES
+    write_records(path, (example.to_json() for example in examples))
+    report = launch(
+        TrainingJob(
+            model=job.recipe.model,
+            settings=settings,
+            examples=path,
+            output=job.folder,
+            seed=derived_seed(job.recipe.seed, job.stage.key),
+            adapter=adapter,
+            allow_cut=settings.allow_cut,
+        ),
+        job.recipe.launch,
+    )
+    summary = {key: value for key, value in report.to_json().items() if key != "adapter"}
+    return StageResult((OutputFolder(job.folder).adapter.name, EXAMPLES), summary)

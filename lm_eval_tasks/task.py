@@ -232,7 +232,9 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         return "bypass" in self._metric_fn_list
 
     def _score(self, parts: list[Mapping[int, Replies]]) -> _Scored:
-        documents = {number: replies for part in parts for number, replies in part.items()}
+        documents: dict[int, Replies] = {}
+        for part in parts:  # ranks that all hold all documents (no data parallelism) write the first one's
+            documents = {**part, **documents}
         numbers = sorted(documents)
         items = [(Question.from_json(doc), texts) for doc, texts in (documents[n] for n in numbers)]
         judge = None if self._only_generates else self._judge

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from lm_eval.tasks import TaskManager
 
-from judges.errors import ConfigError
+from judges import load_rubric
+from judges.errors import ConfigError, DataError
+from lm_eval_tasks.metrics import metric_names
 from lm_eval_tasks.specs import load_task, task_names
 
 REAL_SPLITS = [
@@ -61,3 +65,71 @@ def test_the_built_in_tasks() -> None:
 def test_an_unknown_task_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match="did you mean 'logiqa_explain'"):
         load_task("logiqa_explan")
+
+
+def test_the_task_of_ones_own_in_the_documentation(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    row, yaml = (re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("json", "yaml"))
+    assert row
+    assert yaml
+    (tmp_path / "test.jsonl").write_text(row[1])
+    (tmp_path / "animals_explain.yaml").write_text(yaml[1])
+    task = load_task(tmp_path / "animals_explain.yaml")
+    (question,) = task.load_questions("test")
+    assert (question.id, question.context, question.gold_choice.text) == ("17", "Bats are mammals.", "a bat")
+    assert task.explain_conversation(question)[0].content.startswith("You will see a fact, a question")
+    loaded = TaskManager(include_path=str(tmp_path), include_defaults=False).load(["animals_explain"])
+    assert list(loaded["tasks"]["animals_explain"].eval_docs) == [question.to_json()]
+
+
+def test_the_documentation_names_every_metric() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    for name in metric_names(load_rubric(), compared=True):
+        assert f"`{name}`" in page
+
+
+YAML = """
+task: own_explain
+class: !function lm_eval_tasks.task.ExplainTask
+data_dir: .
+test_split: test
+fields: {question: q, choices: c, gold: g}
+prompt: {introduction: Look.}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("test_split", "tset_split"), "unknown key 'tset_split' .did you mean 'test_split'"),
+        (("question: q", "qestion: q"), "did you mean 'question'"),
+        (("question: q, ", ""), "'fields.0.question' is missing"),
+        (("prompt: {introduction: Look.}", ""), "'prompt' is missing"),
+        (("introduction: Look.", "introduction: ''"), "introduction"),
+        (("task: own_explain", "task: own explain"), "task = 'own explain'"),
+        (("test_split: test", "repeats: 0"), "repeats = 0"),
+        (("fields: {", "fields: {{"), "not valid YAML"),
+    ],
+)
+def test_mistakes_in_a_task_of_ones_own(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    path = tmp_path / "own_explain.yaml"
+    path.write_text(YAML.replace(*change))
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_task(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_includes_are_merged_as_the_harness_does(tmp_path: Path) -> None:
+    (tmp_path / "shared.yaml").write_text(YAML.replace("task: own_explain\n", "repeats: 2\n"))
+    (tmp_path / "own_explain.yaml").write_text("include: shared.yaml\ntask: own_explain\n")
+    assert load_task(tmp_path / "own_explain.yaml").repeats == 2
+    (tmp_path / "shared.yaml").write_text("include: shared.yaml")
+    with pytest.raises(ConfigError, match="includes itself"):
+        load_task(tmp_path / "own_explain.yaml")
+
+
+def test_an_empty_data_file_is_a_one_line_error(tmp_path: Path) -> None:
+    (tmp_path / "test.jsonl").write_text("")
+    with pytest.raises(DataError, match=r"test\.jsonl: no rows in it"):
+        load_task("demo_explain").load_questions("test", tmp_path)

@@ -59,6 +59,7 @@ def write_run(
     model: str = "model-a",
     date: str = DATE,
     judged: bool = True,
+    fingerprint: str = "0123",
 ) -> Path:
     """Writes results and samples as ``lm_eval --output_path PATH --log_samples`` does."""
     folder = path / model
@@ -67,7 +68,7 @@ def write_run(
         task: {
             "repeats": max(len(scored.responses) for scored in questions),
             "generation_kwargs": {"temperature": 0.6, "top_p": 0.9},
-            "metadata": {"version": 1, "prompt_fingerprint": "0123", "judge_info": JUDGE.to_json()},
+            "metadata": {"version": 1, "prompt_fingerprint": fingerprint, "judge_info": JUDGE.to_json()},
         }
         for task, questions in tasks.items()
     }

@@ -39,7 +39,7 @@ def test_another_judge_or_none_cannot_be_compared(run: str) -> None:
 
 
 def test_a_baseline_that_nobody_judged(tmp_path: Path) -> None:
-    write_run(tmp_path / "base", {"demo_explain": QUESTIONS}, judge=None)
+    write_run(tmp_path / "base", {"demo_explain": QUESTIONS}, judged=False)
     with pytest.raises(ConfigError, match="is not judged yet; anchor-eval score"):
         load_baseline(str(tmp_path / "base"), TASK, JUDGE)
 

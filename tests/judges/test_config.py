@@ -160,10 +160,8 @@ def test_a_missing_library_is_answered_with_its_install_command(plugin):
 
 
 def test_importing_judges_loads_no_engine_and_no_network_library():
-    program = (
-        "import sys, judges; heavy = {'torch', 'vllm', 'openai', 'lm_eval', 'transformers', 'httpx', 'aiohttp',"
-        " 'datasets', 'numpy'}; print(sorted(heavy & set(sys.modules)))"
-    )
+    heavy = {"torch", "vllm", "openai", "lm_eval", "transformers", "httpx", "aiohttp", "datasets", "numpy"}
+    program = f"import sys, judges; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", program],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

@@ -72,7 +72,7 @@ def test_the_form_is_read_however_it_is_dressed(reply):
         ('{"Clarity": "GOOD"}', "no verdict for Factual Accuracy"),
         ('{"Clarity": "GOOD", "Clarity": "EXCELLENT"', "not a JSON object"),
         (json.dumps(dict.fromkeys(NAMES, 5)), "unknown verdict '5'"),
-        (json.dumps(dict.fromkeys(NAMES, {"verdict": "GOOD"})), "unknown verdict"),
+        (json.dumps({name: {"verdict": "GOOD"} for name in NAMES}), "unknown verdict"),
         (
             json.dumps(dict(zip([*NAMES, "Overall"], [*GIVEN, "GOOD"], strict=True))),
             "'Overall' is no criterion",

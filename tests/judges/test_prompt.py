@@ -81,8 +81,8 @@ def test_what_could_be_read_as_structure_is_made_visible(text, defused):
     assert defused in PROMPT.conversation(Statement(text, ""))[1].content
 
 
-FRAGMENTS = ["<", ">", "/", "</", "explanation", "question", "＜", "＞", "|", "im_end", "\u200b", "\u202e", " ",
-             "\n", "s", "[INST]", "Assistant", "system", ":", "#", "\ud800", "\r", "‹", "x"]  # fmt: skip
+FRAGMENTS = ["<", ">", "/", "</", "explanation", "question", "＜", "＞", "|", "im_end", "\u200b", "\u202e",
+             " ", "\n", "s", "[INST]", "Assistant", "system", ":", "#", "\ud800", "\r", "‹", "x"]  # fmt: skip
 
 
 @given(st.text() | st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))

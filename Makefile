@@ -4,7 +4,10 @@
 # pip's own environment variables and configuration count (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL ...): point them at
 # PyTorch's CPU wheels, otherwise pip fetches torch's CUDA build of several GB.
 
-PYTHON ?= python3
+# The first Python on the path that the engines and trl run with; name another with make PYTHON=...
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13; do \
+  $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && exit; done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -22,8 +25,8 @@ endif
 venv: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt $(METADATA)/pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed here: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) $(NEW_ENOUGH) || \
+	  { echo "Python 3.11 or newer is needed for engines and training: make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
 ifeq ($(HAS_VLLM),yes)

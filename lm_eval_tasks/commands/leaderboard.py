@@ -1,0 +1,73 @@
+"""``anchor-eval leaderboard``: a static site of all runs below a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("leaderboard")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the site; an older site in it is replaced.",
+)
+@click.option("--baseline", help="Run that the others are measured by (its name: the path below FOLDER).")
+@click.option("--judge", help="Use the judgements of this name, where a run has several.")
+@click.option(
+    "--training",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Run folder of anchor-train, for the plot over lambda; may be given again.",
+)
+@click.option("--title", default="Explanations compared", show_default=True, help="Name of the site.")
+@click.option(
+    "--figures/--no-figures",
+    default=True,
+    show_default=True,
+    help="Draw the pictures as PNG and SVG files, too.",
+)
+@click.option("--draws", default=2000, show_default=True, type=click.IntRange(100), help="Bootstrap draws.")
+@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written, and the tables, as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+def command(
+    folder: Path,
+    output: Path,
+    baseline: str | None,
+    judge: str | None,
+    training: tuple[Path, ...],
+    title: str,
+    figures: bool,
+    draws: int,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write a site that shows all runs below FOLDER: tables, a page a model and a pair, every explanation.
+
+    \b
+    anchor-eval leaderboard runs/ --baseline base -o site/
+    """
+    from lm_eval_tasks.comparison import Settings
+    from lm_eval_tasks.leaderboard.boards import collect
+    from lm_eval_tasks.leaderboard.site import write_site
+    from lm_eval_tasks.runs import find_runs
+
+    def progress(line: str) -> None:
+        if not quiet:
+            click.echo(line, err=True)
+
+    settings = Settings(draws=draws, seed=seed)
+    collection = collect(
+        find_runs(folder, judge=judge), baseline=baseline, settings=settings, progress=progress
+    )
+    written = write_site(
+        collection, output, title=title, settings=settings, figures=figures, progress=progress
+    )
+    click.echo(json.dumps(written.to_json(), indent=2) if as_json else written.text())

@@ -1,0 +1,160 @@
+"""The columns of a leaderboard, one definition for the pages and for the Markdown, LaTeX and CSV files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from lm_eval_tasks.leaderboard.charts import Interval, number
+from lm_eval_tasks.leaderboard.standings import Row, Scope
+from lm_eval_tasks.leaderboard.words import money, points, short_judge
+
+Value: TypeAlias = float | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes:
+        key: Name in addresses and CSV headers.
+        name: Head of the column.
+        about: What it holds, in a sentence.
+        kind: Sorted as numbers or as text.
+        first: Direction of the first click.
+        value: What is sorted and exported; shares of 1, scores in points.
+        text: What is shown.
+        aside: What stands behind it in grey.
+        estimate: The figure with its interval, where there is one.
+    """
+
+    key: str
+    name: str
+    about: str
+    value: Callable[[Row], Value]
+    text: Callable[[Row], str]
+    kind: Literal["number", "text"] = "number"
+    first: Literal["ascending", "descending"] = "descending"
+    aside: Callable[[Row], str] = lambda row: ""
+    estimate: Callable[[Row], Interval | None] = lambda row: None
+
+
+def columns_of(scope: Scope, baseline: str | None) -> list[Column]:
+    """The columns of a table; those that no row has a value for are left out."""
+    columns = [
+        Column(
+            "rank",
+            "Rank",
+            "Ranks that the model may have: models that can't be told apart share them",
+            lambda row: row.place[0],
+            lambda row: row.rank,
+            first="ascending",
+        ),
+        Column(
+            "model", "Model", "Name of the run", lambda row: row.run, lambda row: row.run, "text", "ascending"
+        ),
+        Column(
+            "rating",
+            "Rating",
+            "From all wins, ties and losses between the models of this table",
+            lambda row: _value(row.rating),
+            lambda row: _text(row.rating, 1, 0),
+            aside=lambda row: _bounds(row.rating, 1, 0),
+            estimate=lambda row: row.rating,
+        ),
+        Column(
+            "margin",
+            f"Win − loss vs {baseline}",
+            "Share of the pairs of explanations won minus lost, in points",
+            lambda row: _value(row.margin),
+            lambda row: points(row.margin),
+            aside=lambda row: _bounds(row.margin, 100, 1, signed=True),
+            estimate=lambda row: row.margin,
+        ),
+        Column(
+            "accuracy",
+            "Accuracy",
+            "Share of right answers, in percent, ± the spread over the samples",
+            lambda row: row.accuracy.value,
+            lambda row: number(100 * row.accuracy.value),
+            aside=lambda row: "" if row.spread is None else f"± {number(100 * row.spread)}",
+            estimate=lambda row: row.accuracy,
+        ),
+        Column(
+            "score",
+            "Score",
+            "Mean over the questions, in points of the rubric",
+            lambda row: _value(row.score),
+            lambda row: _text(row.score, 1, 2),
+            estimate=lambda row: row.score,
+        ),
+        *(_criterion(place, name) for place, name in enumerate(scope.criteria)),
+        Column(
+            "words",
+            "Words",
+            "Mean length of an explanation",
+            lambda row: row.words,
+            lambda row: "–" if row.words is None else number(row.words, 0),
+        ),
+        Column(
+            "coverage",
+            "Coverage",
+            "Share of the samples that the judge gave a verdict on",
+            lambda row: row.coverage,
+            lambda row: _percent(row.coverage),
+        ),
+        Column(
+            "judge",
+            "Judge",
+            "Who judged",
+            lambda row: row.judge,
+            lambda row: short_judge(row.judge),
+            "text",
+            "ascending",
+        ),
+        Column(
+            "cost",
+            "Cost",
+            "What the judgements cost, in the currency of the judge's prices",
+            lambda row: row.price,
+            lambda row: money(row.price),
+            first="ascending",
+        ),
+        Column("date", "Date", "Day of the evaluation", lambda row: row.date, lambda row: row.date, "text"),
+    ]
+    return [column for column in columns if any(column.value(row) is not None for row in scope.rows)]
+
+
+def _criterion(place: int, name: str) -> Column:
+    def of(row: Row) -> Interval | None:
+        return row.criteria[place] if place < len(row.criteria) else None
+
+    key = name.lower().replace(" ", "_")
+    return Column(
+        key,
+        name,
+        "Mean points of this criterion; 1 is best",
+        lambda row: _value(of(row)),
+        lambda row: _text(of(row), 1, 2),
+        estimate=of,
+    )
+
+
+def _value(value: Interval | None) -> float | None:
+    return None if value is None else value.value
+
+
+def _text(value: Interval | None, scale: float, digits: int) -> str:
+    return "–" if value is None else number(value.value * scale, digits)
+
+
+def _bounds(value: Interval | None, scale: float, digits: int, signed: bool = False) -> str:
+    if value is None or value.low is None or value.high is None:
+        return ""
+    return f"[{number(value.low * scale, digits, signed)}, {number(value.high * scale, digits, signed)}]"
+
+
+def _percent(share: float) -> str:
+    """Never rounded up to 100%."""
+    return "100%" if share == 1 else f"{min(100 * share, 99.9):.1f}%"

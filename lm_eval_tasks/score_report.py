@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lm_eval_tasks.agreement import JudgeAgreement
 from lm_eval_tasks.judgement_files import JudgementSummary
 from lm_eval_tasks.metrics import Summary
 from lm_eval_tasks.tables import number, text_table
@@ -23,6 +24,20 @@ def summary_text(summary: JudgementSummary) -> str:
             f"tokens: {summary.prompt_tokens} read, {summary.completion_tokens} written"
             + ("" if summary.price is None else f"; price {summary.price:.4f}"),
             *(f"note: {note}" for note in summary.notes),
+        ]
+    )
+
+
+def agreement_text(found: JudgeAgreement) -> str:
+    """How much several judgements of a log agree."""
+    rows = [
+        (aspect.aspect, number(aspect.alpha), number(aspect.kappa), str(aspect.samples))
+        for aspect in found.aspects
+    ]
+    return "\n".join(
+        [
+            f"agreement of {', '.join(found.judgements)}",
+            text_table(("", "Krippendorff's alpha", "weighted kappa", "samples"), rows),
         ]
     )
 

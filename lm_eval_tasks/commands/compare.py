@@ -40,19 +40,26 @@ def command(
     anchor-eval compare runs/m1 runs/base
     anchor-eval compare runs/m1 runs/m2 runs/base --baseline base --json
     """
+    from lm_eval_tasks.agreement import judge_agreement
     from lm_eval_tasks.comparison import Settings
     from lm_eval_tasks.comparison_report import as_json as to_json
     from lm_eval_tasks.comparison_report import as_text
     from lm_eval_tasks.runs import load_run
+    from lm_eval_tasks.score_report import agreement_text
     from lm_eval_tasks.tournament import play
 
     if len(runs) < 2:
         raise click.UsageError("a comparison takes at least two runs")
     settings = Settings(draws=draws, seed=seed, confidence=confidence)
-    found = play(
-        [load_run(path, judge=judge) for path in runs], tasks=tasks, baseline=baseline, settings=settings
-    )
+    loaded = [load_run(path, judge=judge) for path in runs]
+    found = play(loaded, tasks=tasks, baseline=baseline, settings=settings)
     if as_json:
         click.echo(json.dumps(to_json(found, settings), indent=2, ensure_ascii=False))
-    else:
-        click.echo(as_text(found, settings, details=details))
+        return
+    click.echo(as_text(found, settings, details=details))
+    if details:
+        for run in loaded:
+            for name, task_run in run.tasks.items():
+                agreement = judge_agreement(task_run)
+                if agreement is not None:
+                    click.echo(f"\n{run.name}, {name}: {agreement_text(agreement)}")

@@ -45,9 +45,10 @@ def command(
     """
     from judges.config import DEFAULT, load_judge
     from judges.rubric import load_rubric
+    from lm_eval_tasks.agreement import judge_agreement
     from lm_eval_tasks.rescoring import score_task, workload
     from lm_eval_tasks.runs import load_run
-    from lm_eval_tasks.score_report import summary_text
+    from lm_eval_tasks.score_report import agreement_text, summary_text
     from lm_eval_tasks.specs import find_tasks
 
     found = load_run(run)
@@ -65,3 +66,8 @@ def command(
         click.echo(json.dumps([summary.to_json() for summary in summaries], indent=2, ensure_ascii=False))
     else:
         click.echo("\n\n".join(summary_text(summary) for summary in summaries))
+        again = load_run(run)
+        for summary in summaries:
+            agreement = judge_agreement(again.task(summary.task))
+            if agreement is not None:
+                click.echo(f"\n{summary.task}: {agreement_text(agreement)}")

@@ -1,0 +1,99 @@
+"""``anchor-eval power``: what difference could a run show?"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from judges.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from lm_eval_tasks.power import Variance
+
+
+@click.command("power")
+@click.option("--questions", required=True, type=click.IntRange(2), help="Number of questions.")
+@click.option("--samples", default=16, show_default=True, type=click.IntRange(1), help="Samples a question.")
+@click.option(
+    "--from",
+    "runs",
+    multiple=True,
+    type=click.Path(),
+    help="Two runs to measure the variance on: --from runs/a --from runs/b.",
+)
+@click.option("--task", help="Task of these runs; default: the one that they share.")
+@click.option(
+    "--tie",
+    default=0.6,
+    show_default=True,
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share of ties to expect, without runs to measure on.",
+)
+@click.option(
+    "--power",
+    default=0.8,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="How often the difference should be found.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def command(
+    questions: int,
+    samples: int,
+    runs: tuple[str, ...],
+    task: str | None,
+    tie: float,
+    power: float,
+    as_json: bool,
+) -> None:
+    """The smallest win - loss that a comparison would find (5% level, by question).
+
+    \b
+    anchor-eval power --questions 254 --samples 16
+    anchor-eval power --questions 254 --samples 16 --from runs/m1 --from runs/base
+    """
+    from lm_eval_tasks.power import bounds, smallest_margin
+
+    if runs:
+        variance = _measured(runs, task)
+        found = smallest_margin(variance.of_question(samples), questions, power=power)
+        more = smallest_margin(variance.of_question(2 * samples), questions, power=power)
+        result = {"smallest_margin": found, "with_twice_the_samples": more, "measured_on": variance.questions}
+        text = (
+            f"{questions} questions x {samples} samples: a win - loss of {100 * found:.1f} points is found "
+            f"{100 * power:g}% of the time.\n"
+            f"Twice the samples: {100 * more:.1f}; twice the questions: {100 * found / 2**0.5:.1f}. "
+            f"Variance measured on {variance.questions} questions of {' and '.join(runs)}."
+        )
+    else:
+        low, high = (smallest_margin(variance, questions, power=power) for variance in bounds(tie, samples))
+        result = {"smallest_margin_at_best": low, "smallest_margin_at_worst": high, "tie": tie}
+        text = (
+            f"{questions} questions x {samples} samples, {100 * tie:g}% ties: a win - loss of {100 * high:.1f} "
+            f"points is found {100 * power:g}% of the time if all samples of a question agree, of "
+            f"{100 * low:.1f} if questions don't differ.\n"
+            "Real runs lie between: --from runs/a --from runs/b measures where yours do."
+        )
+    about = {"questions": questions, "samples": samples, "power": power}
+    click.echo(json.dumps({**about, **result}, indent=2) if as_json else text)
+
+
+def _measured(paths: tuple[str, ...], task: str | None) -> Variance:
+    from lm_eval_tasks.power import variance_of
+    from lm_eval_tasks.runs import load_run
+
+    if len(paths) != 2:
+        raise click.UsageError("--from is given twice, once for each of two runs")
+    first, second = (load_run(path) for path in paths)
+    shared = [task] if task else [name for name in first.tasks if name in second.tasks]
+    if len(shared) != 1:
+        held = ", ".join(shared) or "none"
+        raise ConfigError(f"tasks that both runs have: {held}; name one with --task")
+    found = variance_of(first.task(shared[0]).marks, second.task(shared[0]).marks)
+    if found is None:
+        raise DataError(
+            f"{' and '.join(paths)}: variance takes two questions on which both have two judged samples"
+        )
+    return found

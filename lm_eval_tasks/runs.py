@@ -226,13 +226,10 @@ def _task_run(
         if (path, summary) not in fresh
     ]
     names = tuple(summary.name for _, summary in fresh)
+    inline = _inline_judge(metadata, results_file)
     used = fresh[0] if fresh else None
     if judge is not None:
-        wanted = [entry for entry in fresh if judge in (entry[1].name, entry[1].judge.name)]
-        if not wanted:
-            have = nearest(slug(judge), names) if names else "there are none; anchor-eval score makes them"
-            raise DataError(f"{log.parent}: no judgements {judge!r} of {task}: {have}")
-        used = wanted[0]
+        used = _wanted(judge, fresh, inline, f"{log.parent}: {task}")
     elif len(fresh) > 1:
         notes.append(f"{task}: the newest of {len(fresh)} judgements is used ({', '.join(names)})")
     version = metadata.get("version", _mapping(results.get("versions")).get(task))
@@ -250,9 +247,24 @@ def _task_run(
         judgements_file=used[0] if used else None,
         summary=used[1] if used else None,
         judgements=names,
-        inline_judge=_inline_judge(metadata, results_file),
+        inline_judge=inline,
     )
     return run, notes
+
+
+def _wanted(
+    judge: str, found: list[tuple[Path, JudgementSummary]], inline: JudgeInfo | None, where: str
+) -> tuple[Path, JudgementSummary] | None:
+    """The judgements of this name, or of the only name that it is a part of; None for those in the log."""
+    exact = [entry for entry in found if judge in (entry[1].name, entry[1].judge.name)]
+    alike = exact or [entry for entry in found if slug(judge) in entry[1].name]
+    if len(alike) == 1 or exact:
+        return alike[0]
+    if not alike and inline is not None and judge in inline.name:
+        return None
+    names = [summary.name for _, summary in found] + ([inline.name] if inline else [])
+    known = nearest(judge, names) if names else "there are none; anchor-eval score makes them"
+    raise DataError(f"{where}: no judgements {judge!r}: {known}")
 
 
 def _inline_judge(metadata: Mapping[str, Any], results_file: Path) -> JudgeInfo | None:

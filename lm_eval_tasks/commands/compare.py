@@ -40,12 +40,11 @@ def command(
     anchor-eval compare runs/m1 runs/base
     anchor-eval compare runs/m1 runs/m2 runs/base --baseline base --json
     """
-    from lm_eval_tasks.agreement import judge_agreement
+    from lm_eval_tasks.commands.score import echo_agreement
     from lm_eval_tasks.comparison import Settings
     from lm_eval_tasks.comparison_report import as_json as to_json
     from lm_eval_tasks.comparison_report import as_text
     from lm_eval_tasks.runs import load_run
-    from lm_eval_tasks.score_report import agreement_text
     from lm_eval_tasks.tournament import play
 
     if len(runs) < 2:
@@ -59,7 +58,4 @@ def command(
     click.echo(as_text(found, settings, details=details))
     if details:
         for run in loaded:
-            for name, task_run in run.tasks.items():
-                agreement = judge_agreement(task_run)
-                if agreement is not None:
-                    click.echo(f"\n{run.name}, {name}: {agreement_text(agreement)}")
+            echo_agreement(run, run.tasks)

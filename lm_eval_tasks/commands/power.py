@@ -71,8 +71,9 @@ def command(
         low, high = (smallest_margin(variance, questions, power=power) for variance in bounds(tie, samples))
         result = {"smallest_margin_at_best": low, "smallest_margin_at_worst": high, "tie": tie}
         text = (
-            f"{questions} questions x {samples} samples, {100 * tie:g}% ties: a win - loss of {100 * high:.1f} "
-            f"points is found {100 * power:g}% of the time if all samples of a question agree, of "
+            f"{questions} questions x {samples} samples, {100 * tie:g}% ties: "
+            f"a win - loss of {100 * high:.1f} points "
+            f"is found {100 * power:g}% of the time if all samples of a question agree, of "
             f"{100 * low:.1f} if questions don't differ.\n"
             "Real runs lie between: --from runs/a --from runs/b measures where yours do."
         )

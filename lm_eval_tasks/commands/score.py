@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
+
+from judges.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from lm_eval_tasks.runs import Run
 
 
 @click.command("score")
@@ -45,10 +52,9 @@ def command(
     """
     from judges.config import DEFAULT, load_judge
     from judges.rubric import load_rubric
-    from lm_eval_tasks.agreement import judge_agreement
     from lm_eval_tasks.rescoring import score_task, workload
     from lm_eval_tasks.runs import load_run
-    from lm_eval_tasks.score_report import agreement_text, summary_text
+    from lm_eval_tasks.score_report import summary_text
     from lm_eval_tasks.specs import find_tasks
 
     found = load_run(run)
@@ -66,8 +72,18 @@ def command(
         click.echo(json.dumps([summary.to_json() for summary in summaries], indent=2, ensure_ascii=False))
     else:
         click.echo("\n\n".join(summary_text(summary) for summary in summaries))
-        again = load_run(run)
-        for summary in summaries:
-            agreement = judge_agreement(again.task(summary.task))
-            if agreement is not None:
-                click.echo(f"\n{summary.task}: {agreement_text(agreement)}")
+        echo_agreement(load_run(run), [task.task for task in chosen])
+
+
+def echo_agreement(run: Run, tasks: Iterable[str]) -> None:
+    """Prints how much the judgements of a run agree, where there are several."""
+    from lm_eval_tasks.agreement import judge_agreement
+    from lm_eval_tasks.score_report import agreement_text
+
+    try:
+        for task in tasks:
+            found = judge_agreement(run.task(task))
+            if found is not None:
+                click.echo(f"\n{run.name}, {task}: {agreement_text(found)}")
+    except MissingExtraError as error:
+        click.echo(f"agreement of judges left out: {error}", err=True)

@@ -173,4 +173,4 @@ def _stamp(path: Path) -> str:
 
 def _shown(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= 60 else f"{text[:28]}...{text[-28:]}"

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+
+from anchor_train.config import DPO_LOSSES, RECIPES, OptimiserSettings, load_recipe, resolved_yaml
+from judges.errors import ConfigError
+
+MINIMAL = "model: some/model\ntask: aqua_rat_explain\nengine: transformers\n"
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(MINIMAL, encoding="utf-8")
+    return path
+
+
+def test_what_a_recipe_leaves_out_is_as_in_the_paper(recipe_file):
+    recipe = load_recipe(recipe_file)
+    assert (recipe.sft.lora.r, recipe.sft.lora.alpha, recipe.sft.lora.dropout) == (256, 128, 0.05)
+    assert (recipe.sft.optimiser.learning_rate, recipe.sft.optimiser.batch_size) == (5e-5, 12)
+    assert (recipe.sft.epochs, recipe.sft.optimiser.warmup, recipe.sft.optimiser.max_grad_norm) == (
+        1,
+        0.1,
+        0.3,
+    )
+    assert (recipe.sampler.n, recipe.sampler.temperature, recipe.sampler.top_p) == (4, 0.6, 0.9)
+    assert (recipe.consultant.temperature, recipe.consultant.top_p) == (0.5, 0.9)
+    assert (recipe.dpo.beta, recipe.dpo.max_steps, recipe.dpo.optimiser.learning_rate) == (0.1, 2600, 5e-7)
+    assert recipe.dpo.optimiser.batch_size == 6
+    assert recipe.evaluate.n == 16
+    assert recipe.pairs.loser == "below_top"
+
+
+def test_the_papers_recipe_opens_with_its_launch_line():
+    text = (RECIPES / "paper.yaml").read_text(encoding="utf-8")
+    assert "anchor-train run" in text.split("\n\n")[0]
+
+
+def test_all_mistakes_are_told_at_once_with_the_nearest_names(recipe_file):
+    recipe_file.write_text(
+        MINIMAL + "dpo: {bta: 0.2, loss: sigmod}\nstrategys: [anchor]\nsampler: {n: 4, temperature: 0}\n"
+        "sft: {optimiser: {batch_size: 13}}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(recipe_file)
+    message = str(caught.value)
+    for part in ("'dpo.bta'", "'beta'", "'sigmoid'", "'strategies'", "would all be the same", "no multiple"):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_settings_are_overridden_by_name(recipe_file):
+    recipe = load_recipe(recipe_file, ["dpo.beta=0.2", "strategies=[rank]", "sft.lora.r=8"])
+    assert (recipe.dpo.beta, recipe.strategies, recipe.sft.lora.r) == (0.2, ("rank",), 8)
+    assert recipe.sft.lora.alpha == 128
+
+
+@pytest.mark.parametrize("override", ["dpo.beta", "=3", "dpo..beta=1", "dpo.beta=[1"])
+def test_a_malformed_override_is_refused(recipe_file, override):
+    with pytest.raises(ConfigError, match="--set"):
+        load_recipe(recipe_file, [override])
+
+
+def test_a_judge_is_replaced_as_a_whole(recipe_file):
+    first = {"backend": "openai", "model": "m", "base_url": "http://x"}
+    parent = recipe_file.with_name("parent.yaml")
+    parent.write_text(MINIMAL + f"judge: {first}\n", encoding="utf-8")
+    recipe_file.write_text("extends: parent.yaml\njudge: {backend: vllm, model: n}\n", encoding="utf-8")
+    assert load_recipe(recipe_file).judge == {"backend": "vllm", "model": "n"}
+
+
+def test_a_recipe_that_extends_itself_is_refused(recipe_file):
+    recipe_file.write_text("extends: recipe.yaml\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="extends itself"):
+        load_recipe(recipe_file)
+
+
+def test_an_engine_names_no_model(recipe_file):
+    with pytest.raises(ConfigError, match="adapter, model is set by each role"):
+        load_recipe(recipe_file, ["engine={backend: vllm, model: m, adapter: a}"])
+
+
+def test_the_resolved_recipe_reads_back_the_same(recipe_file, tmp_path):
+    recipe = load_recipe(recipe_file, ["rounds=2", "strategies=[anchor, rank]"])
+    resolved = tmp_path / "resolved.yaml"
+    resolved.write_text(resolved_yaml(recipe), encoding="utf-8")
+    assert load_recipe(resolved) == recipe
+    assert set(yaml.safe_load(resolved.read_text())) >= {"model", "sft", "dpo", "evaluate"}
+
+
+def test_the_effective_batch_is_kept_over_processes():
+    optimiser = OptimiserSettings(
+        learning_rate=1e-4, warmup=0.1, max_grad_norm=1.0, batch_size=12, per_device_batch_size=2
+    )
+    assert [optimiser.accumulation_steps(processes) for processes in (1, 2, 3)] == [6, 3, 2]
+    with pytest.raises(ConfigError, match="12 is no multiple of per_device_batch_size 2 x 5"):
+        optimiser.accumulation_steps(5)
+
+
+def test_the_losses_are_trls_own():
+    spec = find_spec("trl")
+    assert spec is not None
+    assert spec.origin is not None
+    trainer = (Path(spec.origin).parent / "trainer" / "dpo_trainer.py").read_text(encoding="utf-8")
+    assert set(re.findall(r'loss_type == "(\w+)"', trainer)) == set(DPO_LOSSES)

@@ -43,9 +43,8 @@ class Prices:
 class Accounts:
     """What a judge has done so far in this run.
 
-    Always: ``statements == cached + copies + asked + too_long`` and ``statements == judged + all unjudged``
-    as soon as every statement has been handed out; ``asked == answered + failed``; ``requests == asked +
-    retried``.
+    When no call is under way or was broken off: ``statements == cached + copies + asked + too_long``,
+    ``statements == judged + all unjudged``, ``asked == answered + failed``, ``requests == asked + retried``.
 
     Attributes:
         statements: Statements assessed.

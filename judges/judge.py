@@ -202,8 +202,9 @@ class Judge:
         from tqdm import tqdm
 
         known = statements if isinstance(statements, list | tuple) else list(statements)
+        pace = 0.2 if sys.stderr.isatty() else 30.0  # seconds between two states of the bar
         found: list[Assessment | None] = [None] * len(known)
-        with tqdm(total=len(known), desc="judging", unit="", disable=not progress, file=sys.stderr) as bar:
+        with tqdm(total=len(known), desc="judging", unit="", disable=not progress, mininterval=pace) as bar:
             for index, assessment in self.assess(known):
                 found[index] = assessment
                 bar.update()

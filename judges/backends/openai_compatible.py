@@ -33,6 +33,7 @@ from judges.backends.openai_wire import (
     retry_after,
 )
 from judges.backends.protocol import IndexedOutcome
+from judges.backends.turnstile import Turnstile
 from judges.errors import BackendError, ConfigError, EndpointDownError
 from judges.records import (
     BackendIdentity,
@@ -170,9 +171,11 @@ class OpenAIBackend:
         at_openai = urlsplit(url).hostname == urlsplit(DEFAULT_URL).hostname
         self._token_limit = settings.token_limit or ("max_completion_tokens" if at_openai else "max_tokens")
         self._health = EndpointHealth(settings.patience, settings.backoff)
+        self._turnstile = Turnstile(settings.concurrency)
         self._form: FormKind | None = None if settings.form == "auto" else settings.form
         self._form_held = False  # a reply in the form has been seen
-        self._form_asked = False
+        self._form_tried = False
+        self._trying_form = asyncio.Lock()
         self._one_at_a_time = False  # the endpoint gives one completion to a request
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -226,11 +229,18 @@ class OpenAIBackend:
             return
         self._loop = self._thread = None
         with suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(self._client.close(), loop).result(timeout=5)
+            asyncio.run_coroutine_threadsafe(self._end(), loop).result(timeout=5)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=5)
         if not thread.is_alive():
             loop.close()
+
+    async def _end(self) -> None:
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        await self._client.close()
 
     def __enter__(self) -> OpenAIBackend:
         return self
@@ -290,7 +300,7 @@ class OpenAIBackend:
                 await asyncio.sleep(pause)
                 continue
             try:
-                await self._attempt(progress, sampling)
+                await self._attempt_or_wait_for_the_first(progress, sampling)
             except _Refused as refusal:
                 return self._lost(str(refusal), progress, start, counts=not self._health.answered)
             except _Retry as problem:
@@ -303,6 +313,8 @@ class OpenAIBackend:
         return Reply(tuple(progress.completions), progress.usage, progress.attempts, seconds)
 
     async def _after_failure(self, problem: _Retry, failures: int, loop: asyncio.AbstractEventLoop) -> None:
+        if problem.busy:
+            self._turnstile.overload(loop.time())
         if problem.wait is not None:
             if problem.wait > LONGEST_WAIT:
                 raise EndpointDownError(
@@ -326,7 +338,25 @@ class OpenAIBackend:
             hint = "is the address right and the server up?"
         return EndpointDownError(f"{self._url} answers nothing: {reason}; {hint}")
 
+    async def _attempt_or_wait_for_the_first(self, progress: _Progress, sampling: Sampling) -> None:
+        # Whether an unknown endpoint takes the form is tried with one request, not with all at once.
+        if sampling.form is not None and self._form == "json_schema" and not self._form_tried:
+            async with self._trying_form:
+                if not self._form_tried:
+                    try:
+                        return await self._attempt(progress, sampling)
+                    finally:
+                        self._form_tried = True
+        await self._attempt(progress, sampling)
+
     async def _attempt(self, progress: _Progress, sampling: Sampling) -> None:
+        await self._turnstile.enter()
+        try:
+            await self._request(progress, sampling)
+        finally:
+            self._turnstile.leave()
+
+    async def _request(self, progress: _Progress, sampling: Sampling) -> None:
         form: FormKind = self._form or "none"
         missing = sampling.n - len(progress.completions)
         body = request_body(
@@ -358,6 +388,7 @@ class OpenAIBackend:
             self._judge_status(error, body, sampling, form)
             return
         self._health.success()
+        self._turnstile.success()
         self._one_at_a_time = self._one_at_a_time or len(completions) < body.get("n", 1)
         progress.completions += completions[:missing]
         progress.usage = usage if progress.usage is None else progress.usage + (usage or Usage())

@@ -148,10 +148,13 @@ def _usage(body: Mapping[str, Any]) -> Usage | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from ``Retry-After`` (seconds or an HTTP date); None if it asks for none.
+    """Seconds to wait, from ``Retry-After`` (seconds or an HTTP date) or ``Retry-After-Ms``; None without.
 
     A date is read against the response's own ``Date``, so that a wrong clock on either side does no harm.
     """
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", milliseconds):
+        return float(milliseconds) / 1000
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", value):
         return float(value)

@@ -152,6 +152,25 @@ def test_one_refused_conversation_does_not_stop_the_others():
     assert outcomes[1].attempts == 1
 
 
+def test_a_rate_limit_slows_the_run_down_and_loses_nothing():
+    """An endpoint that takes 3 requests at once and refuses the rest, as a tight rate limit does."""
+    places = threading.Semaphore(3)
+
+    def limited(k, body, handler):
+        if not places.acquire(blocking=False):
+            return handler.error(429, "rate limit", retry_after="0.05")
+        try:
+            time.sleep(0.02)
+        finally:
+            places.release()
+        handler.reply("ok")
+
+    with Endpoint(limited) as endpoint, backend_for(endpoint, concurrency=64, max_attempts=30) as backend:
+        outcomes = answer_all(backend, [turn(k) for k in range(150)], Sampling())
+        assert all(isinstance(outcome, Reply) for outcome in outcomes)
+        assert sum(outcome.attempts for outcome in outcomes) == len(endpoint.bodies)
+
+
 # --- An endpoint that is down -----------------------------------------------------------------------------
 
 
@@ -346,10 +365,10 @@ def test_an_endpoint_that_refuses_the_form_is_asked_without_it_from_then_on(caps
         else:
             handler.reply("anything")
 
-    with Endpoint(plain_only, owned_by=None) as endpoint, backend_for(endpoint, concurrency=1) as backend:
-        outcomes = answer_all(backend, [turn(k) for k in range(4)], Sampling(form=FORM))
+    with Endpoint(plain_only, owned_by=None) as endpoint, backend_for(endpoint, concurrency=50) as backend:
+        outcomes = answer_all(backend, [turn(k) for k in range(60)], Sampling(form=FORM))
         assert backend.constrains is False
-    assert [outcome.attempts for outcome in outcomes] == [2, 1, 1, 1]
+    assert sorted(outcome.attempts for outcome in outcomes) == [1] * 59 + [2]
     assert capsys.readouterr().err.count("response_format is not supported") == 1
 
 

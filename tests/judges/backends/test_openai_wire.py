@@ -12,6 +12,7 @@ CONVERSATION = (Message("system", "s"), Message("user", "u"))
         ({}, None),
         ({"retry-after": "7"}, 7),
         ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after": "2", "retry-after-ms": "1500"}, 1.5),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "-3"}, None),
         (

@@ -108,7 +108,7 @@ def load_adapter(base: Any, adapter: Path, model: ModelSettings, *, trainable: b
         adapted = PeftModel.from_pretrained(base, str(adapter), is_trainable=trainable)
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
-            f"adapter {adapter} doesn't fit {model.name}, so it belongs to another base: {_first_line(error)}"
+            f"adapter {adapter} doesn't fit {model.name}, so it belongs to another base: {first_line(error)}"
         ) from None
     adapted.peft_config["default"].base_model_name_or_path = resolved_name(model)
     return adapted
@@ -153,9 +153,10 @@ def _four_bits(dtype: Any) -> Any:
 
 
 def _not_a_model(model: ModelSettings, error: Exception) -> ConfigError:
-    return ConfigError(f"model {model.name} can't be loaded: {_first_line(error)}")
+    return ConfigError(f"model {model.name} can't be loaded: {first_line(error)}")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """A library's error as one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

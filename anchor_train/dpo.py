@@ -23,7 +23,7 @@ from anchor_train.base_model import check_adapter, load_adapter, load_base, load
 from anchor_train.callbacks import CollapseWatch
 from anchor_train.checkpoints import WholeCheckpoints
 from anchor_train.config import DpoSettings, ModelSettings
-from anchor_train.loop import argument_values, run, take_up, training_fingerprint
+from anchor_train.loop import run, take_up, trainer_arguments, training_fingerprint
 from anchor_train.records import PreferenceExample
 from anchor_train.rendering import TokenisedPair, fit, tokenise_pair
 from anchor_train.training_job import OutputFolder, TrainingReport
@@ -137,8 +137,12 @@ def dpo_trainer(
 
 def dpo_arguments(settings: DpoSettings, model: ModelSettings, folder: OutputFolder, seed: int) -> Any:
     """The trl.DPOConfig of these settings."""
-    return DPOConfig(
-        **argument_values(settings, model, folder, seed),
+    return trainer_arguments(
+        DPOConfig,
+        settings,
+        model,
+        folder,
+        seed,
         beta=settings.beta,
         loss_type=[settings.loss],
         label_smoothing=settings.label_smoothing,

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from anchor_train.base_model import ADAPTER_CONFIG, resolved_name, weights_dtype
+from anchor_train.base_model import ADAPTER_CONFIG, first_line, resolved_name, weights_dtype
 from anchor_train.checkpoints import (
     checkpoint_bytes,
     discard_half_written,
@@ -26,21 +26,45 @@ from anchor_train.checkpoints import (
 from anchor_train.config import LoopSettings, ModelSettings
 from anchor_train.rendering import Fitted
 from anchor_train.training_job import OutputFolder, Stage, TrainingReport
-from judges.errors import AnchorError, ConfigError
+from judges.errors import AnchorError, ConfigError, TrainingError
 
 # Settings that change what is seen of a training, not what comes of it.
 _UNFELT = {"save_every", "keep_checkpoints", "log_every", "report_to"}
 _UNFELT |= {"sample_every", "sample_questions", "sample_max_tokens"}
 
 
-def argument_values(
-    settings: LoopSettings, model: ModelSettings, folder: OutputFolder, seed: int
-) -> dict[str, Any]:
-    """Keyword arguments that trl.SFTConfig and trl.DPOConfig share.
+def trainer_arguments(
+    kind: Any, settings: LoopSettings, model: ModelSettings, folder: OutputFolder, seed: int, **own: Any
+) -> Any:
+    """The arguments of a TRL trainer.
+
+    Args:
+        kind: trl.SFTConfig or trl.DPOConfig.
+        settings: Of the stage.
+        model: The base model.
+        folder: The output folder.
+        seed: Of adapter initialisation, data order and dropout.
+        own: Arguments that only this kind has.
 
     Raises:
-        ConfigError: If the batch can't be divided over the processes.
+        ConfigError: For an unknown optimiser, schedule or tracker, a tracker that isn't installed, or a batch
+            that can't be divided over the processes.
     """
+    from transformers.integrations import get_reporting_integration_callbacks
+
+    values = _shared_arguments(settings, model, folder, seed)
+    try:
+        arguments = kind(**values, **own)
+        for tracker in get_reporting_integration_callbacks(list(settings.report_to)):
+            tracker()
+    except (ValueError, RuntimeError, ImportError) as error:
+        raise ConfigError(first_line(error)) from error
+    return arguments
+
+
+def _shared_arguments(
+    settings: LoopSettings, model: ModelSettings, folder: OutputFolder, seed: int
+) -> dict[str, Any]:
     import torch
 
     dtype = weights_dtype(model)
@@ -161,8 +185,9 @@ def run(
 
     Raises:
         ConfigError: If there is no room for checkpoints.
-        TrainingError: If the loss isn't a number.
+        TrainingError: If the loss isn't a number, or the GPU's memory doesn't do.
     """
+    import torch
     from transformers.trainer_callback import PrinterCallback
 
     from anchor_train.callbacks import JsonLog, Progress
@@ -178,7 +203,13 @@ def run(
         log.recall(step_of(resume))
         trainer._total_train_tokens = int(log.last.get("num_tokens", 0))
 
-    trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    try:
+        trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"{stage}: out of GPU memory at step {trainer.state.global_step}: lower "
+            "optimiser.per_device_batch_size, or turn on gradient_checkpointing or model.load_in_4bit"
+        ) from error
 
     _save_adapter(trainer, folder)
     report = TrainingReport(
@@ -234,6 +265,9 @@ def _save_adapter(trainer: Any, folder: OutputFolder) -> None:
     if main and new.exists():
         shutil.rmtree(new)
     trainer.accelerator.wait_for_everyone()
+    if trainer.is_fsdp_enabled:
+        # Checkpoints may stay in shards; an adapter is one file.
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
     trainer.save_model(str(new))
     trainer.accelerator.wait_for_everyone()
     if main:

@@ -13,13 +13,14 @@ from typing import Any
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from anchor_train.base_model import load_base, load_tokenizer, lora_config
+from anchor_train.base_model import first_line, load_base, load_tokenizer, lora_config
 from anchor_train.checkpoints import WholeCheckpoints
 from anchor_train.config import ModelSettings, SftSettings
-from anchor_train.loop import argument_values, run, take_up, training_fingerprint
+from anchor_train.loop import run, take_up, trainer_arguments, training_fingerprint
 from anchor_train.records import SftExample
 from anchor_train.rendering import TokenisedExample, fit, tokenise_example
 from anchor_train.training_job import OutputFolder, TrainingReport
+from judges.errors import ConfigError
 
 
 class AnchorSftTrainer(WholeCheckpoints, SFTTrainer):  # type: ignore[misc]
@@ -58,7 +59,7 @@ def train_sft(
     mark = training_fingerprint(settings, model, seed, fitted.examples)
 
     folder = OutputFolder(output)
-    arguments = SFTConfig(**argument_values(settings, model, folder, seed))
+    arguments = trainer_arguments(SFTConfig, settings, model, folder, seed)
     with arguments.main_process_first():
         resume = take_up(folder, mark)
     finished = folder.read_report()
@@ -83,14 +84,22 @@ def sft_trainer(
     arguments: Any,
     tokenizer: Any,
 ) -> AnchorSftTrainer:
-    """The trainer, with a fresh adapter on the base model."""
-    return AnchorSftTrainer(
-        model=load_base(model),
-        args=arguments,
-        train_dataset=training_rows(examples),
-        processing_class=tokenizer,
-        peft_config=lora_config(settings.lora),
-    )
+    """The trainer, with a fresh adapter on the base model.
+
+    Raises:
+        ConfigError: For target modules that the model doesn't have, or that can't be trained.
+    """
+    base = load_base(model)
+    try:
+        return AnchorSftTrainer(
+            model=base,
+            args=arguments,
+            train_dataset=training_rows(examples),
+            processing_class=tokenizer,
+            peft_config=lora_config(settings.lora),
+        )
+    except ValueError as error:
+        raise ConfigError(f"sft.lora doesn't suit {model.name}: {first_line(error)}") from error
 
 
 def training_rows(examples: Sequence[TokenisedExample]) -> Any:

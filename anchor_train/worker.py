@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from anchor_train.config import DpoSettings
 from anchor_train.launch import PARENT_PIPE, write_error
 from anchor_train.records import PreferenceExample, SftExample
 from anchor_train.training_job import OutputFolder, TrainingJob, TrainingReport
-from judges.errors import AnchorError, DataError
+from judges.errors import AnchorError, DataError, TrainingError
 from lm_eval_tasks.records import Json
 
 
@@ -29,20 +30,23 @@ def main(arguments: list[str] | None = None) -> int:
     distributed = "WORLD_SIZE" in os.environ
     if launched:
         end_with_parent()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the launching process to answer
     if not distributed:
         _take_one_gpu()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     job = read_job(Path(path))
     try:
         carry_out(job)
     except AnchorError as error:
-        if os.environ.get("RANK", "0") == "0":
+        if not launched:
+            print(f"Error: {error}", file=sys.stderr)
+        # One process may be out of memory while others wait for it: its bad exit code ends them. Other errors
+        # are met by every process alike, and a bad exit code would have torch's launcher print a traceback.
+        alone = isinstance(error, TrainingError)
+        if alone or os.environ.get("RANK", "0") == "0":
             write_error(OutputFolder(job.output).error, error)
-            if not launched:
-                print(f"Error: {error}", file=sys.stderr)
-        # Every rank meets the same error; a bad exit code would make torch's launcher print a traceback for
-        # it.
-        return 0 if distributed and launched else 1
+        return 0 if distributed and launched and not alone else 1
     return 0
 
 

@@ -61,12 +61,12 @@ def test_the_sft_trainer_trains_on_exactly_these_tokens(
 ) -> None:
     from trl import SFTConfig, SFTTrainer
 
-    from anchor_train.loop import argument_values
+    from anchor_train.loop import trainer_arguments
     from anchor_train.sft import sft_trainer
 
     settings, model = sft_settings(), ModelSettings(name=str(tiny_model))
     examples = [tokenise_example(tokenizer, example) for example in sft_examples()]
-    arguments = SFTConfig(**argument_values(settings, model, OutputFolder(tmp_path), seed=0))
+    arguments = trainer_arguments(SFTConfig, settings, model, OutputFolder(tmp_path), seed=0)
     trainer = sft_trainer(settings, model, examples, arguments, tokenizer)
     shown = {(*example.prompt_ids, *example.completion_ids): example.labels for example in examples}
     assert {tuple(row["input_ids"]): row["labels"] for row in trainer.train_dataset} == shown

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from anchor_train.config import ModelSettings
-from anchor_train.loop import argument_values, take_up
+from anchor_train.config import LoraSettings, ModelSettings
+from anchor_train.loop import take_up, trainer_arguments
 from anchor_train.rendering import tokenise_example
 from anchor_train.sft import sft_trainer, train_sft
 from anchor_train.training_job import OutputFolder
@@ -33,7 +33,7 @@ def test_training_changes_the_lora_weights_only(model: ModelSettings, tmp_path: 
     settings = sft_settings()
     tokenizer = load_tokenizer(model)
     examples = [tokenise_example(tokenizer, example) for example in sft_examples()]
-    arguments = SFTConfig(**argument_values(settings, model, OutputFolder(tmp_path), seed=0))
+    arguments = trainer_arguments(SFTConfig, settings, model, OutputFolder(tmp_path), seed=0)
     trainer = sft_trainer(settings, model, examples, arguments, tokenizer)
     trainer.keep_checkpoints = 1
     before = {name: weights.detach().clone() for name, weights in trainer.model.named_parameters()}
@@ -127,6 +127,23 @@ def test_mistakes_are_named_before_anything_is_trained(model: ModelSettings, tmp
     uneven = sft_settings(optimiser=optimiser(batch_size=3))
     with pytest.raises(ConfigError, match="batch_size 3 is no multiple of per_device_batch_size 2 x 1"):
         train_sft(uneven, model, sft_examples(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimiser": optimiser(name="adamwx")}, "adamwx is not a valid OptimizerNames"),
+        ({"optimiser": optimiser(schedule="cosinus")}, "cosinus is not a valid SchedulerType"),
+        ({"report_to": ("tensorbord",)}, "tensorbord is not supported"),
+        ({"lora": LoraSettings(r=4, alpha=8, dropout=0, target_modules=("w_q",))}, r"sft\.lora .*w_q"),
+    ],
+)
+def test_names_that_the_libraries_do_not_know_are_one_line_errors(
+    model: ModelSettings, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        train_sft(sft_settings(**changes), model, sft_examples(), tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_cut_examples_are_counted_in_the_report(model: ModelSettings, tmp_path: Path) -> None:

@@ -130,6 +130,7 @@ class CollapseWatch(TrainerCallback):  # type: ignore[misc]
 
     Attributes:
         warnings: What was warned of.
+        kl: Mean divergence from the reference over the newest samples, nats a token; None before any.
     """
 
     def __init__(
@@ -147,6 +148,7 @@ class CollapseWatch(TrainerCallback):  # type: ignore[misc]
         self.every = every
         self.max_tokens = max_tokens
         self.warnings: list[str] = []
+        self.kl: float | None = None
         self._first: list[Sample] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
@@ -178,6 +180,7 @@ class CollapseWatch(TrainerCallback):  # type: ignore[misc]
             ]
         finally:
             model.train(training)
+        self.kl = sum(sample.kl for sample in samples) / len(samples)
         for sample in samples:
             append_row(self.path, sample.to_json())
         return samples

@@ -29,7 +29,7 @@ from anchor_train.training_job import OutputFolder, Stage, TrainingReport
 from judges.errors import AnchorError, ConfigError, TrainingError
 
 # Settings that change what is seen of a training, not what comes of it.
-_UNFELT = {"save_every", "keep_checkpoints", "log_every", "report_to"}
+_UNFELT = {"save_every", "keep_checkpoints", "log_every", "report_to", "allow_cut"}
 _UNFELT |= {"sample_every", "sample_questions", "sample_max_tokens"}
 
 
@@ -212,12 +212,15 @@ def run(
         ) from error
 
     _save_adapter(trainer, folder)
+    metrics = {name: value for name, value in log.last.items() if name not in _NOT_METRICS}
+    if watch is not None and watch.kl is not None:
+        metrics["kl"] = watch.kl
     report = TrainingReport(
         stage=stage,
         adapter=folder.adapter,
         steps=trainer.state.global_step,
         loss=log.last["loss"],
-        metrics={name: value for name, value in log.last.items() if name not in _NOT_METRICS},
+        metrics=metrics,
         seconds=round(log.seconds, 3),
         tokens=int(log.last["num_tokens"]),
         examples=len(fitted.examples),

@@ -194,7 +194,7 @@ def fit(
         longest = max(example.length for example in examples)
         raise ConfigError(
             f"{long} of {len(examples)} {what} are longer than max_length {max_length} (the longest has "
-            f"{longest} tokens) and would lose their end: raise max_length, or allow the cut"
+            f"{longest} tokens) and would lose their end: raise max_length, or set allow_cut"
         )
     shortened = [
         example if example.length <= max_length else example.cut_to(max_length) for example in examples

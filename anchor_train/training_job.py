@@ -92,7 +92,8 @@ class TrainingReport:
         adapter: Folder of the trained adapter: safetensors, its config, the tokenizer; nothing pickled.
         steps: Optimiser steps in all, those before an interruption included.
         loss: Loss of the last log line.
-        metrics: The last log line's other numbers (rewards, margins, accuracies, ... as TRL names them).
+        metrics: The last log line's other numbers (rewards, margins, accuracies, ... as TRL names them); with
+            sample generations also ``kl``, their mean divergence from the reference in nats a token.
         seconds: Spent in training, all attempts together.
         tokens: Tokens read in training, padding left out.
         examples: Examples (or pairs) trained on.

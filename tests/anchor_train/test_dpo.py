@@ -68,6 +68,7 @@ def test_dpo_starts_at_ln_2_and_raises_the_margin_on_pairs_that_it_has_not_seen(
     ]
     assert [row["kl"] for row in samples[:2]] == pytest.approx([0, 0], abs=1e-6)
     assert all(row["kl"] > 0 for row in samples[2:])
+    assert report.metrics["kl"] == pytest.approx(sum(row["kl"] for row in samples[4:]) / 2)
 
 
 @pytest.mark.parametrize("loss", ["ipo", "apo_zero", "robust"])

@@ -103,11 +103,12 @@ def hub_rows(path: str, name: str | None, split: str, options: Mapping[str, Any]
     """
     import datasets
 
-    where = f"{path} {name}" if name else path
+    files = options.get("data_files")
+    where = " ".join(filter(None, [path, name, files.get(split) if isinstance(files, Mapping) else files]))
     try:
         table = datasets.load_dataset(path, name, split=split, **options)
     except Exception as error:  # noqa: BLE001  the hub's client raises anything, from OSError to bare ValueError
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
         raise DataError(f"data set {where}, split {split}, can't be loaded: {reason}. {remedy}") from None
     rows = [Row(values, f"{where}, {split} row {position}") for position, values in enumerate(table)]
     if not rows:

@@ -174,9 +174,7 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
             log.warning(
                 "--cache_requests is ignored: its key leaves out split, data_dir, sampling and repeats"
             )
-        generation = self.config.generation_kwargs
-        greedy = not generation.get("do_sample", True) or float(generation.get("temperature") or 0) == 0
-        if greedy and self.config.repeats > 1:
+        if self._greedy and self.config.repeats > 1:
             log.warning(
                 "%s: greedy decoding gives %s equal samples a question; set repeats to 1",
                 self.spec.name,
@@ -227,6 +225,11 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         return tuple(next(iter(self._values.values()), {}))
 
     @property
+    def _greedy(self) -> bool:
+        generation = self.config.generation_kwargs
+        return not generation.get("do_sample", True) or float(generation.get("temperature") or 0) == 0
+
+    @property
     def _only_generates(self) -> bool:
         """True under ``--predict_only``, which puts its own metric in the place of all others."""
         return "bypass" in self._metric_fn_list
@@ -258,10 +261,10 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         found: dict[str, Any] = {"samples": len(samples), "unreadable": dict(unreadable.most_common())}
         if unreadable:
             log.info("%s: unreadable in %d replies: %s", name, len(samples), _counts(unreadable))
-        if _all_equal(questions):
+        if not self._greedy and _all_equal(questions):
             log.warning(
-                "%s: every question got the same reply %d times. If sampling is on, a fixed seed goes out "
-                "with every request; --gen_kwargs '{\"seed\": null}' turns it off where the endpoint allows",
+                "%s: every question got the same reply %d times, as when a fixed seed goes out with every "
+                "request; --gen_kwargs '{\"seed\": null}' turns that off",
                 name,
                 self.config.repeats,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,14 @@ import pytest
 from tests.talking_model import make_talking_model
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "questions"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Judges' replies go to a cache of this session, also from processes that tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANCHOR_CACHE", str(tmp_path_factory.mktemp("cache") / "replies.sqlite"))
+        yield
 
 
 @pytest.fixture(scope="session")

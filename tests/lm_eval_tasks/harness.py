@@ -13,13 +13,17 @@ from typing import Any
 from lm_eval_tasks.specs import TASKS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": str(ROOT),
-    "HF_HUB_OFFLINE": "1",
-    "OMP_NUM_THREADS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
+
+
+def environment() -> dict[str, str]:
+    """This process's own, with the package on the path and without the hub."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,13 @@ def lm_eval(
     command += ["--model_args", model_args, "--tasks", tasks, "--include_path", str(TASKS)]
     command += ["--output_path", str(output), "--log_samples", "--metadata", json.dumps(metadata), *options]
     done = subprocess.run(
-        command, env=ENVIRONMENT, cwd=output.parent, capture_output=True, text=True, timeout=500, check=False
+        command,
+        env=environment(),
+        cwd=output.parent,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return Outcome(*_read(output), done.stdout + done.stderr)

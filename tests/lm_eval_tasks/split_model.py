@@ -31,20 +31,21 @@ def evaluate(
     model: str, tasks: list[str], metadata: dict[str, Any], gen_kwargs: dict[str, Any], limit: int
 ) -> dict[str, Any] | None:
     """The harness's results with samples; None in all processes but the first."""
+    split_model = SplitHFLM(model, device="cpu")
     found: dict[str, Any] | None = lm_eval.simple_evaluate(
-        model=SplitHFLM(model),
+        model=split_model,
         tasks=tasks,
         task_manager=TaskManager(include_path=str(TASKS), include_defaults=False, metadata=metadata),
         apply_chat_template=True,
         gen_kwargs=gen_kwargs,
         limit=limit,
     )
-    return found
+    return None if found is None else {**found, "processes": split_model.world_size}
 
 
 if __name__ == "__main__":
     job = Path(sys.argv[1])
     outcome = evaluate(**json.loads(job.read_text()))
     if outcome is not None:
-        kept = {key: outcome[key] for key in ("results", "samples", "configs")}
+        kept = {key: outcome[key] for key in ("results", "samples", "processes")}
         job.with_suffix(".out.json").write_text(json.dumps(kept, default=str))

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lm_eval
 import pytest
 from lm_eval.tasks import TaskManager
 
 from judges.errors import AnchorError, ConfigError, DataError
 from lm_eval_tasks.specs import TASKS, load_task
 from lm_eval_tasks.task import MEAN_OF_KNOWN, ExplainTask
-from tests.lm_eval_tasks.harness import ENVIRONMENT
+from tests.lm_eval_tasks.harness import environment
 
 
 def task(name: str = "demo_explain", **metadata: Any) -> ExplainTask:
@@ -133,7 +134,23 @@ def test_a_mistake_ends_the_harness_with_one_line() -> None:
         f"TaskManager(include_path={str(TASKS)!r}, include_defaults=False, metadata={{'judge': 'openai:@'}})"
         ".load(['demo_explain'])"
     )
-    done = subprocess.run([sys.executable, "-c", load], env=ENVIRONMENT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", load], env=environment(), capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("Error: judge 'openai:@'")
     assert "Traceback" not in done.stderr
+
+
+def test_predict_only_logs_replies_and_measures_nothing() -> None:
+    results = lm_eval.simple_evaluate(
+        model="dummy",
+        tasks=["demo_explain"],
+        task_manager=TaskManager(
+            include_path=str(TASKS),
+            include_defaults=False,
+            metadata={"repeats": 2, "judge": "openai:nobody@http://127.0.0.1:9/v1"},
+        ),
+        predict_only=True,
+        limit=2,
+    )
+    assert results["results"]["demo_explain"]["bypass,none"] == 999
+    assert [len(row["filtered_resps"][0]) for row in results["samples"]["demo_explain"]] == [2, 2]

@@ -195,6 +195,9 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
     def apply_filters(self) -> None:
         """Reads all replies of the task, judges them in one go, and logs each parsed reply as JSON."""
         instances: Sequence[Instance] = self.instances
+        for request in instances:
+            # So that all ranks have as many requests, the harness sends the last one of a rank again.
+            del request.resps[request.repeats :]
         part: Mapping[int, Replies] = {
             request.doc_id: (request.doc, _texts(request)) for request in instances
         }

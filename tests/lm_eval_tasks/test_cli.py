@@ -1,0 +1,264 @@
+"""``anchor-eval`` as users call it: a real process on real run folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lm_eval_tasks.cli import COMMANDS
+from lm_eval_tasks.records import ScoredQuestion
+from tests.lm_eval_tasks.run_folders import DATE, RUBRIC, level, question, write_run
+
+TASK = "aqua_rat_explain"
+REPOSITORY = Path(__file__).parents[2]
+
+
+class AnchorEval:
+    """Calls the command in a folder of its own, with a cache of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        environment = {key: value for key, value in os.environ.items() if key != "OPENAI_API_KEY"} | {
+            "PYTHONPATH": str(REPOSITORY),
+            "ANCHOR_CACHE": str(self.folder / "cache.sqlite"),
+            "HF_HUB_OFFLINE": "1",
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "lm_eval_tasks", *map(str, arguments)],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def refused(self, *arguments: object) -> str:
+        """Calls it, and sees to it that it fails with one line and without a traceback."""
+        done = self(*arguments)
+        assert done.returncode in (1, 2), done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+        last = done.stderr.strip().splitlines()[-1]
+        assert last.startswith("Error: ")
+        return last
+
+
+@pytest.fixture
+def anchor_eval(tmp_path: Path) -> AnchorEval:
+    return AnchorEval(tmp_path)
+
+
+def write_judge(path: Path, *levels: str) -> str:
+    """A scripted judge that gives these verdicts on all criteria, one after the other."""
+    names = [criterion.name for criterion in RUBRIC.criteria]
+    replies = ["\n".join(f"{name}: {verdict}" for name in names) for verdict in levels]
+    path.write_text(json.dumps({"replies": [{"reply": replies}]}))
+    return f"scripted:{path}"
+
+
+def make_run(path: Path, *, better: float, seed: int, judged: bool = True, questions: int = 40) -> Path:
+    dice = random.Random(seed)
+    rows = []
+    for number in range(questions):
+        place = random.Random(number).gauss(2 - better, 1)
+        samples = tuple(
+            level(
+                min(4, max(0, round(place + dice.gauss(0, 0.7)))),
+                choice=dice.choice("AB"),
+                words=dice.randint(5, 30),
+            )
+            for _ in range(3)
+        )
+        rows.append(ScoredQuestion(question(number), samples))
+    return write_run(path, {TASK: rows}, judged=judged)
+
+
+def test_help_loads_nothing_heavy_and_knows_every_command() -> None:
+    code = (
+        "import sys, click; from click.testing import CliRunner; from lm_eval_tasks.cli import main; "
+        "print(CliRunner().invoke(main, ['--help']).output); "
+        "heavy = {'torch', 'lm_eval', 'openai', 'numpy', 'scipy', 'datasets'} & set(sys.modules); "
+        "sys.exit(f'loaded: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(anchor_eval: AnchorEval, command: str) -> None:
+    done = anchor_eval(command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"anchor-eval {command}" in done.stdout
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(anchor_eval: AnchorEval) -> None:
+    assert "did you mean 'compare'" in anchor_eval.refused("comapre")
+
+
+def test_tasks_path_is_where_the_task_files_are(anchor_eval: AnchorEval) -> None:
+    assert (Path(anchor_eval("tasks-path").stdout.strip()) / f"{TASK}.yaml").is_file()
+
+
+def test_compare_prints_rates_with_intervals(anchor_eval: AnchorEval) -> None:
+    make_run(anchor_eval.folder / "m1", better=0.8, seed=1)
+    make_run(anchor_eval.folder / "base", better=0, seed=2, questions=42)
+    done = anchor_eval("compare", "m1", "base", "--details")
+    assert done.returncode == 0, done.stderr
+    assert "m1 against base" in done.stdout
+    assert "2 questions only the second has are left out (q40, q41)" in done.stdout
+    found = json.loads(anchor_eval("compare", "m1", "base", "--json").stdout)
+    (pair,) = found["pairs"]
+    task = pair["tasks"][TASK]
+    assert task["win"]["value"] + task["tie"]["value"] + task["loss"]["value"] == pytest.approx(1)
+    assert 0 < task["margin"]["low"] < task["margin"]["value"] < task["margin"]["high"]
+    assert task["only_second"] == ["q40", "q41"]
+    assert found["settings"]["confidence"] == 0.95
+    again = json.loads(anchor_eval("compare", "m1", "base", "--json").stdout)
+    assert again == found
+
+
+def test_compare_rates_and_groups_several_runs(anchor_eval: AnchorEval) -> None:
+    for name, better in (("a", 1.5), ("b", 0.0), ("c", 0.0)):
+        make_run(anchor_eval.folder / name, better=better, seed=ord(name))
+    found = json.loads(anchor_eval("compare", "a", "b", "c", "--json").stdout)
+    assert found["ratings"][0]["name"] == "a"
+    assert [set(group) for group in found["groups"]] == [{"a"}, {"b", "c"}]
+    against = json.loads(anchor_eval("compare", "a", "b", "c", "--baseline", "b", "--json").stdout)
+    assert [(pair["first"], pair["second"]) for pair in against["pairs"]] == [("a", "b"), ("c", "b")]
+    assert {rating["name"]: rating["value"] for rating in against["ratings"]}["b"] == 1000
+
+
+def test_score_judges_a_log_and_a_second_run_asks_nothing(anchor_eval: AnchorEval) -> None:
+    run = make_run(anchor_eval.folder / "m1", better=0, seed=1, judged=False)
+    judge = write_judge(anchor_eval.folder / "judge.yaml", "GOOD", "EXCELLENT", "SATISFACTORY")
+    (first,) = json.loads(anchor_eval("score", run, "--judge", judge, "--json").stdout)
+    assert (first["responses"], first["judged"], first["coverage"]) == (120, 120, 1.0)
+    assert first["accounts"]["asked"] > 0
+    (second,) = json.loads(anchor_eval("score", run, "--judge", judge, "--json").stdout)
+    assert (second["accounts"]["asked"], second["accounts"]["cached"]) == (0, 120)
+    assert second["metrics"] == first["metrics"]
+    table = anchor_eval("compare", run, make_run(anchor_eval.folder / "base", better=-2, seed=2)).stdout
+    assert "warning: aqua_rat_explain: different judges" in table
+
+
+def test_judgements_of_two_judges_lie_side_by_side_and_are_compared(anchor_eval: AnchorEval) -> None:
+    run = make_run(anchor_eval.folder / "m1", better=0, seed=1, judged=False)
+    base = make_run(anchor_eval.folder / "base", better=0, seed=2, judged=False)
+    one = write_judge(anchor_eval.folder / "one.yaml", "GOOD", "EXCELLENT")
+    other = write_judge(anchor_eval.folder / "other.yaml", "GOOD", "EXCELLENT", "GOOD")
+    anchor_eval("score", run, "--judge", one)
+    anchor_eval("score", base, "--judge", one)
+    text = anchor_eval("score", run, "--judge", other).stdout
+    assert "Krippendorff's alpha" in text
+    assert anchor_eval("score", run, "--judge", one, "--as", "again", "--no-cache").returncode == 0
+    assert "known: again" in anchor_eval.refused("compare", run, base, "--judge", "third")
+    assert "different judges" not in anchor_eval("compare", run, base, "--judge", "one").stdout
+    refusal = anchor_eval.refused("score", run, "--judge", other, "--as", "again")
+    assert "keep both with --as NAME, or replace them with --force" in refusal
+    assert anchor_eval("score", run, "--judge", other, "--as", "again", "--force").returncode == 0
+
+
+def test_judgements_of_a_log_that_changed_are_not_used(anchor_eval: AnchorEval) -> None:
+    run = make_run(anchor_eval.folder / "m1", better=0, seed=1, judged=False)
+    anchor_eval("score", run, "--judge", write_judge(anchor_eval.folder / "judge.yaml", "GOOD"))
+    make_run(anchor_eval.folder / "m1", better=0, seed=3, judged=False)
+    assert "has no judgements" in anchor_eval.refused("compare", run, run / "model-a")
+
+
+def test_power_says_what_a_run_could_show(anchor_eval: AnchorEval) -> None:
+    found = json.loads(anchor_eval("power", "--questions", 254, "--json").stdout)
+    assert 0 < found["smallest_margin_at_best"] < found["smallest_margin_at_worst"] < 0.2
+    runs = [make_run(anchor_eval.folder / name, better=0, seed=ord(name)) for name in "ab"]
+    options = [part for run in runs for part in ("--from", run)]
+    measured = json.loads(anchor_eval("power", "--questions", 254, *options, "--json").stdout)
+    assert measured["measured_on"] == 40
+    assert measured["with_twice_the_samples"] < measured["smallest_margin"]
+
+
+def test_cache_counts_and_clears(anchor_eval: AnchorEval) -> None:
+    assert "no replies yet" in anchor_eval("cache", "stats").stdout
+    run = make_run(anchor_eval.folder / "m1", better=0, seed=1, judged=False, questions=3)
+    anchor_eval("score", run, "--judge", write_judge(anchor_eval.folder / "judge.yaml", "GOOD"))
+    stored = json.loads(anchor_eval("cache", "stats", "--json").stdout)["replies"]
+    assert stored > 0
+    assert f"{stored} replies deleted" in anchor_eval("cache", "clear", "--yes").stdout
+    assert json.loads(anchor_eval("cache", "stats", "--json").stdout)["replies"] == 0
+
+
+def no_samples(folder: Path) -> list[object]:
+    (folder / "m2").mkdir()
+    return ["score", "m2", "--judge", "scripted:x.yaml"]
+
+
+def other_task(folder: Path) -> list[object]:
+    log = folder / "m2" / "model" / f"samples_hellaswag_{DATE}.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text(json.dumps({"doc": {"ctx": "x"}, "resps": [["-1.0"]], "filtered_resps": ["-1.0"]}))
+    return ["score", "m2", "--judge", "scripted:x.yaml"]
+
+
+def unreadable_yaml(folder: Path) -> list[object]:
+    (folder / "judge.yaml").write_text("backend: [openai\n")
+    return ["score", "m1", "--judge", "judge.yaml"]
+
+
+def unknown_key(folder: Path) -> list[object]:
+    (folder / "judge.yaml").write_text("backend: openai\nmodel: m\nbase_ulr: http://localhost:1/v1\n")
+    return ["score", "m1", "--judge", "judge.yaml"]
+
+
+def no_points(folder: Path) -> list[object]:
+    write_judge(folder / "replies.yaml", "GOOD")
+    criterion = "{key: a, name: A, question: Good}"
+    (folder / "rubric.yaml").write_text(
+        f"name: mine\nscale: {{GOOD: 1, BAD: }}\ncriteria: [{criterion}]\nprompt: {{system: s, user: u}}\n"
+    )
+    return ["score", "m1", "--judge", "scripted:replies.yaml", "--rubric", "rubric.yaml"]
+
+
+def empty_data(folder: Path) -> list[object]:
+    (folder / "test.jsonl").write_text("")
+    model = ["--model", "hf", "--model-args", "pretrained=m", "-o", "m2"]
+    return ["run", *model, "--tasks", TASK, "--data-dir", "test.jsonl"]
+
+
+BAD_INPUT: dict[str, tuple[list[object] | Callable[[Path], list[object]], str]] = {
+    "unknown task": (
+        ["run", "--model", "hf", "--tasks", "aqua_explain", "-o", "m2"],
+        f"no task 'aqua_explain': did you mean '{TASK}'?",
+    ),
+    "task not in the run": (["score", "m1", "--judge", "scripted:x", "--task", "aqua"], "no samples of task"),
+    "no such run": (["compare", "m1", "m9"], "m9: no such folder"),
+    "one run": (["compare", "m1"], "at least two runs"),
+    "no samples": (no_samples, "m2: no samples log"),
+    "samples of another task": (other_task, "only of hellaswag"),
+    "judge without model": (["score", "m1", "--judge", "openai:"], "the model is missing"),
+    "judge without anything": (["score", "m1", "--judge", "gpt"], "expected BACKEND:MODEL"),
+    "endpoint refused": (["score", "m1", "--judge", "openai:m@http://127.0.0.1:9/v1"], "127.0.0.1:9"),
+    "missing key": (["score", "m1", "--judge", "openai:gpt-4o"], "OPENAI_API_KEY"),
+    "no judge file": (["score", "m1", "--judge", "none.yaml"], "none.yaml: can't be read"),
+    "unreadable YAML": (unreadable_yaml, "judge.yaml: not valid YAML"),
+    "unknown YAML key": (unknown_key, "unknown key 'base_ulr' (did you mean 'base_url'?"),
+    "rubric without points": (no_points, "verdict 'BAD' has no points"),
+    "empty data file": (empty_data, "test.jsonl"),
+    "unknown baseline": (["compare", "m1", "m1/model-a", "--baseline", "b"], "no run 'b' for a baseline"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUT)
+def test_bad_input_is_one_line(anchor_eval: AnchorEval, name: str) -> None:
+    make_run(anchor_eval.folder / "m1", better=0, seed=1, questions=3)
+    arguments, message = BAD_INPUT[name]
+    given = arguments(anchor_eval.folder) if callable(arguments) else arguments
+    assert message in anchor_eval.refused(*given)

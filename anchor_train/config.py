@@ -332,16 +332,6 @@ class Recipe(Settings):
     dpo: DpoSettings
     evaluate: EvaluateSettings
 
-    @field_validator("model", mode="before")
-    @classmethod
-    def _model_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @field_validator("engine", mode="before")
-    @classmethod
-    def _engine_name(cls, value: Any) -> Any:
-        return {"backend": value} if isinstance(value, str) else value
-
     @field_validator("engine")
     @classmethod
     def _engine_is_general(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -401,7 +391,8 @@ def recipe_from(values: Mapping[str, Any], path: Path, overrides: Iterable[str] 
     """
     layered = _over_parents(values, path, seen=())
     for override in overrides:
-        layered = _merged(layered, _override(override))
+        # One key of a backend is set here, not the whole of it.
+        layered = _merged(layered, _override(override), whole=frozenset())
     return parse(Recipe, layered, str(path))
 
 
@@ -422,7 +413,7 @@ def _over_parents(values: Mapping[str, Any], path: Path, seen: tuple[Path, ...])
     path = path.resolve()
     if path in seen:
         raise ConfigError(f"{path}: extends itself")
-    own = dict(values)
+    own = _spelt_out(values)
     fallback = None if path == (RECIPES / f"{PAPER}.yaml").resolve() else PAPER
     parent = own.pop("extends", fallback)
     if parent is None:
@@ -434,19 +425,36 @@ def _over_parents(values: Mapping[str, Any], path: Path, seen: tuple[Path, ...])
 
 
 # Settings whose mappings replace what they extend as a whole: keys of one backend mean nothing to another.
-_WHOLE = {("engine",), ("judge",), ("evaluate", "judge"), ("consultant", "backend"), ("sampler", "backend")}
+_WHOLE = frozenset(
+    {("engine",), ("judge",), ("evaluate", "judge"), ("consultant", "backend"), ("sampler", "backend")}
+)
+# Settings that may be given as a plain string -> the key that the string stands for.
+_SHORT = {"model": "name", "engine": "backend"}
 
 
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any], at: tuple[str, ...] = ()) -> dict[str, Any]:
+def _merged(
+    below: Mapping[str, Any],
+    above: Mapping[str, Any],
+    at: tuple[str, ...] = (),
+    whole: frozenset[tuple[str, ...]] = _WHOLE,
+) -> dict[str, Any]:
     merged = dict(copy.deepcopy(below))
     for key, value in above.items():
         path = (*at, str(key))
         under = merged.get(key)
-        if isinstance(under, dict) and isinstance(value, dict) and path not in _WHOLE:
-            merged[key] = _merged(under, value, path)
+        if isinstance(under, dict) and isinstance(value, dict) and path not in whole:
+            merged[key] = _merged(under, value, path, whole)
         else:
             merged[key] = copy.deepcopy(value)
     return merged
+
+
+def _spelt_out(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same settings without short forms, so that single keys can be laid over them."""
+    return {
+        key: {_SHORT[key]: value} if key in _SHORT and isinstance(value, str) else value
+        for key, value in values.items()
+    }
 
 
 def _override(text: str) -> dict[str, Any]:
@@ -460,4 +468,4 @@ def _override(text: str) -> dict[str, Any]:
         raise ConfigError(f"--set {text!r}: the value is not valid YAML") from None
     for key in reversed(keys):
         value = {key: value}
-    return dict(value)
+    return _spelt_out(value)

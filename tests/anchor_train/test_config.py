@@ -62,6 +62,12 @@ def test_settings_are_overridden_by_name(recipe_file):
     assert recipe.sft.lora.alpha == 128
 
 
+def test_one_key_can_be_set_where_the_recipe_has_a_short_form(recipe_file):
+    recipe = load_recipe(recipe_file, ["model.dtype=float32", "engine.batch_size=4"])
+    assert (recipe.model.name, recipe.model.dtype) == ("some/model", "float32")
+    assert recipe.engine == {"backend": "transformers", "batch_size": 4}
+
+
 @pytest.mark.parametrize("override", ["dpo.beta", "=3", "dpo..beta=1", "dpo.beta=[1"])
 def test_a_malformed_override_is_refused(recipe_file, override):
     with pytest.raises(ConfigError, match="--set"):

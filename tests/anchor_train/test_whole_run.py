@@ -1,0 +1,118 @@
+"""The whole pipeline with real models on real questions: every role a tiny model, every number counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from anchor_train.cli import main
+from anchor_train.pairing import read_pairs, read_without
+from anchor_train.run_folder import RunFolder
+from anchor_train.sampling import read_samples
+from lm_eval_tasks.specs import load_task
+from tests.tiny_models import make_tiny_model
+
+SHARED = Path(os.environ.get("ANCHOR_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+QUESTIONS = 64
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
+
+
+def make_talking_model(path: Path, task: str, data: Path) -> Path:
+    """A tiny model that has learnt, in seconds, to reply in a task's form with a choice of its own."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    make_tiny_model(path, seed=1)
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    spec = load_task(task)
+    draw = random.Random(0)
+    questions = draw.sample(spec.load_questions("train", data), 40)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(150):
+        question = draw.choice(questions)
+        turns = [{"role": m.role, "content": m.content} for m in spec.explain_conversation(question)]
+        words = draw.choice(["It is so.", "Each step holds.", "The others fail."])
+        reply = spec.format_response(words, draw.choice(question.labels)) + tokenizer.eos_token
+        prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        before = tokenizer.encode(prompt, add_special_tokens=False)[-160:]
+        after = tokenizer.encode(reply, add_special_tokens=False)
+        ids = torch.tensor([before + after])
+        labels = torch.tensor([[-100] * len(before) + after])
+        model(input_ids=ids, labels=labels).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+    model.save_pretrained(path)
+    return path
+
+
+def recipe(model: Path, task: str, data: Path, evaluation_split: str) -> dict[str, Any]:
+    return {
+        "model": str(model),
+        "task": task,
+        "data_dir": str(data),
+        "questions": {"limit": QUESTIONS},
+        "strategies": ["anchor", "rank"],
+        "engine": {"backend": "transformers", "batch_size": 64},
+        "sampler": {"max_tokens": 60},
+        "judge": "base",
+        "consultant": {"max_tokens": 60},
+        "sft": {"lora": {"r": 4}, "max_steps": 3, "optimiser": {"gradient_checkpointing": False}},
+        "dpo": {
+            "max_steps": 4,
+            "sample_every": None,
+            "optimiser": {"learning_rate": 1e-3, "gradient_checkpointing": False},
+        },
+        "evaluate": {"judge": "base", "n": 2, "limit": 6, "split": evaluation_split, "max_tokens": 60},
+    }
+
+
+@pytest.mark.parametrize(("task", "folder"), [("arc_challenge_explain", "arc_challenge")])
+def test_from_base_model_to_table_one_on_real_questions(tmp_path, task, folder):
+    if not (SHARED / folder).is_dir():
+        pytest.skip(f"no real questions at {SHARED / folder}")
+    model = make_talking_model(tmp_path / "model", task, SHARED / folder)
+    values = recipe(model, task, SHARED / folder, "validation")
+    run = RunFolder.create(tmp_path / "run", yaml.safe_dump(values))
+
+    found = CliRunner().invoke(main, ["run", str(run.path), "--json"])
+
+    assert found.exit_code == 0, found.stderr
+    stages = {row["stage"]: row for row in json.loads(found.stdout)["stages"]}
+    assert {row["state"] for row in stages.values()} == {"finished"}
+
+    samples = read_samples(run.stage("round-1/sample"))
+    assert len(samples) == QUESTIONS
+    assert sum(len(sample.completions) for sample in samples) == QUESTIONS * 4
+    judged = stages["round-1/judge"]["summary"]
+    assert judged["judged"] + judged["without_explanation"] + judged["failed"] == QUESTIONS * 4
+    assert judged["judged"] > 0
+    assert sum(judged["behaviours"].values()) == QUESTIONS
+    for strategy in ("anchor", "rank"):
+        pairs = read_pairs(run.stage(f"round-1/{strategy}/pairs"))
+        without = read_without(run.stage(f"round-1/{strategy}/pairs"))
+        assert len(pairs) + len(without) == QUESTIONS
+        report = stages[f"round-1/{strategy}/pairs"]["summary"]
+        assert (report["total"], sum(report["without"].values())) == (len(pairs), len(without))
+    table = stages["evaluate/table"]["summary"]
+    assert [row["model"] for row in table["rows"]] == ["base", "sft", "anchor", "rank"]
+    for row in table["rows"]:
+        assert (row["questions"], row["responses"]) == (6, 12)
+    for row in table["rows"][1:]:
+        if row["win"] is not None:
+            assert row["win"] + row["tie"] + row["loss"] == pytest.approx(1)
+            assert row["margin"] == pytest.approx(row["win"] - row["loss"])
+
+    again = CliRunner().invoke(main, ["run", str(run.path)])
+    assert again.exit_code == 0, again.stderr
+    assert "started" not in again.stderr
+    assert "judge" in again.stdout

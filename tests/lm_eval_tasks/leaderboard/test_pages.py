@@ -206,7 +206,8 @@ def test_each_page_fits_and_leaves_a_picture(visit: Visit, name: str, look: str)
 def test_everything_can_be_reached_by_name_and_keyboard(visit: Visit, name: str) -> None:
     page = visit(PAGES[name])
     unnamed = page.evaluate(
-        """() => [...document.querySelectorAll("a, button, input, select")].filter(node => node.checkVisibility()
+        """() => [...document.querySelectorAll("a, button, input, select")].filter(
+             node => node.checkVisibility()
              && !(node.textContent.trim() || node.ariaLabel || node.labels?.length)).length"""
     )
     assert unnamed == 0

@@ -87,6 +87,8 @@ def vllm_server(
         "--dtype",
         "float32",
         "--enforce-eager",
+        # On a CPU a seeded request whose prompt is split over two steps ends the engine.
+        "--no-enable-chunked-prefill",
         "--host",
         "127.0.0.1",
         "--port",

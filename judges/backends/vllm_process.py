@@ -209,7 +209,8 @@ def _load(engine_args: Json) -> Any:
     if current_platform.is_cpu():
         # By default the engine takes nearly all of the memory for its cache and compiles for minutes.
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-        engine_args = {"enforce_eager": True, **engine_args}
+        # A prompt split over two steps kills the engine when it is seeded: CPU generators have no offset.
+        engine_args = {"enforce_eager": True, "enable_chunked_prefill": False, **engine_args}
     from vllm import LLM
 
     return LLM(**engine_args)

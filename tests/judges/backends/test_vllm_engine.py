@@ -136,6 +136,13 @@ class TestReplies:
         (other,) = answer_all(vllm_backend, [ask("x")], Sampling(n=3, temperature=1.0, max_tokens=12, seed=8))
         assert texts(other) != texts(alone)
 
+    def test_seeds_hold_in_a_crowd_of_long_prompts(self, vllm_backend: VllmBackend) -> None:
+        seeded = Sampling(n=2, temperature=1.0, max_tokens=4, seed=1)
+        crowd = [ask(f"{i} " + "which of these " * (i % 60)) for i in range(150)]
+        together = answer_all(vllm_backend, crowd, seeded)
+        (alone,) = answer_all(vllm_backend, crowd[77:78], seeded)
+        assert texts(together[77]) == texts(alone)
+
     def test_an_untrained_model_keeps_the_form(self, vllm_backend: VllmBackend) -> None:
         sampling = Sampling(n=5, temperature=1.0, max_tokens=80, form=VERDICTS)
         for outcome in answer_all(vllm_backend, [ask(f"judge {i}") for i in range(4)], sampling):

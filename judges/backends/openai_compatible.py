@@ -314,7 +314,7 @@ class OpenAIBackend:
 
     async def _after_failure(self, problem: _Retry, failures: int, loop: asyncio.AbstractEventLoop) -> None:
         if problem.busy:
-            self._turnstile.overload(loop.time())
+            self._turnstile.overload()
         if problem.wait is not None:
             if problem.wait > LONGEST_WAIT:
                 raise EndpointDownError(

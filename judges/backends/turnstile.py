@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-_SECONDS_BETWEEN_CUTS = 1.0
-
 
 class Turnstile:
     """Lets at most ``limit`` requests through at once; for one event loop.
 
-    The limit is halved when the endpoint says that it gets too many requests, at most once a second, since
-    one burst is refused many times over. Every success raises it a little: by 2 for ``limit`` successes.
+    A request that is refused because there are too many was one too many, and lowers the limit by one: a
+    burst of 64 of which 61 are refused leaves 3. ``limit`` successes raise it by two. So an endpoint that
+    refuses now and then, a share of p, still gets 2 / p requests at once.
 
     Args:
         most: The limit when all is well.
@@ -23,7 +22,6 @@ class Turnstile:
         self.limit = float(most)
         self._inside = 0
         self._line: deque[asyncio.Future[None]] = deque()
-        self._next_cut = float("-inf")
 
     async def enter(self) -> None:
         """Waits for a place."""
@@ -48,11 +46,9 @@ class Turnstile:
         if self.limit < self._most:
             self.limit = min(float(self._most), self.limit + 2 / self.limit)
 
-    def overload(self, now: float) -> None:
+    def overload(self) -> None:
         """The endpoint said that it gets too many requests."""
-        if now >= self._next_cut:
-            self.limit = max(1.0, self.limit / 2)
-            self._next_cut = now + _SECONDS_BETWEEN_CUTS
+        self.limit = max(1.0, self.limit - 1)
 
     def _wake(self, places: int) -> None:
         while places > 0 and self._line:

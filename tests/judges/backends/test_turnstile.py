@@ -22,17 +22,24 @@ def test_no_more_than_the_limit_are_inside_at_once():
     assert asyncio.run(crowd()) == 5
 
 
-def test_the_limit_halves_once_a_second_and_grows_back():
+def test_every_refusal_lowers_the_limit_and_successes_raise_it():
     turnstile = Turnstile(64)
-    for now in (0, 0.1, 0.9):
-        turnstile.overload(now)
-    assert turnstile.limit == 32
-    for now in range(1, 20):
-        turnstile.overload(now)
+    for _ in range(61):
+        turnstile.overload()
+    assert turnstile.limit == 3
+    for _ in range(100):
+        turnstile.overload()
     assert turnstile.limit == 1
     for _ in range(2000):
         turnstile.success()
     assert turnstile.limit == 64
+
+
+def test_a_refusal_now_and_then_leaves_the_limit_high():
+    turnstile = Turnstile(128)
+    for k in range(10_000):
+        turnstile.overload() if k % 50 == 0 else turnstile.success()
+    assert turnstile.limit > 90
 
 
 def test_one_who_leaves_the_line_does_not_take_the_turn_along():

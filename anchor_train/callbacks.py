@@ -161,14 +161,21 @@ class CollapseWatch(TrainerCallback):  # type: ignore[misc]
         self._first = [sample for sample in known if sample.step == 0]
         if not self._first:
             self._first = self._sample(model, state.global_step)
+        # What earlier attempts saw, up to the checkpoint, belongs to this training's report.
+        for step in sorted({sample.step for sample in known} - {0}):
+            self._take_in([sample for sample in known if sample.step == step])
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
         """Takes samples if it is time."""
         if state.is_world_process_zero and state.global_step % self.every == 0:
-            found = signs(self._first, self._sample(model, state.global_step))
-            self.warnings.extend(found)
-            for sign in found:
+            for sign in self._take_in(self._sample(model, state.global_step)):
                 tqdm.write(f"warning: {sign}", file=sys.stderr)
+
+    def _take_in(self, samples: Sequence[Sample]) -> list[str]:
+        self.kl = sum(sample.kl for sample in samples) / len(samples)
+        found = signs(self._first, samples)
+        self.warnings.extend(found)
+        return found
 
     def _sample(self, model: Any, step: int) -> list[Sample]:
         model = getattr(model, "module", model)
@@ -180,7 +187,6 @@ class CollapseWatch(TrainerCallback):  # type: ignore[misc]
             ]
         finally:
             model.train(training)
-        self.kl = sum(sample.kl for sample in samples) / len(samples)
         for sample in samples:
             append_row(self.path, sample.to_json())
         return samples

@@ -7,11 +7,13 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from judges.cache import ReplyCache
 from lm_eval_tasks.cli import COMMANDS
 from lm_eval_tasks.records import ScoredQuestion
 from tests.lm_eval_tasks.run_folders import DATE, RUBRIC, level, question, write_run
@@ -27,20 +29,33 @@ class AnchorEval:
         self.folder = folder
 
     def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        stdout, stderr = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        """Starts it and doesn't wait."""
         environment = {key: value for key, value in os.environ.items() if key != "OPENAI_API_KEY"} | {
             "PYTHONPATH": str(REPOSITORY),
             "ANCHOR_CACHE": str(self.folder / "cache.sqlite"),
             "HF_HUB_OFFLINE": "1",
         }
-        return subprocess.run(
+        return subprocess.Popen(
             [sys.executable, "-m", "lm_eval_tasks", *map(str, arguments)],
             cwd=self.folder,
             env=environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
-            check=False,
         )
+
+    def stored_replies(self) -> int:
+        """How many replies the cache holds, 0 before there is one."""
+        path = self.folder / "cache.sqlite"
+        if not path.exists():
+            return 0
+        with ReplyCache(path) as cache:
+            return cache.stats().replies
 
     def refused(self, *arguments: object) -> str:
         """Calls it, and sees to it that it fails with one line and without a traceback."""
@@ -169,6 +184,27 @@ def test_judgements_of_two_judges_lie_side_by_side_and_are_compared(anchor_eval:
     assert anchor_eval("score", run, "--judge", other, "--as", "again", "--force").returncode == 0
 
 
+def test_a_scoring_run_that_was_killed_asks_only_for_the_rest(anchor_eval: AnchorEval) -> None:
+    run = make_run(anchor_eval.folder / "m1", better=0, seed=1, judged=False, questions=20)
+    judge = anchor_eval.folder / "judge.yaml"
+    write_judge(judge, "GOOD", "EXCELLENT")
+    (entry,) = json.loads(judge.read_text())["replies"]
+    judge.write_text(json.dumps({"replies": [entry | {"delay": 0.05}]}))
+    process = anchor_eval.start("score", run, "--judge", f"scripted:{judge}")
+    while anchor_eval.stored_replies() < 5:
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    stored = anchor_eval.stored_replies()
+    assert not list(run.rglob("judgements_*"))
+    (summary,) = json.loads(anchor_eval("score", run, "--judge", f"scripted:{judge}", "--json").stdout)
+    accounts = summary["accounts"]
+    assert accounts["cached"] >= stored >= 5
+    assert accounts["asked"] + accounts["cached"] + accounts["copies"] == 60
+    assert summary["coverage"] == 1.0
+
+
 def test_judgements_of_a_log_that_changed_are_not_used(anchor_eval: AnchorEval) -> None:
     run = make_run(anchor_eval.folder / "m1", better=0, seed=1, judged=False)
     anchor_eval("score", run, "--judge", write_judge(anchor_eval.folder / "judge.yaml", "GOOD"))
@@ -262,3 +298,25 @@ def test_bad_input_is_one_line(anchor_eval: AnchorEval, name: str) -> None:
     arguments, message = BAD_INPUT[name]
     given = arguments(anchor_eval.folder) if callable(arguments) else arguments
     assert message in anchor_eval.refused(*given)
+
+
+def test_run_generates_frees_the_model_and_judges(anchor_eval: AnchorEval, tiny_model: Path) -> None:
+    judge = write_judge(anchor_eval.folder / "judge.yaml", "GOOD")
+    model = ["--model", "hf", "--model-args", f"pretrained={tiny_model}", "--device", "cpu"]
+    size = ["--tasks", "demo_explain", "--limit", 2, "--repeats", 2, "--gen-kwargs", "max_gen_toks=8"]
+    arguments = ["run", *model, *size, "--judge", judge, "-o", "m1"]
+    first = anchor_eval(*arguments, "--json")
+    assert first.returncode == 0, first.stderr
+    assert "demo_explain: 2 questions x 2 samples = 4 generations" in first.stderr
+    (task,) = json.loads(first.stdout)["tasks"]
+    assert (task["questions"], task["responses"]) == (2, 4)
+    assert sum(task["unreadable"].values()) + task["judged"] == 4
+    again = anchor_eval(*arguments)
+    assert "generated before with these settings" in again.stderr
+    other = ["run", "--model", "hf", "--model-args", "pretrained=other", *size, "-o", "m1"]
+    assert "holds a run of hf" in anchor_eval.refused(*other)
+    missing = anchor_eval.refused(
+        "run", "--model", "hf", "--model-args", "pretrained=./none", *size, "-o", "m2"
+    )
+    assert "the harness failed" in missing
+    assert (anchor_eval.folder / "m2" / "generation_error.txt").is_file()

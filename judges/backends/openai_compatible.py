@@ -7,6 +7,7 @@ caller's thread. Retries are ours, not the client's, so that every request is co
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import json
 import logging
 import os
@@ -228,7 +229,7 @@ class OpenAIBackend:
         if loop is None or thread is None:
             return
         self._loop = self._thread = None
-        with suppress(TimeoutError):
+        with suppress(concurrent.futures.TimeoutError):
             asyncio.run_coroutine_threadsafe(self._end(), loop).result(timeout=5)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=5)

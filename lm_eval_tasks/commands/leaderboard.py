@@ -57,6 +57,7 @@ def command(
     from lm_eval_tasks.comparison import Settings
     from lm_eval_tasks.leaderboard.boards import collect
     from lm_eval_tasks.leaderboard.site import write_site
+    from lm_eval_tasks.leaderboard.training import read_training
     from lm_eval_tasks.runs import find_runs
 
     def progress(line: str) -> None:
@@ -64,10 +65,17 @@ def command(
             click.echo(line, err=True)
 
     settings = Settings(draws=draws, seed=seed)
+    trainings = [read_training(path) for path in training]
     collection = collect(
         find_runs(folder, judge=judge), baseline=baseline, settings=settings, progress=progress
     )
     written = write_site(
-        collection, output, title=title, settings=settings, figures=figures, progress=progress
+        collection,
+        output,
+        title=title,
+        trainings=trainings,
+        settings=settings,
+        figures=figures,
+        progress=progress,
     )
     click.echo(json.dumps(written.to_json(), indent=2) if as_json else written.text())

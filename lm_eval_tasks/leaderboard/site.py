@@ -27,6 +27,7 @@ from lm_eval_tasks.leaderboard.model_page import model_page
 from lm_eval_tasks.leaderboard.pair_page import pair_page
 from lm_eval_tasks.leaderboard.paths import Paths, paths_of
 from lm_eval_tasks.leaderboard.standings import Scope, scopes_of
+from lm_eval_tasks.leaderboard.training import Training, lambda_plot
 from lm_eval_tasks.leaderboard.words import points
 
 MARKER = ".anchor-leaderboard"
@@ -72,6 +73,7 @@ def write_site(
     output: Path,
     *,
     title: str = "Explanations compared",
+    trainings: Sequence[Training] = (),
     settings: Settings | None = None,
     figures: bool = False,
     progress: Callable[[str], None] = lambda line: None,
@@ -82,6 +84,7 @@ def write_site(
         collection: What is shown.
         output: Folder of the site; made if absent. A site that an earlier call wrote there is replaced.
         title: Name of the site.
+        trainings: Training runs, for the plot over lambda.
         settings: How figures are estimated.
         figures: Draw the leaderboard's charts as picture files, too; takes matplotlib.
         progress: Gets a line for each step.
@@ -96,7 +99,10 @@ def write_site(
     paths = paths_of(collection, [scope.key for scope in scopes])
     sections = [section(scope, collection, paths) for scope in scopes]
     table_files = _write_tables(scopes, collection, paths, output)
-    charts = [chart for one in sections for chart in (*one.maps, *one.charts)]
+    charts: list[Chart] = [chart for one in sections for chart in (*one.maps, *one.charts)]
+    training = lambda_plot(trainings) if trainings else None
+    if training is not None:
+        charts.append(training)
     drawn: list[Path] = []
     if figures:
         progress(f"drawing {len(charts)} pictures")
@@ -118,7 +124,7 @@ def write_site(
         target.write_text(environment.get_template(template).render(root=root, **values), encoding="utf-8")
 
     progress("writing pages")
-    page("index.html", "index.html", scopes=sections, training=None)
+    page("index.html", "index.html", scopes=sections, training=training)
     for run in collection.runs:
         page("model.html", paths.model(run), page=model_page(run, collection, scopes, paths, settings))
     for pair in sorted(paths.pairs):

@@ -49,7 +49,9 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write a site that shows all runs below FOLDER: tables, a page a model and a pair, every explanation.
+    """Write a site of all runs below FOLDER: tables, a page a model and a pair, and every explanation.
+
+    FOLDER may be a run folder of anchor-train, too: then the site shows the models that it evaluated.
 
     \b
     anchor-eval leaderboard runs/ --baseline base -o site/
@@ -57,8 +59,7 @@ def command(
     from lm_eval_tasks.comparison import Settings
     from lm_eval_tasks.leaderboard.boards import collect
     from lm_eval_tasks.leaderboard.site import write_site
-    from lm_eval_tasks.leaderboard.training import read_training
-    from lm_eval_tasks.runs import find_runs
+    from lm_eval_tasks.leaderboard.training import read_training, runs_below
 
     def progress(line: str) -> None:
         if not quiet:
@@ -66,9 +67,7 @@ def command(
 
     settings = Settings(draws=draws, seed=seed)
     trainings = [read_training(path) for path in training]
-    collection = collect(
-        find_runs(folder, judge=judge), baseline=baseline, settings=settings, progress=progress
-    )
+    collection = collect(runs_below(folder, judge), baseline=baseline, settings=settings, progress=progress)
     written = write_site(
         collection,
         output,

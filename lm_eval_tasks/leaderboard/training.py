@@ -24,7 +24,7 @@ PAIRS = f"round-*/{ANCHOR}/pairs/report.json"
 
 
 def runs_below(folder: Path, judge: str | None) -> list[Run]:
-    """All runs below a folder; of a run folder of ``anchor-train`` the models that it evaluated, by their names.
+    """All runs below a folder; of one that ``anchor-train`` made the models that it evaluated.
 
     Args:
         folder: A folder of run folders, or one run folder of ``anchor-train``.

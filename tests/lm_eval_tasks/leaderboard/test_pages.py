@@ -207,8 +207,8 @@ def test_everything_can_be_reached_by_name_and_keyboard(visit: Visit, name: str)
     page = visit(PAGES[name])
     unnamed = page.evaluate(
         """() => [...document.querySelectorAll("a, button, input, select")].filter(
-             node => node.checkVisibility()
-             && !(node.textContent.trim() || node.ariaLabel || node.labels?.length)).length"""
+             node => node.checkVisibility() &&
+             !(node.textContent.trim() || node.ariaLabel || node.labels?.length)).length"""
     )
     assert unnamed == 0
     assert page.locator("table:not(:has(caption)):visible").count() == 0

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from judges.errors import DataError
-from lm_eval_tasks.leaderboard.training import lambda_plot, read_training
+from lm_eval_tasks.leaderboard.training import lambda_plot, read_training, runs_below
+from tests.lm_eval_tasks.leaderboard.synthetic import ANCHOR, BASE, Evaluation, write_run
 
 
 def write_training(folder: Path, task: str, lopsided: float, models: dict[str, tuple[float, float]]) -> Path:
@@ -50,6 +51,16 @@ def test_the_gain_of_anchor_over_rank_stands_over_lambda(tmp_path: Path) -> None
         (0.074, 2.1, "openbookqa"),
     ]
     assert [round(point.y.value, 1) for point in accuracies] == [0.6, 0.0]
+
+
+def test_the_models_that_a_training_run_evaluated_are_runs_by_their_names(tmp_path: Path) -> None:
+    for model in (BASE, ANCHOR):
+        folder = tmp_path / "evaluate" / model.name
+        write_run(folder / "generate", model, Evaluation(questions=5), judged=False)
+        write_run(folder / "score", model, Evaluation(questions=5))
+    found = runs_below(tmp_path, None)
+    assert [run.name for run in found] == ["anchor", "base"]
+    assert all(run.tasks["pocket_explain"].judge is not None for run in found)
 
 
 def test_a_folder_without_what_the_plot_needs_is_refused_with_what_it_lacks(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def _shares(chart: Shares, figure: Any) -> None:
             range(len(chart.rows)), widths, left=left, height=0.7, color=PARTS[p % len(PARTS)], label=part
         )
         labels = [f"{width:.0f}%" if width >= 8 else "" for width in widths]
-        axes.bar_label(bars, labels, label_type="center", fontsize=8, color=INK if p == 1 else "white")
+        axes.bar_label(bars, labels, label_type="center", fontsize=8, color="white" if p == 0 else INK)
         left = [start + width for start, width in zip(left, widths, strict=True)]
     axes.set_yticks(range(len(chart.rows)), chart.rows)
     axes.tick_params(axis="y", length=0)

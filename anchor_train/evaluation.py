@@ -6,6 +6,7 @@ are runs that ``anchor-eval compare`` and ``anchor-eval leaderboard`` read too.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -109,6 +110,8 @@ def _run_harness(job: StageJob, spec: TaskSpec, adapter: Path | None, log: Path)
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
 
+    # The judge comes in the next stage; the task's hint how to get one would only confuse here.
+    logging.getLogger("lm_eval.explain").addFilter(lambda record: "no judge" not in record.getMessage())
     recipe, settings = job.recipe, job.recipe.evaluate
     engine, arguments = harness_model(recipe, adapter, job.folder)
     options = {

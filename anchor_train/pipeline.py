@@ -14,7 +14,7 @@ from anchor_train.manifest import OutputRecord, StageRecord, changes, versions
 from anchor_train.plan import plan
 from anchor_train.run_folder import RunFolder
 from anchor_train.stages import Stage, StageJob, StageKind, StageResult, do_work
-from judges.errors import ConfigError
+from judges.errors import ConfigError, DataError
 
 State: TypeAlias = Literal["finished", "stale", "missing", "waiting"]
 Tell: TypeAlias = Callable[[str], None]
@@ -130,11 +130,14 @@ class Pipeline:
         self._tell(f"{stage.key}: finished in {seconds:.0f} s")
 
     def _work(self, job: StageJob, lock: int) -> StageResult:
-        if not job.stage.own_process:
-            return do_work(job)
-        from anchor_train.stage_process import do_apart
+        try:
+            if not job.stage.own_process:
+                return do_work(job)
+            from anchor_train.stage_process import do_apart
 
-        return do_apart(job, lock)
+            return do_apart(job, lock)
+        except OSError as error:  # a full disk, a folder that may not be written
+            raise DataError(f"{job.stage.key}: {error}") from error
 
     def _status(self, stage: Stage, unfinished: Collection[str]) -> StageStatus:
         record = self._manifest.stages.get(stage.key)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
-from anchor_train.config import Recipe
-from anchor_train.roles import judge_spec, own_model, role_settings, rubric_fingerprint
+from anchor_train.config import Recipe, RoleBackend
+from anchor_train.roles import BASE, LATEST, is_file, judge_spec, own_model, role_settings, rubric_fingerprint
 from judges.backends.local_model import LocalModelSettings, check_model
 from judges.backends.registry import backend_names
 from judges.errors import AnchorError, ConfigError
 from judges.settings import nearest
 from lm_eval_tasks.specs import load_task
-
-LOCAL = ("transformers", "vllm")
 
 
 def check(recipe: Recipe) -> list[str]:
@@ -34,9 +32,9 @@ def check(recipe: Recipe) -> list[str]:
 def _problems(recipe: Recipe) -> Iterator[str]:
     yield from _failing(lambda: check_model(_local_settings(recipe)))
     yield from _failing(lambda: _check_split(recipe))
-    engine = str(recipe.engine["backend"])
-    if engine not in backend_names():
-        yield f"engine: no backend {engine!r}: {nearest(engine, backend_names())}"
+    for name, kind in _backends(recipe):
+        if kind not in backend_names():
+            yield f"{name}: no backend {kind!r}: {nearest(kind, backend_names())}"
     for name, given in (("judge", recipe.judge), ("evaluate.judge", recipe.evaluate.judge)):
         for problem in _failing(lambda given=given: _check_judge(given)):  # type: ignore[misc]
             yield f"{name}: {problem}"
@@ -57,6 +55,22 @@ def _warnings(recipe: Recipe) -> Iterator[str]:
             "the evaluation judge is the training judge: what it likes was trained for, so its verdict "
             "is no independent one; set evaluate.judge to another, stronger model"
         )
+
+
+def _backends(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Setting -> the kind of backend that it names, as far as the recipe itself says it."""
+    roles: dict[str, RoleBackend] = {
+        "engine": recipe.engine,
+        "sampler.backend": recipe.sampler.backend,
+        "judge": recipe.judge,
+        "consultant.backend": recipe.consultant.backend,
+        "evaluate.judge": recipe.evaluate.judge,
+    }
+    for name, given in roles.items():
+        if isinstance(given, dict) and isinstance(given.get("backend"), str):
+            yield name, given["backend"]
+        elif isinstance(given, str) and given not in {BASE, LATEST} and not is_file(given):
+            yield name, given.partition(":")[0]
 
 
 def _failing(work: Callable[[], object]) -> Iterator[str]:

@@ -61,7 +61,7 @@ def wants_latest(given: RoleBackend) -> bool:
 
 def role_settings(given: RoleBackend) -> Any:
     """What a role's results depend on, as far as the recipe says it; a file stands for what it holds."""
-    if isinstance(given, str) and _is_file(given):
+    if isinstance(given, str) and is_file(given):
         return {"file": given, **load_yaml(Path(given))}
     return given
 
@@ -72,7 +72,7 @@ def rubric_fingerprint(given: str | dict[str, Any]) -> str:
     folder = Path()
     if isinstance(given, Mapping):
         values = given
-    elif _is_file(given):
+    elif is_file(given):
         values, folder = load_yaml(Path(given)), Path(given).parent
     name = values.get("rubric", DEFAULT_RUBRIC)
     if not isinstance(name, str):
@@ -93,5 +93,6 @@ def _resolved(recipe: Recipe, given: str | dict[str, Any], latest: Path | None) 
     return given
 
 
-def _is_file(given: str) -> bool:
+def is_file(given: str) -> bool:
+    """Whether a role names a judge file."""
     return given.endswith((".yaml", ".yml")) and ":" not in given

@@ -76,6 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
     except AnchorError as error:
         write_error(job.folder / ERROR, error)
         return 1
+    except KeyboardInterrupt:
+        return 130  # the parent has got it too, and says so
     write_json(job.folder / RESULT, {"outputs": list(result.outputs), "summary": result.summary})
     return 0
 

@@ -31,6 +31,7 @@ class LocalModelSettings(Settings):
 
     Attributes:
         model: Folder with a model in the Hugging Face layout, or a hub name.
+        revision: Branch, tag or commit of a hub model.
         adapter: Folder of a LoRA adapter (PEFT layout) to put on the model.
         dtype: ``auto`` (the engine's choice), ``bfloat16``, ``float16`` or ``float32``.
         chat_template: File with a Jinja chat template, for a model that has none or a wrong one.
@@ -39,6 +40,7 @@ class LocalModelSettings(Settings):
     """
 
     model: str = Field(min_length=1)
+    revision: str | None = None
     adapter: Path | None = None
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     chat_template: Path | None = None
@@ -122,6 +124,7 @@ def identity(kind: str, settings: LocalModelSettings, **further: Any) -> Backend
     """
     template = settings.template_text()
     found = {
+        "revision": settings.revision,
         "model_content": fingerprint(Path(settings.model_path)),
         "adapter": None if settings.adapter is None else str(settings.adapter),
         "adapter_content": None if settings.adapter_path is None else fingerprint(settings.adapter_path),

@@ -154,7 +154,9 @@ class _Model:
         self._template = settings.template_text()
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(
-                settings.model_path, trust_remote_code=settings.trust_remote_code
+                settings.model_path,
+                revision=settings.revision,
+                trust_remote_code=settings.trust_remote_code,
             )
             self._model = _load(settings)
         except (OSError, ValueError, RuntimeError, ImportError) as error:
@@ -351,6 +353,7 @@ def _load(settings: TransformersSettings) -> Any:
     several = settings.device == "auto" and torch.cuda.device_count() > 1
     model = AutoModelForCausalLM.from_pretrained(
         settings.model_path,
+        revision=settings.revision,
         dtype=settings.dtype if settings.dtype == "auto" else getattr(torch, settings.dtype),
         device_map="auto" if several else None,
         trust_remote_code=settings.trust_remote_code,

@@ -79,6 +79,8 @@ class VllmSettings(LocalModelSettings):
     def as_engine_args(self) -> Json:
         """The arguments of ``vllm.LLM``."""
         own = {
+            "revision": self.revision,
+            "tokenizer_revision": self.revision,
             "max_model_len": self.max_model_len,
             "gpu_memory_utilization": self.gpu_memory_utilization,
             "tensor_parallel_size": self.tensor_parallel_size,

@@ -166,6 +166,16 @@ def test_a_typo_in_a_recipe(tmp_path, tiny_model):
     assert "did you mean 'loser'" in message
 
 
+def test_backends_that_there_are_not(tmp_path, tiny_model):
+    run = make_run(tmp_path, tiny_model)
+    message = refused(
+        *("run", run.path, "--set", "engine=transformer", "--set", "judge=opena:m@http://x"),
+        *("--set", "consultant.backend={backend: vlm}"),
+    )
+    for part in ("engine: no backend 'transformer'", "judge: no backend 'opena'", "did you mean 'vllm'"):
+        assert part in message
+
+
 def test_a_run_folder_that_is_none(tmp_path):
     assert "no run folder" in refused("status", tmp_path)
 

@@ -19,11 +19,16 @@ from anchor_train.judging import read_scored
 from anchor_train.pairing import read_pairs, read_without
 from anchor_train.pipeline import Pipeline
 from anchor_train.plan import plan
+from anchor_train.roles import own_model
 from anchor_train.run_folder import RunFolder
 from anchor_train.sampling import read_samples
 from anchor_train.show import examples
 from anchor_train.status import as_rows, results_text, status_text
+from judges.backends.protocol import answer_all
+from judges.config import load_backend
 from judges.errors import BackendError, ConfigError, DataError
+from judges.records import Reply, Sampling
+from lm_eval_tasks.specs import load_task
 from tests.anchor_train.scripted_run import ARGUMENT, finish_sft, make_run, verdict, write_rows, write_script
 
 TO_PAIRS = {"questions", "sft", "sample", "judge", "consult", "pairs"}
@@ -184,6 +189,27 @@ def test_what_cannot_be_shown_is_said(done):
         examples(pipeline, "dpo", 1)
     with pytest.raises(ConfigError, match="nothing of question nobody"):
         examples(pipeline, "pairs", 1, ["nobody"])
+
+
+def test_samples_come_from_the_adapter(tmp_path, tiny_model, tiny_adapter):
+    run = make_run(
+        tmp_path,
+        tiny_model,
+        questions={"limit": 2},
+        sampler={"n": 1, "temperature": 0, "max_tokens": 12},
+    )
+    finish_sft(run, tiny_adapter)
+    recipe = run.recipe()
+    Pipeline(run, recipe).do({"sample"})
+    drawn = read_samples(run.stage("round-1/sample"))
+    spec = load_task(recipe.task)
+    prompts = [spec.explain_conversation(sample.question) for sample in drawn]
+    texts = {}
+    for adapter in (None, tiny_adapter):
+        with load_backend(own_model(recipe, adapter)) as backend:
+            outcomes = answer_all(backend, prompts, Sampling(max_tokens=12))
+        texts[adapter] = [reply.text for reply in outcomes if isinstance(reply, Reply)]
+    assert [sample.completions[0].text for sample in drawn] == texts[tiny_adapter] != texts[None]
 
 
 # --- the graph alone

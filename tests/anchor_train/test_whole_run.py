@@ -14,9 +14,12 @@ from click.testing import CliRunner
 
 from anchor_train.cli import main
 from anchor_train.pairing import read_pairs, read_without
+from anchor_train.pipeline import Pipeline
 from anchor_train.run_folder import RunFolder
 from anchor_train.sampling import read_samples
+from anchor_train.trained import trained_model, trained_models
 from lm_eval_tasks.specs import load_task
+from tests.anchor_train.scripted_run import finish_sft, make_run
 from tests.tiny_models import make_tiny_model
 
 SHARED = Path(os.environ.get("ANCHOR_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
@@ -116,3 +119,48 @@ def test_from_base_model_to_table_one_on_real_questions(tmp_path, task, folder):
     assert again.exit_code == 0, again.stderr
     assert "started" not in again.stderr
     assert "judge" in again.stdout
+
+
+def test_a_second_round_samples_and_trains_on_the_first_rounds_model(tmp_path, tiny_model):
+    run = make_run(
+        tmp_path,
+        tiny_model,
+        strategies=["anchor"],
+        rounds=2,
+        sampler={"n": 2, "max_tokens": 12},
+        sft={"lora": {"r": 4}, "max_steps": 1, "optimiser": {"gradient_checkpointing": False}},
+        dpo={"max_steps": 1, "sample_every": None, "optimiser": {"learning_rate": 1e-2}},
+    )
+    # Round 1 is sampled from a script, so that there are pairs; round 2 from the model that it made.
+    script = f"sampler.backend=scripted:{tmp_path / 'sampler.yaml'}"
+    Pipeline(run, run.recipe([script, "rounds=1"])).do({"questions", "sft", "sample", "judge"})
+    Pipeline(run, run.recipe([script, "rounds=1"])).do({"consult", "pairs", "dpo"})
+    pipeline = Pipeline(run, run.recipe([script]))
+    keys = [stage.key for stage in pipeline.stages if stage.round == 2]
+    assert keys[:2] == ["round-2/anchor/sample", "round-2/anchor/judge"]
+    pipeline.do({"sample", "judge", "consult", "pairs", "dpo"})
+    inputs = run.manifest().stages["round-2/anchor/sample"].inputs
+    first = run.manifest().stages["round-1/anchor/dpo"].content
+    assert inputs["adapter"] == first
+    assert run.manifest().stages["round-2/anchor/dpo"].inputs["adapter"] == first
+    assert run.manifest().stages["round-2/anchor/dpo"].content != first
+    assert set(trained_models(pipeline)) == {"sft", "anchor-round-1", "anchor"}
+    assert trained_model(pipeline).stage.key == "round-2/anchor/dpo"
+
+
+def test_the_vllm_engine_samples_the_adapter(tmp_path, tiny_model, tiny_adapter, vllm_installed):
+    engine = {"backend": "vllm", "max_model_len": 2048, "enforce_eager": True, "dtype": "float32"}
+    texts = {}
+    for name, settings in (("vllm", engine), ("transformers", {"backend": "transformers"})):
+        run = make_run(
+            tmp_path / name,
+            tiny_model,
+            engine=settings,
+            questions={"limit": 2},
+            sampler={"n": 1, "temperature": 0, "max_tokens": 12},
+        )
+        finish_sft(run, tiny_adapter)
+        Pipeline(run, run.recipe()).do({"sample"})
+        samples = read_samples(run.stage("round-1/sample"))
+        texts[name] = [sample.completions[0].text for sample in samples]
+    assert texts["vllm"] == texts["transformers"]

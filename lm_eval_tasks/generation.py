@@ -96,7 +96,10 @@ def resolved(request: GenerationRequest) -> GenerationRequest:
     if request.model not in ALIASES:
         return request
     module, function = ALIASES[request.model].split(":")
-    arguments: Callable[[], tuple[str, str]] = getattr(import_module(module), function)
+    try:
+        arguments: Callable[[], tuple[str, str]] = getattr(import_module(module), function)
+    except ModuleNotFoundError:
+        raise ConfigError(f"model {request.model!r} is not part of this installation") from None
     model, model_args = arguments()
     more = f",{request.model_args}" if request.model_args else ""
     return replace(request, model=model, model_args=model_args + more)

@@ -188,11 +188,16 @@ def _refuse_unjudged(runs: Mapping[str, Run], tasks: Sequence[str]) -> None:
         for name, run in runs.items():
             if task not in run.tasks:
                 continue
+            info = run.tasks[task].judge
             if not run.tasks[task].marks.judged:
                 raise DataError(
-                    f"{run.path}: {task} has no judgements; make them with anchor-eval score {run.path}"
+                    f"{run.path}: {task}: "
+                    + (
+                        f"{info.name} gave no verdict on any of its explanations; nothing to compare"
+                        if info
+                        else f"has no judgements; make them with anchor-eval score {run.path} --judge ..."
+                    )
                 )
-            info = run.tasks[task].judge
             if info is not None:
                 rubrics.setdefault(info.rubric_fingerprint, f"{name} by {info.rubric} {info.rubric_version}")
         if len(rubrics) > 1:

@@ -122,10 +122,11 @@ def _batches(
     import torch
 
     rng = random.Random(settings.seed)
-    stream = iter(lessons)
-    pool = settings.batch * 32
-    for _ in range(math.ceil(settings.lessons / pool)):
-        rows = [_tokens(tokenizer, lesson) for lesson in itertools.islice(stream, pool)]
+    whole_batches = settings.lessons - settings.lessons % settings.batch
+    stream = itertools.islice(lessons, whole_batches)
+    while rows := [
+        lesson_tokens(tokenizer, lesson) for lesson in itertools.islice(stream, settings.batch * 32)
+    ]:
         rows.sort(key=lambda row: len(row[0]))
         batches = [rows[at : at + settings.batch] for at in range(0, len(rows), settings.batch)]
         rng.shuffle(batches)
@@ -139,7 +140,7 @@ def _batches(
             yield inputs, targets
 
 
-def _tokens(tokenizer: Any, lesson: Lesson) -> tuple[list[int], int]:
+def lesson_tokens(tokenizer: Any, lesson: Lesson) -> tuple[list[int], int]:
     """Token ids of a lesson and how many of them are the prompt's; as the chat template writes them."""
     turns = "".join(f"<|{message.role}|>{message.content}{END}" for message in lesson.conversation)
     prompt = tokenizer(f"{turns}<|assistant|>")["input_ids"]

@@ -10,6 +10,7 @@ import click
 from lm_eval_tasks.cli import LazyGroup
 
 COMMANDS = {
+    "demo": "The paper's experiment on the pocket model: offline, in minutes.",
     "init": "Make a run folder with a commented recipe.",
     "run": "Do all stages that aren't finished, in order.",
     "sft": "Fine-tune the base model on answers alone.",
@@ -20,6 +21,8 @@ COMMANDS = {
     "evaluate": "Compare base and trained models.",
     "status": "Stages, counts, costs, and what would run next.",
     "show": "Examples of what a stage made, and where they came from.",
+    "experiment": "The method's effect, with intervals over seeds.",
+    "pocket": "The pocket model: where it is, and how to make it again.",
     "export": "The trained model as an adapter or as whole weights.",
 }
 """Command name -> what ``--help`` says of it."""

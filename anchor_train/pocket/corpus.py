@@ -81,7 +81,7 @@ def lessons(spec: TaskSpec, rubric: Rubric, seed: int) -> Iterator[Lesson]:
     rng = random.Random(f"lessons/{seed}")
     judge = JudgePrompt(rubric)
     scale = tuple(rubric.scale)
-    for story in draw_stories("corpus", seed):
+    for story in draw_stories("corpus", seed, "mixed"):
         question = question_of(story)
         for _ in range(LESSONS["explain"]):
             written = explain(story, OWN.draw(story, rng))

@@ -14,7 +14,7 @@ SIZES = {"train": 1000, "validation": 200, "test": 400}
 
 def splits(
     pocket_seed: int = 0,
-    pocket_mix: Mix = "mixed",
+    pocket_mix: Mix = "even",
     pocket_sizes: dict[str, int] | None = None,
     **_others: Any,
 ) -> Any:
@@ -25,7 +25,8 @@ def splits(
 
     Args:
         pocket_seed: Which stream of stories; every seed gives other questions of the same kind.
-        pocket_mix: ``easy`` (one or two steps), ``mixed`` (one to four) or ``hard`` (two to four).
+        pocket_mix: ``easy`` (one or two steps), ``mixed`` (mostly one or two), ``even`` (one to four, equally
+            often) or ``hard`` (two to four).
         pocket_sizes: Split -> number of questions, where it isn't the usual one.
 
     Returns:

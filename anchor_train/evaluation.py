@@ -28,6 +28,8 @@ from lm_eval_tasks.specs import TASKS, TaskSpec, load_task
 TABLE = "table.json"
 LOG = "log"
 JUDGEMENTS = "evaluation"
+# Keys of our vLLM backend that lm-eval's has not, or under another name.
+_NOT_THE_HARNESSES = {"backend", "engine_args", "chat_template", "chat_template_kwargs"}
 
 
 def generate(job: StageJob) -> StageResult:
@@ -93,12 +95,14 @@ def harness_model(recipe: Recipe, adapter: Path | None, folder: Path) -> tuple[s
         arguments["trust_remote_code"] = True
     if model.chat_template is not None:
         arguments["tokenizer"] = str(_own_tokenizer(recipe, folder))
+    if variables := recipe.engine.get("chat_template_kwargs"):
+        arguments["chat_template_args"] = dict(variables)
     if engine == "hf":
-        arguments |= {"device": _device()}
+        arguments["device"] = _device()
         return engine, arguments if adapter is None else {**arguments, "peft": str(adapter)}
-    given = {key: value for key, value in recipe.engine.items() if key not in {"backend", "engine_args"}}
-    further = recipe.engine.get("engine_args", {}) if recipe.engine["backend"] == "vllm" else {}
-    arguments |= {**given, **further} if recipe.engine["backend"] == "vllm" else {}
+    if recipe.engine["backend"] == "vllm":
+        own = {key: value for key, value in recipe.engine.items() if key not in _NOT_THE_HARNESSES}
+        arguments |= {**own, **recipe.engine.get("engine_args", {})}
     if adapter is not None:
         arguments |= {"lora_local_path": str(adapter), "max_lora_rank": max(8, recipe.sft.lora.r)}
     return engine, arguments

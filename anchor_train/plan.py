@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from anchor_train.artifacts import content_hash
-from anchor_train.config import Recipe, SftSettings
+from anchor_train.config import LoopSettings, Recipe
 from anchor_train.manifest import flat
 from anchor_train.roles import role_settings, rubric_fingerprint, wants_latest
 from anchor_train.stages import Stage
@@ -239,7 +239,7 @@ class _Planner:
             for part in name.split("."):
                 value = getattr(value, part)
             if isinstance(value, Settings):
-                hidden = DISPLAY if isinstance(value, SftSettings) or name == "dpo" else set()
+                hidden = DISPLAY if isinstance(value, LoopSettings) else set()
                 value = value.model_dump(mode="json", exclude=hidden)
             elif isinstance(value, Path):
                 value = str(value)

@@ -7,6 +7,7 @@ one, and end with the process that started them, however that ends.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -70,14 +71,13 @@ def main(arguments: list[str] | None = None) -> int:
     (path,) = sys.argv[1:] if arguments is None else arguments
     if os.environ.pop(PARENT_PIPE, None) == "1":
         end_with_parent()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the launching process to answer
     job = _read_job(Path(path))
     try:
         result = do_work(job)
     except AnchorError as error:
         write_error(job.folder / ERROR, error)
         return 1
-    except KeyboardInterrupt:
-        return 130  # the parent has got it too, and says so
     write_json(job.folder / RESULT, {"outputs": list(result.outputs), "summary": result.summary})
     return 0
 

@@ -287,6 +287,31 @@ def test_killed_in_the_middle_it_ends_with_the_same_artifact_and_asks_nothing_tw
     assert without_times(run.stage(stage)) == without_times(done.stage(stage))
 
 
+def test_ctrl_c_ends_it_without_a_traceback_and_keeps_what_is_there(tmp_path, tiny_model, tiny_adapter):
+    run = make_run(tmp_path, tiny_model, delay=0.15)
+    finish_sft(run, tiny_adapter)
+    journal = run.stage("round-1/sample") / "journal.jsonl"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "anchor_train", "sample", str(run.path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).resolve().parents[2],
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(rows_on_disk(journal)) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert b"Traceback" not in errors
+    assert b"Aborted!" in errors
+    assert 2 <= len(rows_on_disk(journal)) < 12
+    assert states(run)["round-1/sample"] == "missing"
+    with run.lock():
+        pass
+
+
 def _wait_until_unlocked(run: RunFolder) -> None:
     """The stage's own process holds the run until it has noticed that its parent is gone."""
     deadline = time.monotonic() + 30

@@ -91,14 +91,16 @@ def test_the_table_for_people_cards_and_machines(table):
 
 @pytest.mark.parametrize("engine", ["transformers", "vllm"])
 def test_the_harness_gets_the_model_as_the_recipe_says(tmp_path, tiny_model, engine):
-    run = make_run(
-        tmp_path, tiny_model, engine={"backend": engine} | ({"max_model_len": 99} if engine == "vllm" else {})
-    )
+    own = {"max_model_len": 99, "engine_args": {"block_size": 16}} if engine == "vllm" else {}
+    settings = {"backend": engine, "chat_template_kwargs": {"enable_thinking": False}, **own}
+    run = make_run(tmp_path, tiny_model, engine=settings)
     adapter = tmp_path / "adapter"
     kind, arguments = harness_model(run.recipe(), adapter, tmp_path)
     assert arguments["pretrained"] == str(tiny_model)
+    assert arguments["chat_template_args"] == {"enable_thinking": False}
     if engine == "vllm":
         assert (kind, arguments["max_model_len"], arguments["max_lora_rank"]) == ("vllm", 99, 8)
+        assert arguments["block_size"] == 16
         assert arguments["lora_local_path"] == str(adapter)
     else:
         assert (kind, arguments["peft"]) == ("hf", str(adapter))

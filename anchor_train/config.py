@@ -21,6 +21,9 @@ RECIPES = Path(__file__).parent / "recipes"
 PAPER = "paper"
 
 Strategy: TypeAlias = Literal["anchor", "rank"]
+ListwiseLoss: TypeAlias = Literal["aft", "rrhf", "pro"]
+Constraint: TypeAlias = Literal["boundary", "detached", "none"]
+Feedback: TypeAlias = Literal["correctness", "score"]
 LoserRule: TypeAlias = Literal["below_top", "minimum"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -155,7 +158,21 @@ class SftSettings(LoopSettings):
     lora: LoraSettings
 
 
-class DpoSettings(LoopSettings):
+class WatchedSettings(LoopSettings):
+    """Training that may ruin a model, and is watched for it.
+
+    Attributes:
+        sample_every: Optimiser steps between sample generations that show a collapse early; None for none.
+        sample_questions: Prompts that are generated from each time.
+        sample_max_tokens: Length of those generations.
+    """
+
+    sample_every: int | None = Field(default=100, ge=1)
+    sample_questions: int = Field(default=2, ge=1)
+    sample_max_tokens: int = Field(default=200, ge=1)
+
+
+class DpoSettings(WatchedSettings):
     """Preference training from the SFT adapter (method, section 4.4).
 
     Attributes:
@@ -163,18 +180,12 @@ class DpoSettings(LoopSettings):
         loss: TRL's name of the loss.
         label_smoothing: Share of pairs believed to be the wrong way round (losses ``robust``, ``exo_pair``).
         precompute_reference: Compute the reference's log-probabilities once, before the first step.
-        sample_every: Optimiser steps between sample generations that show a collapse early; None for none.
-        sample_questions: Prompts that are generated from each time.
-        sample_max_tokens: Length of those generations.
     """
 
     beta: float = Field(gt=0)
     loss: str = "sigmoid"
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     precompute_reference: bool = True
-    sample_every: int | None = Field(default=100, ge=1)
-    sample_questions: int = Field(default=2, ge=1)
-    sample_max_tokens: int = Field(default=200, ge=1)
 
     @field_validator("loss")
     @classmethod
@@ -188,6 +199,29 @@ class DpoSettings(LoopSettings):
         if self.loss == "exo_pair" and not self.label_smoothing:
             raise ValueError("loss exo_pair needs label_smoothing above 0 (its paper: 0.001)")
         return self
+
+
+class ListwiseSettings(WatchedSettings):
+    """Training on a question's whole group of replies: strategies ``aft``, ``rrhf`` and ``pro``.
+
+    ``optimiser.batch_size`` counts questions; one forward pass holds all replies of
+    ``per_device_batch_size`` of them.
+
+    Attributes:
+        feedback: What makes a reply better: the right choice (two levels), or the judge's score (a ranking).
+        constraint: ``aft`` only: what keeps bad replies from being made ever less likely.
+        beta: ``aft`` with ``constraint: boundary``: nats a token between good replies and the boundary.
+        detach_boundary: Hold the boundary constant in the gradient.
+        sft_weight: Weight of the fine-tuning loss on the best replies beside the alignment loss.
+        assess_questions: Groups on which assessment accuracy is measured before and after training.
+    """
+
+    feedback: Feedback = "correctness"
+    constraint: Constraint = "boundary"
+    beta: float = Field(gt=0)
+    detach_boundary: bool = True
+    sft_weight: float = Field(default=1.0, ge=0)
+    assess_questions: int = Field(default=200, ge=1)
 
 
 class QuestionSettings(Settings):

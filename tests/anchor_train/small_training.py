@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from anchor_train.config import DpoSettings, LoraSettings, OptimiserSettings, SftSettings
+from anchor_train.config import (
+    DpoSettings,
+    ListwiseSettings,
+    LoraSettings,
+    OptimiserSettings,
+    SftSettings,
+)
 from anchor_train.records import PreferenceExample, SftExample
 from judges.records import Message
 
@@ -45,6 +51,20 @@ def dpo_settings(**changes: Any) -> DpoSettings:
         "sample_max_tokens": 12,
     }
     return DpoSettings(**{**values, **changes})
+
+
+def listwise_settings(**changes: Any) -> ListwiseSettings:
+    values: dict[str, Any] = {
+        "optimiser": optimiser(),
+        "max_steps": 6,
+        "max_length": 300,
+        "log_every": 1,
+        "beta": 0.1,
+        "sample_every": 3,
+        "sample_questions": 2,
+        "sample_max_tokens": 12,
+    }
+    return ListwiseSettings(**{**values, **changes})
 
 
 def prompt(animal: str) -> tuple[Message, ...]:

@@ -5,16 +5,19 @@ Importing this package loads no engine and no network library; those are loaded 
 
 from judges.accounts import Accounts, Prices
 from judges.backends.protocol import ChatBackend, answer_all
+from judges.budget import Budget
 from judges.cache import ReplyCache, default_cache_path
 from judges.config import load_backend, load_judge
 from judges.errors import (
     AnchorError,
     BackendError,
+    BudgetSpentError,
     ConfigError,
     DataError,
     EndpointDownError,
     MissingExtraError,
 )
+from judges.estimate import Estimate
 from judges.family import same_family_note
 from judges.judge import JUDGE_SAMPLING, Judge, JudgeInfo
 from judges.records import (
@@ -42,6 +45,8 @@ __all__ = [
     "Assessment",
     "BackendError",
     "BackendIdentity",
+    "Budget",
+    "BudgetSpentError",
     "ChatBackend",
     "Completion",
     "ConfigError",
@@ -49,6 +54,7 @@ __all__ = [
     "Criterion",
     "DataError",
     "EndpointDownError",
+    "Estimate",
     "Failure",
     "Judge",
     "JudgeInfo",

@@ -1,7 +1,8 @@
 """A judge from its file or its one-line name.
 
 ``judge.yaml`` holds ``backend``, ``model`` and the backend's own settings, and optionally ``rubric``,
-``sampling`` and ``prices``. The short form is ``BACKEND:MODEL``, for an endpoint ``openai:MODEL@URL``.
+``sampling``, ``prices`` and ``budget``. The short form is ``BACKEND:MODEL``, for an endpoint
+``openai:MODEL@URL``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pydantic import Field
 from judges.accounts import Prices
 from judges.backends.protocol import ChatBackend
 from judges.backends.registry import create_backend
+from judges.budget import Budget
 from judges.cache import ReplyCache, default_cache_path
 from judges.errors import ConfigError
 from judges.judge import JUDGE_SAMPLING, Judge
@@ -27,7 +29,7 @@ from judges.settings import Settings, load_yaml, parse
 DEFAULT: Literal["default"] = "default"
 """The cache that is used unless another is named: see :func:`judges.cache.default_cache_path`."""
 
-_JUDGE_KEYS = ("rubric", "sampling", "prices")
+_JUDGE_KEYS = ("rubric", "sampling", "prices", "budget")
 
 
 class SamplingSettings(Settings):
@@ -47,10 +49,19 @@ class PriceSettings(Settings):
     cached_prompt: float | None = Field(default=None, ge=0)
 
 
+class BudgetSettings(Settings):
+    """What the judge may spend at most, each time that it is made."""
+
+    calls: int | None = Field(default=None, ge=0)
+    tokens: int | None = Field(default=None, ge=0)
+    cost: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
 class _JudgeSettings(Settings):
     rubric: str = DEFAULT_RUBRIC
     sampling: SamplingSettings = SamplingSettings()
     prices: PriceSettings | None = None
+    budget: BudgetSettings = BudgetSettings()
 
 
 def load_judge(
@@ -58,6 +69,7 @@ def load_judge(
     *,
     cache: Path | Literal["default"] | None = DEFAULT,
     rubric: Rubric | None = None,
+    budget: Budget | None = None,
 ) -> Judge:
     """Makes a judge.
 
@@ -66,6 +78,7 @@ def load_judge(
             judge file, or what such a file holds.
         cache: File of the reply cache; None for none.
         rubric: Instead of the one that the judge file names.
+        budget: Limits that stand over those of the judge file.
 
     Raises:
         ConfigError: Listing everything that is wrong.
@@ -77,10 +90,12 @@ def load_judge(
     rubric = rubric or load_rubric(_beside(folder, settings.rubric))
     sampling = replace(JUDGE_SAMPLING, **settings.sampling.model_dump(exclude_none=True))
     prices = None if settings.prices is None else Prices(**settings.prices.model_dump())
+    limits = (budget or Budget()).over(Budget(**settings.budget.model_dump()))
     backend = _backend({k: v for k, v in values.items() if k not in _JUDGE_KEYS}, where, folder)
     try:
         path = default_cache_path() if cache == DEFAULT else cache
-        return Judge(rubric, backend, sampling, None if path is None else ReplyCache(path), prices)
+        replies = None if path is None else ReplyCache(path)
+        return Judge(rubric, backend, sampling, replies, prices, None if limits == Budget() else limits)
     except BaseException:
         backend.close()
         raise
@@ -90,7 +105,7 @@ def load_backend(spec: str | Path | Mapping[str, Any]) -> ChatBackend:
     """Makes a chat backend for any role: from a one-line name, a YAML file or a mapping.
 
     Args:
-        spec: As for :func:`load_judge`, without ``rubric``, ``sampling`` and ``prices``.
+        spec: As for :func:`load_judge`, without ``rubric``, ``sampling``, ``prices`` and ``budget``.
     """
     return _backend(*_read(spec))
 

@@ -5,6 +5,7 @@ AnchorError
 ├── MissingExtraError      an optional library isn't installed: the command that installs it
 ├── DataError              a data file, samples log or artifact can't be read
 ├── TrainingError          a training broke off, or what it trains isn't what it should be
+├── BudgetSpentError       a judge has spent what it may; what was answered is stored
 └── BackendError           a backend can't serve at all (one failed request is a ``Failure`` value instead)
     └── EndpointDownError  the endpoint stopped answering; what was answered is stored
 """
@@ -13,7 +14,13 @@ from __future__ import annotations
 
 
 class AnchorError(Exception):
-    """Base of all errors meant for the user's eyes."""
+    """Base of all errors meant for the user's eyes.
+
+    Attributes:
+        exit_code: With which a command line ends.
+    """
+
+    exit_code = 1
 
 
 class ConfigError(AnchorError):
@@ -33,6 +40,12 @@ class DataError(AnchorError):
 
 class TrainingError(AnchorError):
     """A training broke off (its process ended, its loss isn't a number), or its reference isn't its start."""
+
+
+class BudgetSpentError(AnchorError):
+    """The next request would break a limit that the user set; a run with a larger one goes on from there."""
+
+    exit_code = 3
 
 
 class BackendError(AnchorError):

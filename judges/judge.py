@@ -13,8 +13,10 @@ from typing import Any
 
 from judges.accounts import Accounts, Ledger, Prices, Source
 from judges.backends.protocol import ChatBackend
+from judges.budget import Budget, Purse
 from judges.cache import Asking, ReplyCache
 from judges.errors import BackendError, ConfigError
+from judges.estimate import Estimate, Estimator
 from judges.parsing import read_verdicts
 from judges.prompt import MAX_TEXT, JudgePrompt
 from judges.records import (
@@ -107,6 +109,7 @@ class Judge:
         cache: Replies of earlier runs; closed with the judge. Without one, replies are remembered for as
             long as the judge lives.
         prices: To put a price on it.
+        budget: What it may spend at most, over all its calls.
     """
 
     def __init__(
@@ -116,6 +119,7 @@ class Judge:
         sampling: Sampling = JUDGE_SAMPLING,
         cache: ReplyCache | None = None,
         prices: Prices | None = None,
+        budget: Budget | None = None,
     ) -> None:
         if sampling.n != 1:
             raise ConfigError(f"a judge gives one reply to a statement, not n = {sampling.n}")
@@ -127,6 +131,7 @@ class Judge:
         self._asking: Asking = self._cache.asking(backend.identity, self.sampling, rubric.fingerprint)
         self._prices = prices
         self._ledger = Ledger(prices)
+        self._purse = None if budget is None else Purse(budget, prices, self.sampling)
 
     @property
     def accounts(self) -> Accounts:
@@ -177,6 +182,7 @@ class Judge:
 
         Raises:
             BackendError: If the backend can't serve; what it answered before is stored.
+            BudgetSpentError: If the next request would break the budget; all replies are stored.
             DataError: If the cache can't be read or written.
         """
         stream = _Assessing(self, statements).run()
@@ -210,6 +216,29 @@ class Judge:
                 bar.update()
         return [assessment for assessment in found if assessment is not None]
 
+    def estimate(self, statements: Iterable[Statement]) -> Estimate:
+        """What assessing these statements would take; looks them up in the cache and asks nothing.
+
+        Copies are found among the last 10,000 statements; where they lie further apart, less is asked.
+        """
+        estimator = Estimator(self._prices, self.sampling, len(self.rubric.longest_form))
+        recent: dict[bytes, None] = {}
+        for statement in statements:
+            found = self._look_up(statement)
+            if isinstance(found, _Request):
+                if found.key in recent:
+                    estimator.know("copies")
+                    continue
+                recent[found.key] = None
+                if len(recent) > _LOOKAHEAD:
+                    del recent[next(iter(recent))]
+                estimator.ask(found.conversation)
+            else:
+                estimator.know(found.source)
+                if found.source == "cached" and estimator.curious:
+                    estimator.learn(self._prompt.conversation(statement), found.assessment.usage)
+        return estimator.estimate()
+
     def close(self) -> None:
         """Frees the backend and the cache. A second call does nothing."""
         self.backend.close()
@@ -235,6 +264,8 @@ class Judge:
     def _settle(self, key: bytes, outcome: Outcome) -> Assessment:
         """Books an outcome, stores it if it is a reply, and reads it."""
         self._ledger.receive(outcome)
+        if self._purse is not None:
+            self._purse.settle(key, outcome)
         if isinstance(outcome, Failure):
             unjudged = Unjudged("failed", outcome.message)
             return Assessment(unjudged, attempts=outcome.attempts, seconds=outcome.seconds)
@@ -286,13 +317,16 @@ class _Assessing:
         self._in_flight: dict[int, bytes] = {}  # number of the request -> its key
         # Asked in this call and left without verdicts: later copies aren't asked again.
         self._unjudged: dict[bytes, Assessment] = {}
+        # What the budget has no room for while others are under way: they may come out cheaper than feared.
+        self._postponed: _Request | None = None
 
     def run(self) -> Generator[_Handed, None, None]:
         """All assessments in order of completion."""
         for index, statement in self._statements:
             request = self._request(index, statement)
-            if request is not None:
+            while request is not None:
                 yield from self._asked(request)
+                request, self._postponed = self._postponed, None
             yield from self._drained()
 
     def _request(self, index: int, statement: Statement) -> _Request | None:
@@ -311,6 +345,10 @@ class _Assessing:
 
     def _asked(self, first: _Request) -> Iterator[_Handed]:
         """Puts requests to the backend until nothing is left, or too much waits to be handed out."""
+        purse = self._judge._purse
+        if purse is not None and not purse.affords(first.conversation):
+            yield from self._drained()
+            raise purse.refuse(first.conversation)
         outcomes = self._judge.backend.replies(self._conversations(first), self._judge.sampling)
         try:
             for number, outcome in outcomes:
@@ -325,8 +363,14 @@ class _Assessing:
     def _conversations(self, first: _Request) -> Iterator[Conversation]:
         number = 0
         request: _Request | None = first
+        purse = self._judge._purse
         while True:
             if request is not None:
+                if purse is not None:
+                    if not purse.affords(request.conversation):
+                        self._postponed = request
+                        return
+                    purse.reserve(request.key, request.conversation)
                 self._in_flight[number] = request.key
                 self._judge._ledger.ask()
                 yield request.conversation

@@ -152,6 +152,12 @@ class Rubric:
         """The reply's form as the prompt shows it: one ``Criterion: VERDICT`` line each."""
         return "\n".join(f"{criterion.name}: VERDICT" for criterion in self.criteria)
 
+    @property
+    def longest_form(self) -> str:
+        """A reply in the form, with the longest verdict everywhere: how much a judge writes at most."""
+        longest = max(self.scale, key=len)
+        return "\n".join(f"{criterion.name}: {longest}" for criterion in self.criteria)
+
     @cached_property
     def form(self) -> OutputForm:
         """The reply's form for constrained decoding."""

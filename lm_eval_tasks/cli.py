@@ -65,11 +65,19 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(self.table.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command; an error that the user can mend is printed as one line, exit code 1."""
+        """Runs the command; an error that the user can mend is printed as one line, with its exit code."""
         try:
             return super().invoke(ctx)
         except AnchorError as error:
-            raise click.ClickException(" ".join(str(error).split())) from None
+            raise _Ending(error) from None
+
+
+class _Ending(click.ClickException):
+    """An error of the project as the last line of a command, with its exit code."""
+
+    def __init__(self, error: AnchorError) -> None:
+        super().__init__(" ".join(str(error).split()))
+        self.exit_code = error.exit_code  # type: ignore[misc]
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

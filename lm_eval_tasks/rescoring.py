@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from judges.errors import ConfigError, DataError
+from judges.estimate import Estimate
 from judges.family import same_family_note
 from judges.judge import Judge
 from judges.records import Assessment, Unjudged
@@ -25,7 +26,7 @@ from lm_eval_tasks.metrics import metric_names, summarise
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.runs import TaskRun
 from lm_eval_tasks.sample_logs import read_judgement_file
-from lm_eval_tasks.scoring import explanations, judge_stream
+from lm_eval_tasks.scoring import explanations, judge_stream, statements_of
 from lm_eval_tasks.specs import TaskSpec
 
 
@@ -76,6 +77,13 @@ def workload(run: TaskRun) -> Workload:
     return Workload(questions, responses, readable, unreadable)
 
 
+def estimate(run: TaskRun, spec: TaskSpec, judge: Judge) -> Estimate:
+    """What judging a samples log would take now; looks everything up in the cache, and asks nothing."""
+    return judge.estimate(
+        statement for scored in run.read_samples() for _, statement in statements_of(spec, scored)
+    )
+
+
 def score_task(
     run: TaskRun,
     spec: TaskSpec,
@@ -99,6 +107,7 @@ def score_task(
         ConfigError: If another judge's judgements have that name already.
         DataError: If the log can't be read, or not a single explanation got a verdict.
         BackendError: If the judge can't serve; its replies so far are in the cache.
+        BudgetSpentError: If it may spend no more; its replies so far are in the cache.
     """
     metric_names(judge.rubric, compared=True)
     folder = run.samples_file.parent

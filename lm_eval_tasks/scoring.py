@@ -80,16 +80,13 @@ def judge_stream(
     def statements() -> Iterator[Statement]:
         number = 0
         for scored in questions:
-            places = [
-                j for j, sample in enumerate(scored.responses) if sample.response.explanation is not None
-            ]
-            entry = _Waiting(scored, len(places), {})
+            given = statements_of(spec, scored)
+            entry = _Waiting(scored, len(given), {})
             waiting.append(entry)
-            shown = spec.shown_question(scored.question)
-            for j in places:
+            for j, statement in given:
                 owners[number] = (entry, j)
                 number += 1
-                yield Statement(shown, scored.responses[j].response.explanation or "")
+                yield statement
 
     with tqdm(total=total, desc="judging", unit="", disable=not progress, file=sys.stderr) as bar:
         for number, assessment in judge.assess(statements()):
@@ -102,6 +99,16 @@ def judge_stream(
         yield waiting.popleft().marked(judge.rubric)
     if waiting:
         raise BackendError(f"the judge left out explanations of question {waiting[0].scored.question.id}")
+
+
+def statements_of(spec: TaskSpec, scored: ScoredQuestion) -> list[tuple[int, Statement]]:
+    """What a judge is shown of a question: index of each response with an explanation, and statement."""
+    shown = spec.shown_question(scored.question)
+    return [
+        (j, Statement(shown, sample.response.explanation))
+        for j, sample in enumerate(scored.responses)
+        if sample.response.explanation is not None
+    ]
 
 
 def explanations(scored: ScoredQuestion) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from judges.errors import DataError
+from lm_eval_tasks.commands.budget_options import budget, budget_options
 
 if TYPE_CHECKING:
     from judges.judge import Judge
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--gen-kwargs", help="Generation settings over the task's, e.g. temperature=0.8,top_p=1.")
 @click.option("--include-path", type=click.Path(exists=True), help="Folder with task files of your own.")
 @click.option("--metadata", help="Further options of the tasks, as JSON.")
+@budget_options
 @click.option("--seed", default=1234, show_default=True, help="Of the generation.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(
@@ -54,7 +56,8 @@ def command(
     """Evaluate a model: generate with lm_eval, free the model, then judge.
 
     Started again with the same options, it goes on where it stopped: what is generated isn't generated again,
-    and what is judged isn't asked again.
+    and what is judged isn't asked again. A judge that has spent what it may (--max-calls, --max-tokens,
+    --max-cost) ends it with exit code 3.
 
     \b
     anchor-eval run --model hf --model-args pretrained=MODEL --tasks aqua_rat_explain \\
@@ -70,6 +73,7 @@ def command(
     from lm_eval_tasks.specs import find_tasks
     from lm_eval_tasks.tournament import play
 
+    limits = budget(options)
     specs = find_tasks(tasks.split(","), options["include_path"])
     request = GenerationRequest(
         tasks=tuple(spec.name for spec in specs),
@@ -77,7 +81,7 @@ def command(
         **options,
     )
     other = load_run(baseline) if baseline else None
-    judging = load_judge(judge) if judge else None
+    judging = load_judge(judge, budget=limits) if judge else None
     try:
         _announce(specs, request, judging)
         found = generate(request, output)
@@ -119,10 +123,12 @@ def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | 
 def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list[str], dict[str, Any]]:
     """Judges what was generated, or measures what can be measured without a judge."""
     from lm_eval_tasks.metrics import summarise
-    from lm_eval_tasks.rescoring import score_task
+    from lm_eval_tasks.rescoring import estimate, score_task
     from lm_eval_tasks.score_report import metrics_table, summary_text
 
     if judge is not None:
+        for spec in specs:
+            click.echo(f"{spec.name}: {estimate(run.task(spec.name), spec, judge)}", err=True)
         summaries = [score_task(run.task(spec.name), spec, judge) for spec in specs]
         return [summary_text(found) for found in summaries], {
             "tasks": [found.to_json() for found in summaries]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from judges.errors import MissingExtraError
+from lm_eval_tasks.commands.budget_options import budget, budget_options
 
 if TYPE_CHECKING:
     from lm_eval_tasks.runs import Run
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 @click.option(
     "--include-path", type=click.Path(), help="Folder with task files of your own, as given to lm_eval."
 )
+@budget_options
+@click.option("--dry-run", is_flag=True, help="Say what it would take, and ask nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
 def command(
     run: str,
@@ -39,20 +42,24 @@ def command(
     force: bool,
     no_cache: bool,
     include_path: str | None,
+    dry_run: bool,
     as_json: bool,
+    **limits: Any,
 ) -> None:
     """Judge (again) what RUN has logged; generates nothing.
 
     Judgements are written beside the samples, one file for each task and judge. A run that was cut short goes
-    on where it stopped: replies are kept in a cache (see anchor-eval cache).
+    on where it stopped: replies are kept in a cache (see anchor-eval cache). So does one that had spent what
+    it may (--max-calls, --max-tokens, --max-cost), which ends with exit code 3.
 
     \b
     anchor-eval score runs/m1 --judge judge.yaml
     anchor-eval score runs/m1 --judge openai:JUDGE@http://localhost:8000/v1 --task aqua_rat_explain
+    anchor-eval score runs/m1 --judge judge.yaml --max-cost 5
     """
     from judges.config import DEFAULT, load_judge
     from judges.rubric import load_rubric
-    from lm_eval_tasks.rescoring import score_task, workload
+    from lm_eval_tasks.rescoring import estimate, score_task, workload
     from lm_eval_tasks.runs import load_run
     from lm_eval_tasks.score_report import summary_text
     from lm_eval_tasks.specs import find_tasks
@@ -63,7 +70,12 @@ def command(
     own_rubric = load_rubric(rubric) if rubric else None
     for task in chosen:
         click.echo(f"{task.samples_file.name}: {workload(task)}", err=True)
-    with load_judge(judge, cache=None if no_cache else DEFAULT, rubric=own_rubric) as ready:
+    cache = None if no_cache else DEFAULT
+    with load_judge(judge, cache=cache, rubric=own_rubric, budget=budget(limits)) as ready:
+        for task, spec in zip(chosen, specs, strict=True):
+            click.echo(f"{task.task}: {estimate(task, spec, ready)}", err=True)
+        if dry_run:
+            return
         summaries = [
             score_task(task, spec, ready, name=name, force=force)
             for task, spec in zip(chosen, specs, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -165,6 +166,23 @@ def test_score_judges_a_log_and_a_second_run_asks_nothing(anchor_eval: AnchorEva
     assert second["metrics"] == first["metrics"]
     table = anchor_eval("compare", run, make_run(anchor_eval.folder / "base", better=-2, seed=2)).stdout
     assert "warning: aqua_rat_explain: different judges" in table
+
+
+def test_a_budget_ends_scoring_cleanly_and_a_second_run_goes_on(anchor_eval: AnchorEval) -> None:
+    run = make_run(anchor_eval.folder / "m1", better=0, seed=1, judged=False)
+    judge = write_judge(anchor_eval.folder / "judge.yaml", "GOOD", "EXCELLENT")
+    planned = anchor_eval("score", run, "--judge", judge, "--dry-run")
+    (calls,) = re.findall(rf"{TASK}: (\d+) of 120 to ask", planned.stderr)
+    assert (planned.returncode, planned.stdout, anchor_eval.stored_replies()) == (0, "", 0)
+    stopped = anchor_eval("score", run, "--judge", judge, "--max-calls", 5)
+    assert (stopped.returncode, stopped.stdout, anchor_eval.stored_replies()) == (3, "", 5)
+    last = stopped.stderr.splitlines()[-1]
+    assert last.startswith("Error: the next call may break the budget of 5 calls (so far 5 calls")
+    assert not list(run.rglob("judgements_*"))
+    assert "needs prices" in anchor_eval.refused("score", run, "--judge", judge, "--max-cost", 1)
+    rest = int(calls) - 5
+    (summary,) = json.loads(anchor_eval("score", run, "--judge", judge, "--max-calls", rest, "--json").stdout)
+    assert (summary["accounts"]["asked"], summary["coverage"]) == (rest, 1.0)
 
 
 def test_judgements_of_two_judges_lie_side_by_side_and_are_compared(anchor_eval: AnchorEval) -> None:

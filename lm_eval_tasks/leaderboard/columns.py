@@ -73,6 +73,14 @@ def columns_of(scope: Scope, baseline: str | None) -> list[Column]:
             estimate=lambda row: row.margin,
         ),
         Column(
+            "equal_length",
+            "At equal length",
+            "Win − loss for explanations of equal length, in points, by regression on these runs",
+            lambda row: _value(row.equal_length),
+            lambda row: points(row.equal_length),
+            estimate=lambda row: row.equal_length,
+        ),
+        Column(
             "accuracy",
             "Accuracy",
             "Share of right answers, in percent, ± the spread over the samples",

@@ -170,7 +170,14 @@ def masthead(
     )
     if collection.baseline is not None:
         lede += f"Win − loss is against {collection.baseline}: the share of explanation pairs won minus lost."
-    notes = tuple(f"{run.name}: {note}" for run in collection.runs.values() for note in run.notes)
+    notes = [f"{run.name}: {note}" for run in collection.runs.values() for note in run.notes]
+    notes += [
+        f"{task_title(board.task)}, {entry.run}: {note}"
+        for board in collection.boards
+        for entry in board.entries.values()
+        if entry.task_run.summary is not None
+        for note in entry.task_run.summary.notes
+    ]
     return Masthead(
         title=title,
         eyebrow=f"{listing([task_title(board.task) for board in boards])} · newest run "
@@ -180,7 +187,7 @@ def masthead(
         undecided=tuple(undecided(main)),
         warnings=tuple(_warnings(collection)),
         method=_method(settings),
-        notes=notes,
+        notes=tuple(dict.fromkeys(notes)),
         tables=tuple(tables),
         figures=tuple(figures),
     )

@@ -52,7 +52,7 @@ def model_page(
     charts = (
         pictures.score_by_length(f"{name}-length", named, settings),
         pictures.behaviour_shares(f"{name}-behaviour", named),
-        _criteria(name, run, collection, boards),
+        *(_criteria(name, run, collection, board, paths) for board in boards),
     )
     return ModelPage(
         run=run,
@@ -173,14 +173,13 @@ def _matrix(name: str, run: str, collection: Collection, paths: Paths) -> HeatMa
     )
 
 
-def _criteria(name: str, run: str, collection: Collection, boards: Sequence[Board]) -> Chart | None:
-    judged = [board for board in boards if not board.apart and board.entries[run].task_run.judge is not None]
-    if not judged:
-        return None
-    board = judged[0]
+def _criteria(name: str, run: str, collection: Collection, board: Board, paths: Paths) -> Chart | None:
+    """The run beside the baseline."""
     judge = board.entries[run].task_run.judge
-    baseline = board.entries.get(collection.baseline) if collection.baseline not in (None, run) else None
-    entries = [board.entries[run], *([baseline] if baseline else [])]
+    runs = dict.fromkeys((run, collection.baseline or run))
     return pictures.criteria_bars(
-        f"{name}-criteria", entries, tuple(judge.criteria.values()) if judge else ()
+        f"{name}-{paths.scope[board.key]}-criteria",
+        [board.entries[one] for one in runs if one in board.entries],
+        tuple(judge.criteria.values()) if judge else (),
+        board_title(board),
     )

@@ -71,7 +71,7 @@ def pair_page(pair: Pair, collection: Collection, paths: Paths, settings: Settin
     lines = [_line(board, board.comparisons[pair], pair, paths) for board in boards]
     outcomes: list[tuple[str, Comparison | Overall]] = list(rows)
     if whole is not None:
-        lines.insert(0, PairLine("all tasks", (*_rates(whole), "", "", "")))
+        lines.insert(0, PairLine("all tasks", (*_rates(whole), "", "", "", "")))
         outcomes.insert(0, ("all tasks", whole))
     name = f"pair-{paths.run[first]}--{paths.run[second]}"
     return PairPage(
@@ -85,7 +85,18 @@ def pair_page(pair: Pair, collection: Collection, paths: Paths, settings: Settin
         caption=f"Of {first} against {second}, in percent and points, with 95% intervals; p is paired by "
         "question and "
         "not corrected for the number of pairs.",
-        columns=("Task", "Win", "Tie", "Loss", "Win − loss", "p", "At equal length", "Accuracy", "Questions"),
+        columns=(
+            "Task",
+            "Win",
+            "Tie",
+            "Loss",
+            "Win − loss",
+            "p",
+            "At equal length",
+            "Worst to best case",
+            "Accuracy",
+            "Questions",
+        ),
         rows=tuple(lines),
         outcomes=pictures.outcome_shares(f"{name}-outcomes", first, second, outcomes),
         strata=pictures.strata_map(f"{name}-strata", first, second, rows),
@@ -154,6 +165,9 @@ def _line(board: Board, comparison: Comparison, pair: Pair, paths: Paths) -> Pai
         cells=(
             *_rates(comparison),
             _equal_length(comparison.equal_length),
+            "–"
+            if comparison.bounds is None
+            else f"{points(comparison.bounds[0])} to {points(comparison.bounds[1])}",
             shown(comparison.accuracy).text(100, signed=True),
             f"{len(comparison.matched.shared):,}",
         ),

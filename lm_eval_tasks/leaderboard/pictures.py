@@ -63,8 +63,17 @@ def margins_by_task(
     )
 
 
-def criteria_bars(name: str, entries: Sequence[Entry], criteria: Sequence[str]) -> Bars | None:
-    """Mean points of each criterion and model (figure 1 of the paper); None if nothing was judged."""
+def criteria_bars(
+    name: str, entries: Sequence[Entry], criteria: Sequence[str], task: str = ""
+) -> Bars | None:
+    """Mean points of each criterion and model (figure 1 of the paper); None if nothing was judged.
+
+    Args:
+        name: File name of the picture.
+        entries: Of the same task, best first.
+        criteria: Names of the criteria.
+        task: Name of the task, where the title shall say it.
+    """
     judged = [entry for entry in entries if any(value is not None for value in entry.criteria)]
     if not judged or not criteria:
         return None
@@ -74,7 +83,7 @@ def criteria_bars(name: str, entries: Sequence[Entry], criteria: Sequence[str]) 
     top = max((value.value for line in values for value in line if value), default=1.0)
     return Bars(
         name=name,
-        title="What the judge thought of each criterion",
+        title="What the judge thought of each criterion" + (f" ({task})" if task else ""),
         caption=f"Mean points of each criterion (1 is best), with 95% intervals.{rest}",
         groups=tuple(criteria),
         series=tuple(entry.run for entry in kept),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -230,7 +229,6 @@ def _browser(collection: Collection, paths: Paths) -> dict[str, Any]:
                 "title": board_title(board),
                 "criteria": [] if judge is None else [[key, name] for key, name in judge.criteria.items()],
                 "verdicts": [] if judge is None else list(judge.scale),
-                "points": [] if judge is None else [float(Fraction(text)) for text in judge.scale.values()],
                 "max": board.max_score,
                 "baseline": paths.run.get(collection.baseline or "")
                 if collection.baseline in board.entries

@@ -28,6 +28,7 @@ class Row:
         place: Ranks that it may have, best and worst: models that can't be told apart share ranks.
         rating: Rating over all models of the table; None if there is none.
         margin: Win - loss against the baseline; None for the baseline itself and where nothing is shared.
+        equal_length: The same margin for explanations of equal length; None where it isn't known.
         accuracy: Mean over questions.
         spread: Of the accuracy over the N samples, as the paper prints it; None over several tasks.
         score: Mean score; None if nothing was judged.
@@ -44,6 +45,7 @@ class Row:
     place: tuple[int, int]
     rating: Interval | None
     margin: Interval | None
+    equal_length: Interval | None
     accuracy: Interval
     spread: float | None
     score: Interval | None
@@ -127,7 +129,13 @@ def _board_scope(board: Board, baseline: str | None) -> Scope:
         list(board.entries), board.comparisons, [board.outcomes] if board.outcomes else [], baseline
     )
     rows = [
-        _row(board.entries[run], ranking, _against(board.comparisons, run, baseline)) for run in ranking.order
+        _row(
+            board.entries[run],
+            ranking,
+            _against(board.comparisons, run, baseline),
+            _at_equal_length(board.comparisons, run, baseline),
+        )
+        for run in ranking.order
     ]
     criteria = () if judge is None else tuple(judge.criteria.values())
     return Scope(board.key, board, tuple(rows), criteria, ranking.groups, board.comparisons)
@@ -166,13 +174,16 @@ def _outcomes_of(board: Board, runs: Sequence[str], seed: int) -> Outcomes:
     return outcomes([board.entries[run].marks for run in runs], seed=seed)
 
 
-def _row(entry: Entry, ranking: _Ranking, against: Interval | None) -> Row:
+def _row(
+    entry: Entry, ranking: _Ranking, against: Interval | None, equal_length: Interval | None = None
+) -> Row:
     judge = entry.task_run.judge
     return Row(
         run=entry.run,
         place=ranking.places[entry.run],
         rating=ranking.ratings.get(entry.run),
         margin=against,
+        equal_length=equal_length,
         accuracy=shown(entry.accuracy.estimate()),
         spread=entry.spread,
         score=None if entry.score is None else shown(entry.score.estimate()),
@@ -190,6 +201,14 @@ def _against(
     comparisons: Mapping[Pair, Comparison | Overall], run: str, baseline: str | None
 ) -> Interval | None:
     return None if baseline is None or run == baseline else margin(comparisons, run, baseline)
+
+
+def _at_equal_length(
+    comparisons: Mapping[Pair, Comparison], run: str, baseline: str | None
+) -> Interval | None:
+    """The baseline is always the second of two."""
+    found = None if baseline is None else comparisons.get((run, baseline))
+    return None if found is None or found.equal_length is None else shown(found.equal_length.margin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,13 +178,13 @@
     return index >= 0 ? { index } : null;
   }
 
-  function showList(progress = "") {
+  function showList(progress = "", follow = true) {
     const total = view.questions.length;
     const pages = Math.max(1, Math.ceil(matches.length / LIST_LENGTH));
-    page = Math.min(page, pages - 1);
     const current = currentQuestion();
     const place = matches.indexOf(current);
-    if (place >= 0 && state.q) page = Math.floor(place / LIST_LENGTH);
+    if (follow && place >= 0) page = Math.floor(place / LIST_LENGTH);
+    page = Math.min(page, pages - 1);
     byId("count").textContent = `${matches.length} of ${total} questions` + (progress ? ` \u00b7 ${progress}\u2026` : "");
     const items = matches.slice(page * LIST_LENGTH, (page + 1) * LIST_LENGTH).map((question) => {
       const [id, , text] = view.questions[question];
@@ -195,7 +195,16 @@
       return el("li", {}, el("a", { href: address({ q: id, s: "0", t: "0" }), "aria-current": question === current ? "true" : null },
         badge, el("span", { className: "stem" }, text)));
     });
-    byId("list").replaceChildren(...items);
+    const list = byId("list");
+    const focused = list.contains(document.activeElement);
+    list.replaceChildren(...items);
+    const link = list.querySelector("[aria-current]") || (follow ? null : list.querySelector("a"));
+    if (link && focused) link.focus({ preventScroll: true });
+    if (link && follow) {
+      const [box, frame] = [link.getBoundingClientRect(), list.getBoundingClientRect()];
+      if (box.top < frame.top) list.scrollTop -= frame.top - box.top;
+      if (box.bottom > frame.bottom) list.scrollTop += box.bottom - frame.bottom;
+    }
     byId("page").textContent = `${page + 1} / ${pages}`;
     byId("previous-page").disabled = page === 0;
     byId("next-page").disabled = page >= pages - 1;
@@ -383,7 +392,7 @@
   });
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("swap").addEventListener("click", () => { if (state.b !== "-") go({ a: state.b, b: state.a, s: state.t, t: state.s }); });
-  const turnPage = (step) => { page += step; const kept = state.q; state.q = ""; showList(); state.q = kept; byId("list").querySelector("a")?.focus(); };
+  const turnPage = (step) => { page += step; showList("", false); byId("list").scrollTop = 0; };
   byId("previous-page").addEventListener("click", () => turnPage(-1));
   byId("next-page").addEventListener("click", () => turnPage(1));
   document.addEventListener("keydown", (event) => {
@@ -391,6 +400,10 @@
     const target = { j: "next", k: "prev" }[event.key];
     if (target) document.querySelector(`.steps a[rel="${target}"]`)?.click();
     if (event.key === "/") { event.preventDefault(); controls.find.focus(); }
+  });
+  // On a phone the question stands below the list.
+  byId("list").addEventListener("click", (event) => {
+    if (event.target.closest("a") && matchMedia("(max-width: 52rem)").matches) byId("detail").scrollIntoView();
   });
   addEventListener("hashchange", update);
   update();

@@ -63,9 +63,7 @@ def setting_of(run: TaskRun, repeats: int | None) -> Setting:
         if judge is None
         else f"{judge.rubric} {judge.rubric_version} ({judge.rubric_fingerprint[:8]})",
         repeats=repeats,
-        sampling=_listed({key: run.sampling[key] for key in _SAMPLING if key in run.sampling})
-        if run.sampling
-        else None,
+        sampling=None if run.sampling is None else _sampling(run.sampling),
     )
 
 
@@ -84,6 +82,13 @@ def main_setting(settings: Mapping[str, Setting], baseline: str | None) -> Setti
 def most_common(settings: Iterable[Setting]) -> Setting:
     """The most frequent setting, the first of those that are."""
     return Counter(settings).most_common(1)[0][0]
+
+
+def _sampling(values: Mapping[str, object]) -> str:
+    shown = {key: values[key] for key in _SAMPLING if key in values}
+    if shown.get("do_sample") is True and "temperature" in shown:
+        del shown["do_sample"]
+    return _listed(shown)
 
 
 def _details(values: Mapping[str, object]) -> str:

@@ -164,12 +164,18 @@ def _environment(head: Any) -> Environment:
         loader=PackageLoader("lm_eval_tasks.leaderboard"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_unbroken,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["points"] = points
     environment.globals.update(site=head, version=_version(), draw=draw, shade=shade)
     return environment
+
+
+def _unbroken(value: Any) -> Any:
+    """Keeps "win − loss" on one line."""
+    return value.replace("in − loss", "in\u00a0−\u00a0loss") if type(value) is str else value
 
 
 def draw(chart: Chart) -> Markup:

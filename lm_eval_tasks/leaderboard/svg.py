@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from lm_eval_tasks.leaderboard.charts import Axis, Bars, Interval, Plot, Shares, number, ticks
 
-WIDTH = 520
+WIDTH = 540
 SERIES_COLOURS = 8
 _LABEL_CHARS = 22
 _empty = Markup("")
@@ -19,7 +19,7 @@ _empty = Markup("")
 
 def bars(chart: Bars) -> Markup:
     """Horizontal grouped bars with their intervals; the value stands at the end of each bar."""
-    left, right, bar, gap = 152, 40, 13, 16
+    left, right, bar, gap = 176, 40, 13, 16
     group_height = bar * len(chart.series) + gap
     height = group_height * len(chart.groups) + 26
     axis = chart.axis
@@ -56,7 +56,7 @@ def bars(chart: Bars) -> Markup:
 
 def shares(chart: Shares) -> Markup:
     """Stacked horizontal bars; a share of at least 8% carries its number."""
-    left, right, bar, gap = 152, 8, 20, 10
+    left, right, bar, gap = 176, 8, 20, 10
     height = len(chart.rows) * (bar + gap) + 4
     parts = []
     for r, row in enumerate(chart.rows):

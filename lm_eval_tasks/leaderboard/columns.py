@@ -131,6 +131,8 @@ def columns_of(scope: Scope, baseline: str | None) -> list[Column]:
         ),
         Column("date", "Date", "Day of the evaluation", lambda row: row.date, lambda row: row.date, "text"),
     ]
+    if not scope.comparisons:
+        del columns[0]  # Nobody was compared, so there are no ranks.
     return [column for column in columns if any(column.value(row) is not None for row in scope.rows)]
 
 

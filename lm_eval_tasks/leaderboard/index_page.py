@@ -168,7 +168,7 @@ def masthead(
         f"{count(models, 'model').capitalize()} on {count(len(boards), 'task')}, "
         f"{questions:,} questions with {samples} each, {by_whom}. "
     )
-    if collection.baseline is not None:
+    if collection.baseline is not None and main.comparisons:
         lede += f"Win − loss is against {collection.baseline}: the share of explanation pairs won minus lost."
     notes = [f"{run.name}: {note}" for run in collection.runs.values() for note in run.notes]
     notes += [

@@ -37,7 +37,8 @@ def test_a_click_on_a_head_sorts_and_says_so_and_a_second_click_turns_it(visit: 
     head.get_by_role("button").click()
     assert head.get_attribute("aria-sort") == "descending"
     best_first = models(page, "arc_explain")
-    cells = page.locator('section[data-task="arc_explain"] tbody td:nth-child(5)').all()
+    place = head.evaluate("head => head.cellIndex + 1")
+    cells = page.locator(f'section[data-task="arc_explain"] table.board tbody tr > :nth-child({place})').all()
     values = [float(cell.get_attribute("data-value") or "nan") for cell in cells]
     assert values == sorted(values, reverse=True)
     assert sorted(best_first) == sorted(ranked)

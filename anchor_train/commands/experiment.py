@@ -13,7 +13,11 @@ MIXES = ("easy", "mixed", "even", "hard")
 
 @click.group("experiment")
 def command() -> None:
-    """Experiments that tell whether the method works, with intervals over seeds."""
+    """Experiments that tell whether the method works, with intervals over seeds.
+
+    \b
+    anchor-train experiment pocket --seeds 5
+    """
 
 
 @command.command("pocket")

@@ -10,7 +10,11 @@ import click
 
 @click.group("pocket")
 def command() -> None:
-    """The pocket model: where it is, and how to make it again."""
+    """The pocket model: where it is, and how to make it again.
+
+    \b
+    anchor-train pocket path
+    """
 
 
 @command.command("path")

@@ -39,14 +39,16 @@ def make_talking_model(path: Path, task: str, data: Path) -> Path:
     spec = load_task(task)
     draw = random.Random(0)
     questions = draw.sample(spec.load_questions("train", data), 40)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for _ in range(150):
+    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
+    for step in range(400):
+        for group in optimiser.param_groups:
+            group["lr"] = 4e-3 * (1 - step / 400)
         question = draw.choice(questions)
         turns = [{"role": m.role, "content": m.content} for m in spec.explain_conversation(question)]
         words = draw.choice(["It is so.", "Each step holds.", "The others fail."])
         reply = spec.format_response(words, draw.choice(question.labels)) + tokenizer.eos_token
         prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-        before = tokenizer.encode(prompt, add_special_tokens=False)[-160:]
+        before = tokenizer.encode(prompt, add_special_tokens=False)
         after = tokenizer.encode(reply, add_special_tokens=False)
         ids = torch.tensor([before + after])
         labels = torch.tensor([[-100] * len(before) + after])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -27,10 +28,11 @@ import click
 )
 @click.option("--title", default="Explanations compared", show_default=True, help="Name of the site.")
 @click.option(
-    "--figures/--no-figures",
-    default=True,
+    "--figures",
+    default="main",
     show_default=True,
-    help="Draw the pictures as PNG and SVG files, too.",
+    type=click.Choice(["none", "main", "all"]),
+    help="Charts to draw as PNG and SVG files, too: the leaderboard's (main), or those of all pages.",
 )
 @click.option("--draws", default=2000, show_default=True, type=click.IntRange(100), help="Bootstrap draws.")
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
@@ -43,7 +45,7 @@ def command(
     judge: str | None,
     training: tuple[Path, ...],
     title: str,
-    figures: bool,
+    figures: Literal["none", "main", "all"],
     draws: int,
     seed: int,
     as_json: bool,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,22 @@ WIDTH_INCHES = 6.0
 PIXELS_PER_INCH = 200
 
 
+def require_matplotlib() -> None:
+    """Raises :class:`MissingExtraError` if matplotlib isn't installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib, which draws the pictures,", "report")
+
+
 def write_figures(charts: Sequence[Chart], folder: Path) -> list[Path]:
     """Draws each chart into ``folder/NAME.png`` and ``folder/NAME.svg``; returns the files.
 
     Raises:
         MissingExtraError: If matplotlib isn't installed.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib, which draws the pictures,", "report") from None
+    require_matplotlib()
+    import matplotlib
+    from matplotlib.figure import Figure
+
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     # Texts stay texts, model names are no formulas, and the same chart gives the same file.

@@ -40,6 +40,11 @@ class ModelPage:
     matrix: HeatMap | None
     charts: tuple[Chart, ...]
 
+    @property
+    def all_charts(self) -> tuple[Chart, ...]:
+        """Every picture of the page."""
+        return (*([self.matrix] if self.matrix else []), *self.charts)
+
 
 def model_page(
     run: str, collection: Collection, scopes: Sequence[Scope], paths: Paths, settings: Settings

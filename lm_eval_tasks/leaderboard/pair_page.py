@@ -53,6 +53,11 @@ class PairPage:
     strata: HeatMap
     tasks: tuple[PairTask, ...]
 
+    @property
+    def all_charts(self) -> tuple[Chart, ...]:
+        """Every picture of the page."""
+        return (self.outcomes, self.strata, *(chart for task in self.tasks for chart in task.charts))
+
 
 def pair_page(pair: Pair, collection: Collection, paths: Paths, settings: Settings) -> PairPage:
     """Gathers the page of two models.

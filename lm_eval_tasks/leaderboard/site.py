@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,7 +20,7 @@ from lm_eval_tasks.leaderboard.charts import Bars, Chart, Interval, Plot, Shares
 from lm_eval_tasks.leaderboard.columns import columns_of
 from lm_eval_tasks.leaderboard.embed import script_json
 from lm_eval_tasks.leaderboard.entries import scale_of
-from lm_eval_tasks.leaderboard.figures import write_figures
+from lm_eval_tasks.leaderboard.figures import require_matplotlib, write_figures
 from lm_eval_tasks.leaderboard.index_page import board_title, masthead, section, title_of
 from lm_eval_tasks.leaderboard.model_page import model_page
 from lm_eval_tasks.leaderboard.pair_page import pair_page
@@ -31,6 +31,8 @@ from lm_eval_tasks.leaderboard.words import points
 
 MARKER = ".anchor-leaderboard"
 """A file that says that a folder was made by this module, and may be replaced by it."""
+
+Figures: TypeAlias = Literal["none", "main", "all"]
 
 _PACKAGE = "anchored-explanations"
 _ENDINGS = {"Markdown": ".md", "LaTeX": ".tex", "CSV": ".csv"}
@@ -74,7 +76,7 @@ def write_site(
     title: str = "Explanations compared",
     trainings: Sequence[Training] = (),
     settings: Settings | None = None,
-    figures: bool = False,
+    figures: Figures = "none",
     progress: Callable[[str], None] = lambda line: None,
 ) -> Written:
     """Writes all pages of a collection.
@@ -85,7 +87,8 @@ def write_site(
         title: Name of the site.
         trainings: Training runs, for the plot over lambda.
         settings: How figures are estimated.
-        figures: Draw the leaderboard's charts as picture files, too; takes matplotlib.
+        figures: Whose charts are drawn as picture files, too (by matplotlib): nobody's, the leaderboard's, or
+            those of all models and pairs as well.
         progress: Gets a line for each step.
 
     Raises:
@@ -93,19 +96,26 @@ def write_site(
         MissingExtraError: If pictures are wanted and matplotlib isn't installed.
     """
     settings = settings or Settings()
+    if figures != "none":
+        require_matplotlib()
     _clear(output)
     scopes = scopes_of(collection, settings)
     paths = paths_of(collection, [scope.key for scope in scopes])
     sections = [section(scope, collection, paths) for scope in scopes]
     table_files = _write_tables(scopes, collection, paths, output)
-    charts: list[Chart] = [chart for one in sections for chart in (*one.maps, *one.charts)]
     training = lambda_plot(trainings) if trainings else None
-    if training is not None:
-        charts.append(training)
-    drawn: list[Path] = []
-    if figures:
+    models = {run: model_page(run, collection, scopes, paths, settings) for run in collection.runs}
+    pairs = {pair: pair_page(pair, collection, paths, settings) for pair in sorted(paths.pairs)}
+    charts: list[Chart] = []
+    if figures != "none":
+        charts += [chart for one in sections for chart in (*one.maps, *one.charts)]
+        charts += [training] if training else []
+    if figures == "all":
+        charts += [chart for model in models.values() for chart in model.all_charts]
+        charts += [chart for two in pairs.values() for chart in two.all_charts]
+    if charts:
         progress(f"drawing {len(charts)} pictures")
-        drawn = write_figures(charts, output / "figures")
+    drawn = write_figures(charts, output / "figures") if charts else []
     head = masthead(
         title,
         collection,
@@ -116,19 +126,19 @@ def write_site(
     )
     environment = _environment(head)
 
-    def page(template: str, path: str, **values: Any) -> None:
+    def write_page(template: str, path: str, **values: Any) -> None:
         target = output / path
         target.parent.mkdir(parents=True, exist_ok=True)
         root = "../" * path.count("/")
         target.write_text(environment.get_template(template).render(root=root, **values), encoding="utf-8")
 
     progress("writing pages")
-    page("index.html", "index.html", scopes=sections, training=training)
-    for run in collection.runs:
-        page("model.html", paths.model(run), page=model_page(run, collection, scopes, paths, settings))
-    for pair in sorted(paths.pairs):
-        page("pair.html", paths.pair(*pair), page=pair_page(pair, collection, paths, settings))
-    page("samples.html", "samples.html", data=script_json(_browser(collection, paths)))
+    write_page("index.html", "index.html", scopes=sections, training=training)
+    for run, model in models.items():
+        write_page("model.html", paths.model(run), page=model)
+    for (first, second), two in pairs.items():
+        write_page("pair.html", paths.pair(first, second), page=two)
+    write_page("samples.html", "samples.html", data=script_json(_browser(collection, paths)))
     for asset in sorted(_ASSETS.iterdir()):
         shutil.copyfile(asset, output / "assets" / asset.name)
     for board in collection.boards:
@@ -150,10 +160,14 @@ def _clear(output: Path) -> None:
             raise ConfigError(
                 f"{output}: holds other files; name a new folder, or one that this command made"
             )
-        shutil.rmtree(output)
+        for entry in output.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
     elif output.exists() and not output.is_dir():
         raise ConfigError(f"{output}: is a file, not a folder")
-    (output / "assets").mkdir(parents=True)
+    (output / "assets").mkdir(parents=True, exist_ok=True)
     (output / MARKER).write_text(
         "Made by anchor-eval leaderboard, which replaces this folder.\n", encoding="utf-8"
     )

@@ -37,9 +37,17 @@ def test_the_command_writes_pages_data_tables_and_pictures(runs: Path, tmp_path:
     assert {"data/pocket_explain/questions.js", "data/pocket_explain/anchor/0.js"} <= files
 
 
+def test_all_pictures_are_those_of_the_models_and_pairs_too(runs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert invoke(runs, "-o", tmp_path / "site", "--figures", "all")[0] == 0
+    drawn = {path.name for path in (tmp_path / "site" / "figures").iterdir()}
+    assert {"pair-anchor--base-outcomes.svg", "pair-anchor--base-strata.png"} <= drawn
+    assert {"model-anchor-behaviour.svg", "pocket_explain-criteria.png"} <= drawn
+
+
 def test_the_same_runs_give_the_same_site(runs: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        assert invoke(runs, "-o", tmp_path / name, "--no-figures")[0] == 0
+        assert invoke(runs, "-o", tmp_path / name, "--figures", "none")[0] == 0
     one, two = (
         {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.html")}
         for name in ("one", "two")
@@ -49,10 +57,10 @@ def test_the_same_runs_give_the_same_site(runs: Path, tmp_path: Path) -> None:
 
 def test_an_older_site_is_replaced_and_anything_else_is_left_alone(runs: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
-    assert invoke(runs, "-o", site, "--no-figures")[0] == 0
+    assert invoke(runs, "-o", site, "--figures", "none")[0] == 0
     stale = site / "models" / "gone.html"
     stale.touch()
-    assert invoke(runs, "-o", site, "--no-figures")[0] == 0
+    assert invoke(runs, "-o", site, "--figures", "none")[0] == 0
     assert not stale.exists()
     (tmp_path / "thesis.tex").write_text("years of work")
     code, output = invoke(runs, "-o", tmp_path)
@@ -72,6 +80,6 @@ def test_mistakes_are_one_line(runs: Path, tmp_path: Path) -> None:
 
 def test_a_single_run_makes_a_site_too(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", BASE, TASK)
-    code, _ = invoke(tmp_path / "runs", "-o", tmp_path / "site", "--no-figures")
+    code, _ = invoke(tmp_path / "runs", "-o", tmp_path / "site", "--figures", "none")
     assert code == 0
     assert "How base explains its answers" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")

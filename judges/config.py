@@ -121,7 +121,7 @@ def _read(spec: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], str,
 
 
 def _parsed(spec: str) -> dict[str, Any]:
-    """The short form: ``openai:MODEL@URL``; a model's name may itself hold ``:`` and ``@``."""
+    """The short form: ``openai:MODEL@URL,URL...``; a model's name may itself hold ``:`` and ``@``."""
     kind, colon, rest = spec.partition(":")
     if not colon or not kind:
         raise ConfigError(
@@ -135,7 +135,9 @@ def _parsed(spec: str) -> dict[str, Any]:
         model, address = rest, ""
     if not model:
         raise ConfigError(f"judge {spec!r}: the model is missing; expected {kind}:MODEL")
-    return {"backend": kind, "model": model} | ({"base_url": f"http{address}"} if at else {})
+    addresses = re.split(r",(?=https?://)", f"http{address}") if at else []
+    where = addresses[0] if len(addresses) == 1 else addresses
+    return {"backend": kind, "model": model} | ({"base_url": where} if at else {})
 
 
 def _backend(values: Mapping[str, Any], where: str, folder: Path) -> ChatBackend:

@@ -259,6 +259,9 @@ class _Batch:
 
     async def cancel(self) -> None:
         """Drops what is under way."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # More than once: asyncio.wait_for (Python 3.11) and HTTP clients may lose a cancellation that comes
+        # together with a result or an error, and the task would go on with its next attempt.
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,32 @@ def load_tokenizer(model: ModelSettings) -> Any:
             tokenizer.chat_template = model.chat_template.read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"model.chat_template {model.chat_template}: {error.strerror}") from None
+    if model.chat_template_kwargs and tokenizer.chat_template:
+        if not isinstance(tokenizer.chat_template, str):
+            raise ConfigError(
+                f"{model.name} has several chat templates: give the one that chat_template_kwargs "
+                "is meant for as model.chat_template"
+            )
+        tokenizer.chat_template = _with_variables(tokenizer.chat_template, model.chat_template_kwargs)
     if not tokenizer.chat_template:
         raise ConfigError(
             f"the tokenizer of {model.name} has no chat template: give one as model.chat_template "
             "(a Jinja file), or take the model's chat version"
         )
     return tokenizer
+
+
+def _with_variables(template: str, variables: Mapping[str, Any]) -> str:
+    """The template with its variables set inside it: whoever renders with this tokenizer gets them, too.
+
+    Raises:
+        ConfigError: If a name can't be a variable.
+    """
+    for name in variables:
+        if not name.isidentifier():
+            raise ConfigError(f"model.chat_template_kwargs: {name!r} can't be a variable of a template")
+    # Jinja reads Python's literals.
+    return "".join(f"{{%- set {name} = {value!r} %}}" for name, value in variables.items()) + template
 
 
 def weights_dtype(model: ModelSettings) -> Any:

@@ -58,6 +58,8 @@ class ModelSettings(Settings):
         attention: transformers' name of the attention implementation; None takes its default.
         load_in_4bit: Hold the frozen weights in 4 bits while training (QLoRA; needs bitsandbytes).
         chat_template: A Jinja file, for a tokenizer that has no chat template of its own.
+        chat_template_kwargs: Further variables of the template, e.g. ``{enable_thinking: false}``; training,
+            sampling and evaluation render with the same.
         trust_remote_code: Whether code from the model's repository may run here.
     """
 
@@ -67,6 +69,7 @@ class ModelSettings(Settings):
     attention: str | None = None
     load_in_4bit: bool = False
     chat_template: Path | None = None
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     trust_remote_code: bool = False
 
 
@@ -373,6 +376,8 @@ class Recipe(Settings):
             raise ValueError("say which backend runs local models, e.g. 'transformers' or 'vllm'")
         if given := {"model", "adapter"} & set(value):
             raise ValueError(f"{', '.join(sorted(given))} is set by each role, not here")
+        if "chat_template_kwargs" in value:
+            raise ValueError("chat_template_kwargs belongs to model, so that training renders with it, too")
         return value
 
     @field_validator("strategies", mode="before")

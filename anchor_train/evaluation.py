@@ -29,7 +29,7 @@ TABLE = "table.json"
 LOG = "log"
 JUDGEMENTS = "evaluation"
 # Keys of our vLLM backend that lm-eval's has not, or under another name.
-_NOT_THE_HARNESSES = {"backend", "engine_args", "chat_template", "chat_template_kwargs"}
+_NOT_THE_HARNESSES = {"backend", "engine_args", "chat_template"}
 
 
 def generate(job: StageJob) -> StageResult:
@@ -95,8 +95,8 @@ def harness_model(recipe: Recipe, adapter: Path | None, folder: Path) -> tuple[s
         arguments["trust_remote_code"] = True
     if model.chat_template is not None:
         arguments["tokenizer"] = str(_own_tokenizer(recipe, folder))
-    if variables := recipe.engine.get("chat_template_kwargs"):
-        arguments["chat_template_args"] = dict(variables)
+    if model.chat_template_kwargs:
+        arguments["chat_template_args"] = dict(model.chat_template_kwargs)
     if engine == "hf":
         arguments["device"] = _device()
         return engine, arguments if adapter is None else {**arguments, "peft": str(adapter)}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from anchor_train.records import PreferenceExample, SftExample, conversation_to_json
+from judges.backends.local_model import without_system_turn
 from judges.errors import ConfigError
 from judges.records import Conversation
 
@@ -91,8 +92,12 @@ class TokenisedPair:
 
 
 def prompt_ids(tokenizer: ChatTokenizer, prompt: Conversation) -> Ids:
-    """Tokens of a prompt as evaluation sends it: the chat template with its generation prompt."""
-    return _ids(tokenizer, conversation_to_json(prompt), add_generation_prompt=True)
+    """Tokens of a prompt as evaluation sends it: the chat template with its generation prompt.
+
+    A template that refuses system turns gets the system text at the head of the user turn, as sampling and
+    evaluation do it.
+    """
+    return _ids(tokenizer, _accepted(tokenizer, prompt), add_generation_prompt=True)
 
 
 def tokenise_example(tokenizer: ChatTokenizer, example: SftExample) -> TokenisedExample:
@@ -121,7 +126,7 @@ def _completion_ids(tokenizer: ChatTokenizer, prompt: Conversation, before: Ids,
     own tokens (a merge across the border, a template that renders history differently) is the rest tokenised
     alone, since the model will be asked with the prompt's tokens and no others.
     """
-    turns = [*conversation_to_json(prompt), {"role": "assistant", "content": target}]
+    turns = [*_accepted(tokenizer, prompt), {"role": "assistant", "content": target}]
     text = str(_apply(tokenizer, turns, tokenize=False))
     start = text.rfind(target.strip())
     if start < 0 or not target.strip():
@@ -131,6 +136,21 @@ def _completion_ids(tokenizer: ChatTokenizer, prompt: Conversation, before: Ids,
     if whole[: len(before)] == before:
         return whole[len(before) :]
     return tuple(tokenizer(text[start:], add_special_tokens=False)["input_ids"])
+
+
+def _accepted(tokenizer: ChatTokenizer, prompt: Conversation) -> list[dict[str, str]]:
+    """The turns of a prompt, without a system turn if the template refuses one."""
+    from jinja2 import TemplateError
+
+    turns = conversation_to_json(prompt)
+    folded = without_system_turn(prompt)
+    if folded == prompt or not tokenizer.chat_template:
+        return turns
+    try:
+        tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    except TemplateError:
+        return conversation_to_json(folded)
+    return turns
 
 
 def _ids(tokenizer: ChatTokenizer, turns: list[dict[str, str]], **options: Any) -> Ids:

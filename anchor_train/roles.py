@@ -26,6 +26,7 @@ def own_model(recipe: Recipe, adapter: Path | None) -> dict[str, Any]:
         "dtype": None if model.dtype == "auto" else model.dtype,
         "revision": model.revision,
         "chat_template": None if model.chat_template is None else str(model.chat_template),
+        "chat_template_kwargs": model.chat_template_kwargs or None,
         "trust_remote_code": model.trust_remote_code or None,
     }
     given = {key: value for key, value in optional.items() if value is not None}

@@ -195,13 +195,14 @@ def prompt_tokens(
     try:
         return render(conversation)
     except TemplateError:
-        folded = _without_system_turn(conversation)
+        folded = without_system_turn(conversation)
         if folded == conversation:
             raise
         return render(folded)
 
 
-def _without_system_turn(conversation: Conversation) -> Conversation:
+def without_system_turn(conversation: Conversation) -> Conversation:
+    """The conversation with its system text at the head of the user turn, for templates that refuse it."""
     if len(conversation) < 2 or (conversation[0].role, conversation[1].role) != ("system", "user"):
         return conversation
     system, user, *rest = conversation

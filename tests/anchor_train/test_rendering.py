@@ -22,6 +22,7 @@ from anchor_train.rendering import (
     tokenise_pair,
 )
 from anchor_train.training_job import OutputFolder
+from judges.backends.local_model import prompt_tokens
 from judges.errors import ConfigError
 from judges.records import Message
 from tests.anchor_train.small_training import (
@@ -54,6 +55,38 @@ def test_the_prompt_is_the_one_that_evaluation_sends(tokenizer: Any) -> None:
     assert (
         list(prompt_ids(tokenizer, prompt("cat"))) == tokenizer(text, add_special_tokens=False)["input_ids"]
     )
+
+
+TEMPLATES = {
+    "with a variable": (
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% if not thinking %}<no thoughts>{% endif %}{% endif %}"
+    ),
+    "without system turns": (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        "<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("thinking", [True, False])
+def test_training_renders_a_prompt_as_sampling_does(
+    tiny_model: Path, tmp_path: Path, name: str, thinking: bool
+) -> None:
+    """The trap of a chat template that differs between training and use: variables, refused system turns."""
+    template = tmp_path / "chat.jinja"
+    template.write_text(TEMPLATES[name])
+    variables = {"thinking": thinking}
+    settings = ModelSettings(name=str(tiny_model), chat_template=template, chat_template_kwargs=variables)
+    conversation = (Message("system", "Explain."), Message("user", "Is a cat an animal?"))
+    plain = load_tokenizer(ModelSettings(name=str(tiny_model)))
+    sampled = prompt_tokens(plain, conversation, TEMPLATES[name], variables)
+    trained = load_tokenizer(settings)
+    assert list(prompt_ids(trained, conversation)) == sampled
+    assert ("<no thoughts>" in plain.decode(sampled)) == (name == "with a variable" and not thinking)
+    example = tokenise_example(trained, SftExample("q", conversation, "Yes."))
+    assert trained.decode(list(example.completion_ids)).startswith("Yes.")
 
 
 def test_the_sft_trainer_trains_on_exactly_these_tokens(
@@ -158,7 +191,7 @@ def test_templates_that_cannot_serve_are_refused(tokenizer: Any, tmp_path: Path)
 
     userless = _with_template(tokenizer, "", before="")
     userless.chat_template = "{{ raise_exception('no system turn here') }}"
-    with pytest.raises(ConfigError, match="refuses the turns system, user: no system turn here"):
+    with pytest.raises(ConfigError, match="refuses the turns user: no system turn here"):
         prompt_ids(userless, prompt("cat"))
 
     without = make_tiny_model(tmp_path / "bare", chat_template=None)

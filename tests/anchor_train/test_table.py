@@ -92,10 +92,10 @@ def test_the_table_for_people_cards_and_machines(table):
 @pytest.mark.parametrize("engine", ["transformers", "vllm"])
 def test_the_harness_gets_the_model_as_the_recipe_says(tmp_path, tiny_model, engine):
     own = {"max_model_len": 99, "engine_args": {"block_size": 16}} if engine == "vllm" else {}
-    settings = {"backend": engine, "chat_template_kwargs": {"enable_thinking": False}, **own}
-    run = make_run(tmp_path, tiny_model, engine=settings)
+    run = make_run(tmp_path, tiny_model, engine={"backend": engine, **own})
+    recipe = run.recipe(["model.chat_template_kwargs={enable_thinking: false}"])
     adapter = tmp_path / "adapter"
-    kind, arguments = harness_model(run.recipe(), adapter, tmp_path)
+    kind, arguments = harness_model(recipe, adapter, tmp_path)
     assert arguments["pretrained"] == str(tiny_model)
     assert arguments["chat_template_args"] == {"enable_thinking": False}
     if engine == "vllm":

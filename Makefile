@@ -1,5 +1,5 @@
 # On a bare machine with Python (3.11 or newer for the engines and training) and make:
-#   make demo    a first result         make test    all tests
+#   make demo    the whole method on a tiny model, in minutes      make test    all tests
 #   make lint    style and types        make venv    only the environment, in .venv
 # pip's own environment variables and configuration count (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL ...): point them at
 # PyTorch's CPU wheels, otherwise pip fetches torch's CUDA build of several GB.
@@ -40,7 +40,7 @@ test: venv browser
 	$(BIN)/python -m pytest $(ARGS)
 
 demo: venv
-	$(BIN)/anchor-eval --help
+	$(BIN)/anchor-train demo
 
 lint: venv
 	$(BIN)/ruff check .

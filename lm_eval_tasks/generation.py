@@ -29,7 +29,7 @@ from lm_eval_tasks.specs import TASKS
 
 MANIFEST = "generation.json"
 TRACEBACK = "generation_error.txt"
-ALIASES = {"pocket": "lm_eval_tasks.pocket.model:lm_eval_arguments"}
+ALIASES = {"pocket": "lm_eval_tasks.pocket:lm_eval_arguments"}
 """Model name of our own -> ``module:function`` that gives the harness's model name and arguments for it."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from anchor_train.behaviour import behaviour_of, candidates
@@ -99,7 +99,7 @@ def outcome_of(run: RunFolder, recipe: Recipe) -> Outcome:
     truth, self_judged = ({m: list(runs[m].read()) for m in MODELS} for runs in (judged, own))
     return Outcome(
         truth=table_of(judged, BASE_MODEL),
-        own=table_of(own, BASE_MODEL),
+        own=replace(table_of(own, BASE_MODEL), judge="the pocket base model"),
         criteria={model: _points(found) for model, found in truth.items()},
         behaviours={model: _behaviours(found) for model, found in truth.items()},
         pairs={
@@ -153,12 +153,13 @@ def _behaviours(found: list[ScoredQuestion]) -> dict[str, int]:
 
 
 def _exhibits(truth: Mapping[str, list[ScoredQuestion]]) -> Iterator[Exhibit]:
-    """The first question of each behaviour of the base model."""
-    shown: set[str] = set()
+    """For each behaviour of the base model, the question on which the first replies differ most."""
     by_model = {model: {scored.question.id: scored for scored in found} for model, found in truth.items()}
+    best: dict[str, tuple[int, Exhibit]] = {}
     for scored in truth[BASE_MODEL]:
+        replies = {model: found[scored.question.id].responses[0] for model, found in by_model.items()}
+        different = len({(reply.score, reply.correct) for reply in replies.values()})
         behaviour = str(behaviour_of(candidates(scored)))
-        if behaviour not in shown:
-            shown.add(behaviour)
-            replies = {model: found[scored.question.id].responses[0] for model, found in by_model.items()}
-            yield Exhibit(scored.question, replies)
+        if different > best.get(behaviour, (0, None))[0]:
+            best[behaviour] = (different, Exhibit(scored.question, replies))
+    yield from (exhibit for _, exhibit in best.values())

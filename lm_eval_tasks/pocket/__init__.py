@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-MODEL_NAME = "pocket"
-
 
 def model_folder() -> Path:
     """The folder of the shipped pocket model, in Hugging Face's form."""
     return Path(__file__).parent / "model"
+
+
+def lm_eval_arguments() -> tuple[str, str]:
+    """The shipped model as lm-evaluation-harness takes it: kind of model, and its arguments."""
+    return "hf", f"pretrained={model_folder()},dtype=float32"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
+from anchor_train.groups import GroupExample
 from anchor_train.records import PreferenceExample, SftExample, conversation_to_json
 from judges.backends.local_model import without_system_turn
 from judges.errors import ConfigError
@@ -91,6 +92,34 @@ class TokenisedPair:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TokenisedGroup:
+    """A prompt with several completions; one of a higher level is better."""
+
+    id: str
+    prompt_ids: Ids
+    completions: tuple[Ids, ...]
+    levels: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """Tokens of the prompt and the longest completion."""
+        return len(self.prompt_ids) + max(map(len, self.completions))
+
+    @property
+    def marked(self) -> tuple[tuple[Ids, bool], ...]:
+        """Each completion, and whether it is of the highest level."""
+        top = max(self.levels)
+        return tuple((ids, level == top) for ids, level in zip(self.completions, self.levels, strict=True))
+
+    def cut_to(self, max_length: int) -> TokenisedGroup | None:
+        """The group without the tokens that go past ``max_length``; None if none would be trained on."""
+        room = max_length - len(self.prompt_ids)
+        if room <= 0:
+            return None
+        return replace(self, completions=tuple(ids[:room] for ids in self.completions))
+
+
 def prompt_ids(tokenizer: ChatTokenizer, prompt: Conversation) -> Ids:
     """Tokens of a prompt as evaluation sends it: the chat template with its generation prompt.
 
@@ -117,6 +146,13 @@ def tokenise_pair(tokenizer: ChatTokenizer, pair: PreferenceExample) -> Tokenise
         _completion_ids(tokenizer, pair.prompt, prompt, pair.chosen),
         _completion_ids(tokenizer, pair.prompt, prompt, pair.rejected),
     )
+
+
+def tokenise_group(tokenizer: ChatTokenizer, group: GroupExample) -> TokenisedGroup:
+    """Tokens of a prompt and all replies to it."""
+    prompt = prompt_ids(tokenizer, group.prompt)
+    completions = [_completion_ids(tokenizer, group.prompt, prompt, reply) for reply in group.replies]
+    return TokenisedGroup(group.id, prompt, tuple(completions), group.levels)
 
 
 def _completion_ids(tokenizer: ChatTokenizer, prompt: Conversation, before: Ids, target: str) -> Ids:
@@ -172,7 +208,7 @@ def _apply(tokenizer: ChatTokenizer, turns: list[dict[str, str]], **options: Any
         raise ConfigError(f"the chat template refuses the turns {roles}: {error}") from None
 
 
-T = TypeVar("T", TokenisedExample, TokenisedPair)
+T = TypeVar("T", TokenisedExample, TokenisedPair, TokenisedGroup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +226,7 @@ class Fitted(Generic[T]):
     dropped: int = 0
 
 
-def too_long(examples: Iterable[TokenisedExample | TokenisedPair], max_length: int) -> int:
+def too_long(examples: Iterable[TokenisedExample | TokenisedPair | TokenisedGroup], max_length: int) -> int:
     """How many examples have more than ``max_length`` tokens."""
     return sum(example.length > max_length for example in examples)
 
@@ -243,6 +279,16 @@ def show_pair(tokenizer: ChatTokenizer, pair: TokenisedPair) -> str:
     chosen, rejected = pair.sides
     return show_example(tokenizer, chosen, f"{pair.id} chosen") + show_example(
         tokenizer, rejected, f"{pair.id} rejected"
+    )
+
+
+def show_group(tokenizer: ChatTokenizer, group: TokenisedGroup) -> str:
+    """A tokenised group for human eyes: each reply with its level."""
+    return "".join(
+        show_example(
+            tokenizer, TokenisedExample(group.id, group.prompt_ids, ids), f"{group.id} level {level}"
+        )
+        for ids, level in zip(group.completions, group.levels, strict=True)
     )
 
 

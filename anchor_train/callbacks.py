@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,13 @@ from tqdm import tqdm
 from transformers import TrainerCallback
 
 from anchor_train.collapse import Sample, repetition, signs
+from anchor_train.config import WatchedSettings
 from anchor_train.rendering import Ids
 from judges.errors import TrainingError
 from lm_eval_tasks.records import Json
+
+# The frozen copy of the adapter that training started from, beside "default", which is trained.
+REFERENCE = "ref"
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
@@ -50,11 +54,12 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self.bar.update(state.global_step - self.bar.n)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Json | None = None, **others: Any) -> None:
-        """Shows the loss, and how often the chosen reply is the likelier one."""
+        """Shows the loss, and how often the better reply is the likelier one."""
         if self.bar is not None and logs and "loss" in logs:
             shown = {"loss": f"{logs['loss']:.4g}"}
-            if "rewards/accuracies" in logs:
-                shown["accuracy"] = f"{logs['rewards/accuracies']:.2f}"
+            for name in ("rewards/accuracies", "assessment_accuracy"):
+                if name in logs:
+                    shown["accuracy"] = f"{logs[name]:.2f}"
             self.bar.set_postfix(shown, refresh=False)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
@@ -151,6 +156,21 @@ class CollapseWatch(TrainerCallback):  # type: ignore[misc]
         self.kl: float | None = None
         self._first: list[Sample] = []
 
+    @classmethod
+    def of(
+        cls, settings: WatchedSettings, tokenizer: Any, prompts: Mapping[Ids, str], path: Path
+    ) -> CollapseWatch | None:
+        """The watch that these settings ask for, on the first prompts (tokens -> question id), if any."""
+        if settings.sample_every is None:
+            return None
+        watched = [(id, prompt) for prompt, id in prompts.items()][: settings.sample_questions]
+        return cls(tokenizer, watched, path, settings.sample_every, settings.sample_max_tokens)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The divergence as ``kl``, once there is one."""
+        return {} if self.kl is None else {"kl": self.kl}
+
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **others: Any) -> None:
         """Takes the samples that later ones are compared with."""
         if not state.is_world_process_zero:
@@ -234,7 +254,7 @@ def _divergence(model: Any, ids: torch.Tensor, start: int) -> float:
         return torch.log_softmax(logits.float(), dim=-1)
 
     policy = log_probs()
-    with use_adapter(model, "ref"):
+    with use_adapter(model, REFERENCE):
         reference = log_probs()
     return float((policy.exp() * (policy - reference)).sum(-1).mean())
 

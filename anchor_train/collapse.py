@@ -18,6 +18,8 @@ REPETITIVE = 0.5
 REPETITION_RISE = 0.3
 # ... and too short at a quarter of its first length.
 SHRUNK = 0.25
+# Bad replies are pushed out of the language once they have lost so many nats a token.
+FALLEN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,22 @@ def repetition(tokens: Sequence[int], n: int = NGRAM) -> float:
     """Share of n-grams that occurred earlier in the same text; 0 if there are none."""
     grams = [tuple(tokens[start : start + n]) for start in range(len(tokens) - n + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def fall_of_the_bad(step: int, before: float, now: float) -> list[str]:
+    """Whether bad replies have become so unlikely that the model must suffer; a sentence, or nothing.
+
+    Args:
+        step: Optimiser steps made.
+        before: Mean token log-likelihood of bad replies before the first step, in nats.
+        now: That of the same replies now.
+    """
+    if now > before - FALLEN:
+        return []
+    return [
+        f"step {step}: bad replies have become very unlikely ({before:.2f} -> {now:.2f} nats a token), which "
+        "ruins how the model writes; a constraint, fewer steps or a lower learning rate prevent it"
+    ]
 
 
 def signs(first: Sequence[Sample], now: Sequence[Sample]) -> list[str]:

@@ -161,6 +161,16 @@ class SftSettings(LoopSettings):
     lora: LoraSettings
 
 
+class RftSettings(LoopSettings):
+    """Fine-tuning of the SFT adapter on its own right replies: strategy ``rft``.
+
+    Attributes:
+        assess_questions: Groups on which assessment accuracy is measured before and after training.
+    """
+
+    assess_questions: int = Field(default=200, ge=1)
+
+
 class WatchedSettings(LoopSettings):
     """Training that may ruin a model, and is watched for it.
 

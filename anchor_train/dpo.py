@@ -10,7 +10,6 @@ Importing this module imports torch and TRL; the pipeline goes through :mod:`anc
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from anchor_train.base_model import check_adapter, load_adapter, load_base, load
 from anchor_train.callbacks import CollapseWatch
 from anchor_train.checkpoints import WholeCheckpoints
 from anchor_train.config import DpoSettings, ModelSettings
-from anchor_train.loop import run, take_up, trainer_arguments, training_fingerprint
+from anchor_train.loop import can_be_watched, run, take_up, trainer_arguments, training_fingerprint
 from anchor_train.records import PreferenceExample
 from anchor_train.rendering import TokenisedPair, fit, tokenise_pair
 from anchor_train.training_job import OutputFolder, TrainingReport
@@ -119,7 +118,7 @@ def train_dpo(
         resume=resume,
         callbacks=callbacks,
         beta=settings.beta,
-        watch=_watch(settings, tokenizer, fitted.examples, folder, trainer),
+        watches=_watches(settings, tokenizer, fitted.examples, folder, trainer),
     )
 
 
@@ -143,6 +142,7 @@ def dpo_arguments(settings: DpoSettings, model: ModelSettings, folder: OutputFol
         model,
         folder,
         seed,
+        max_length=None,  # examples were held to their length before
         beta=settings.beta,
         loss_type=[settings.loss],
         label_smoothing=settings.label_smoothing,
@@ -170,20 +170,15 @@ def _rows_on_disk(path: Path, pairs: Sequence[TokenisedPair]) -> Any:
     return load_from_disk(str(path))
 
 
-def _watch(
+def _watches(
     settings: DpoSettings,
     tokenizer: Any,
     pairs: Sequence[TokenisedPair],
     folder: OutputFolder,
     trainer: AnchorDpoTrainer,
-) -> CollapseWatch | None:
-    if settings.sample_every is None:
-        return None
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        print("warning: no sample generations while the model is sharded (FSDP, DeepSpeed)", file=sys.stderr)
-        return None
+) -> list[CollapseWatch]:
+    if settings.sample_every is None or not can_be_watched(trainer):
+        return []
     prompts = {pair.prompt_ids: pair.id for pair in pairs}
-    watched = [(id, prompt) for prompt, id in prompts.items()][: settings.sample_questions]
-    return CollapseWatch(
-        tokenizer, watched, folder.samples, settings.sample_every, settings.sample_max_tokens
-    )
+    watch = CollapseWatch.of(settings, tokenizer, prompts, folder.samples)
+    return [] if watch is None else [watch]

@@ -81,9 +81,7 @@ class GroupReport:
         counts = f"{self.questions} questions, {self.total} groups{self._reasons()}"
         if not self.total:
             return f"no group could be built: {counts}"
-        return (
-            f"no group holds a better and a worse reply, so {self.strategy} has nothing to compare: {counts}"
-        )
+        return f"no group has better and worse replies, so {self.strategy} has nothing to compare: {counts}"
 
     def _reasons(self) -> str:
         named = [f"{reason.replace('_', ' ')} {count}" for reason, count in self.without.items()]

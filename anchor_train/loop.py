@@ -1,4 +1,4 @@
-"""What SFT and DPO have in common: arguments, the folder they leave, going on after a kill, the report.
+"""What all trainings have in common: arguments, the folder they leave, going on after a kill, the report.
 
 Imports transformers when called.
 """
@@ -9,9 +9,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from anchor_train.base_model import ADAPTER_CONFIG, first_line, resolved_name, weights_dtype
 from anchor_train.checkpoints import (
@@ -30,16 +30,16 @@ from judges.errors import AnchorError, ConfigError, TrainingError
 
 # Settings that change what is seen of a training, not what comes of it.
 _UNFELT = {"save_every", "keep_checkpoints", "log_every", "report_to", "allow_cut"}
-_UNFELT |= {"sample_every", "sample_questions", "sample_max_tokens"}
+_UNFELT |= {"sample_every", "sample_questions", "sample_max_tokens", "assess_questions"}
 
 
 def trainer_arguments(
     kind: Any, settings: LoopSettings, model: ModelSettings, folder: OutputFolder, seed: int, **own: Any
 ) -> Any:
-    """The arguments of a TRL trainer.
+    """The arguments of a trainer.
 
     Args:
-        kind: trl.SFTConfig or trl.DPOConfig.
+        kind: trl.SFTConfig, trl.DPOConfig or transformers.TrainingArguments.
         settings: Of the stage.
         model: The base model.
         folder: The output folder.
@@ -89,7 +89,6 @@ def _shared_arguments(
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
         "num_train_epochs": settings.epochs or 1,
         "max_steps": settings.max_steps or -1,
-        "max_length": None,  # examples were held to their length before
         "bf16": dtype == torch.bfloat16,
         "fp16": dtype == torch.float16,
         "use_cpu": on_cpu,
@@ -142,8 +141,7 @@ def take_up(folder: OutputFolder, mark: str) -> Path | None:
     folder.path.mkdir(parents=True, exist_ok=True)
     known = folder.fingerprint.read_text(encoding="utf-8") if folder.fingerprint.is_file() else None
     if known != mark:
-        made = (folder.report, folder.log, folder.samples, folder.adapter, folder.checkpoints, folder.tokens)
-        leftovers = [path for path in made if path.exists()]
+        leftovers = [path for path in folder.made if path.exists()]
         if leftovers:
             print(f"{folder.path}: settings or data have changed; training starts afresh", file=sys.stderr)
         for path in leftovers:
@@ -158,6 +156,25 @@ def take_up(folder: OutputFolder, mark: str) -> Path | None:
     return next(iter(whole_checkpoints(folder.checkpoints)[::-1]), None)
 
 
+class Watch(Protocol):
+    """A transformers callback that watches a training and has something to report of it."""
+
+    warnings: list[str]
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What it measured, by name."""
+        ...
+
+
+def can_be_watched(trainer: Any) -> bool:
+    """Whether one process can run the whole model; if not, that is said."""
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        print("warning: no sample generations while the model is sharded (FSDP, DeepSpeed)", file=sys.stderr)
+        return False
+    return True
+
+
 def run(
     trainer: Any,
     *,
@@ -168,12 +185,12 @@ def run(
     resume: Path | None,
     callbacks: Sequence[Any] = (),
     beta: float | None = None,
-    watch: Any = None,
+    watches: Sequence[Watch] = (),
 ) -> TrainingReport:
     """Trains to the end, saves the adapter and reports.
 
     Args:
-        trainer: A TRL trainer with :class:`~anchor_train.checkpoints.WholeCheckpoints` mixed in.
+        trainer: A transformers trainer with :class:`~anchor_train.checkpoints.WholeCheckpoints` mixed in.
         stage: For report and progress.
         folder: The output folder, taken up.
         settings: Of the stage.
@@ -181,7 +198,7 @@ def run(
         resume: Checkpoint to go on from.
         callbacks: The caller's own transformers callbacks.
         beta: DPO's, for the log.
-        watch: A :class:`~anchor_train.callbacks.CollapseWatch`.
+        watches: Callbacks whose findings belong to the report.
 
     Raises:
         ConfigError: If there is no room for checkpoints.
@@ -196,10 +213,10 @@ def run(
     log = JsonLog(folder.log, beta)
     trainer.keep_checkpoints = settings.keep_checkpoints
     trainer.remove_callback(PrinterCallback)
-    for callback in (log, Progress(stage), *([watch] if watch is not None else []), *callbacks):
+    for callback in (log, Progress(stage), *watches, *callbacks):
         trainer.add_callback(callback)
     if resume is not None:
-        # TRL counts the tokens of one process life; the log has those before.
+        # A trainer counts the tokens of one process life; the log has those before.
         log.recall(step_of(resume))
         trainer._total_train_tokens = int(log.last.get("num_tokens", 0))
 
@@ -213,8 +230,8 @@ def run(
 
     _save_adapter(trainer, folder)
     metrics = {name: value for name, value in log.last.items() if name not in _NOT_METRICS}
-    if watch is not None and watch.kl is not None:
-        metrics["kl"] = watch.kl
+    for watch in watches:
+        metrics |= watch.metrics
     report = TrainingReport(
         stage=stage,
         adapter=folder.adapter,
@@ -228,7 +245,7 @@ def run(
         dropped=fitted.dropped,
         processes=trainer.args.world_size,
         resumed_from=None if resume is None else step_of(resume),
-        warnings=tuple(watch.warnings) if watch is not None else (),
+        warnings=tuple(warning for watch in watches for warning in watch.warnings),
     )
     if trainer.is_world_process_zero():
         new = folder.report.with_name("report.json.new")

@@ -12,12 +12,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from anchor_train.config import DpoSettings, ModelSettings, SftSettings
+from anchor_train.config import (
+    DpoSettings,
+    ListwiseLoss,
+    ListwiseSettings,
+    ModelSettings,
+    RftSettings,
+    SftSettings,
+)
 from judges.errors import DataError
 from judges.settings import parse
 from lm_eval_tasks.records import Json
 
-Stage: TypeAlias = Literal["sft", "dpo"]
+Stage: TypeAlias = Literal["sft", "dpo", "listwise", "rft"]
+TrainingSettings: TypeAlias = SftSettings | DpoSettings | ListwiseSettings | RftSettings
+
+_SETTINGS: Mapping[Stage, type[TrainingSettings]] = {
+    "sft": SftSettings,
+    "dpo": DpoSettings,
+    "listwise": ListwiseSettings,
+    "rft": RftSettings,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +42,33 @@ class TrainingJob:
     Attributes:
         model: The base model.
         settings: Of the stage; their type says which stage it is.
-        examples: JSON Lines of ``SftExample`` (sft) or ``PreferenceExample`` (dpo).
+        examples: JSON Lines of ``SftExample`` (sft), ``PreferenceExample`` (dpo) or ``GroupExample``.
         output: Folder that gets adapter, checkpoints, logs and report.
         seed: Of adapter initialisation, data order and dropout.
-        adapter: Adapter that DPO starts from and holds as its reference; None for SFT.
+        adapter: Adapter to start from, which is DPO's reference too; None for SFT.
         allow_cut: Train on examples that ``max_length`` cuts, instead of refusing them.
+        loss: Of list-wise training; None for the others.
     """
 
     model: ModelSettings
-    settings: SftSettings | DpoSettings
+    settings: TrainingSettings
     examples: Path
     output: Path
     seed: int = 42
     adapter: Path | None = None
     allow_cut: bool = False
+    loss: ListwiseLoss | None = None
 
     def __post_init__(self) -> None:
-        if (self.stage == "dpo") != (self.adapter is not None):
-            raise ValueError("DPO starts from an adapter, SFT from none")
+        if (self.stage == "sft") != (self.adapter is None):
+            raise ValueError("SFT starts from no adapter, any other training from one")
+        if (self.stage == "listwise") != (self.loss is not None):
+            raise ValueError("list-wise training has a loss, any other none")
 
     @property
     def stage(self) -> Stage:
-        """``sft`` or ``dpo``."""
-        return "dpo" if isinstance(self.settings, DpoSettings) else "sft"
+        """What the settings are for."""
+        return next(stage for stage, kind in _SETTINGS.items() if isinstance(self.settings, kind))
 
     def to_json(self) -> Json:
         """Its attributes, and the stage."""
@@ -62,24 +81,22 @@ class TrainingJob:
             "seed": self.seed,
             "adapter": None if self.adapter is None else str(self.adapter.resolve()),
             "allow_cut": self.allow_cut,
+            "loss": self.loss,
         }
 
     @staticmethod
     def from_json(row: Mapping[str, Any]) -> TrainingJob:
         """Reads the form back."""
-        settings: SftSettings | DpoSettings
-        if row["stage"] == "dpo":
-            settings = parse(DpoSettings, row["settings"], "dpo")
-        else:
-            settings = parse(SftSettings, row["settings"], "sft")
+        stage: Stage = row["stage"]
         return TrainingJob(
             model=parse(ModelSettings, row["model"], "model"),
-            settings=settings,
+            settings=parse(_SETTINGS[stage], row["settings"], stage),
             examples=Path(row["examples"]),
             output=Path(row["output"]),
             seed=row["seed"],
             adapter=None if row["adapter"] is None else Path(row["adapter"]),
             allow_cut=row["allow_cut"],
+            loss=row["loss"],
         )
 
 
@@ -88,15 +105,16 @@ class TrainingReport:
     """What came of a training.
 
     Attributes:
-        stage: ``sft`` or ``dpo``.
+        stage: ``sft``, ``dpo``, ``listwise`` or ``rft``.
         adapter: Folder of the trained adapter: safetensors, its config, the tokenizer; nothing pickled.
         steps: Optimiser steps in all, those before an interruption included.
         loss: Loss of the last log line.
         metrics: The last log line's other numbers (rewards, margins, accuracies, ... as TRL names them); with
-            sample generations also ``kl``, their mean divergence from the reference in nats a token.
+            sample generations also ``kl``, their mean divergence from the reference in nats a token; after
+            training on groups also ``assessment_accuracy/before`` and ``/after``.
         seconds: Spent in training, all attempts together.
         tokens: Tokens read in training, padding left out.
-        examples: Examples (or pairs) trained on.
+        examples: Examples (or pairs, or groups) trained on.
         cut: How many of them lost their end to ``max_length``.
         dropped: Examples left out since their prompt alone exceeds ``max_length``.
         processes: Processes that trained.
@@ -182,6 +200,17 @@ class OutputFolder:
     def samples(self) -> Path:
         """One JSON line a sample reply: step, question, text, repetition, divergence from the reference."""
         return self.path / "samples.jsonl"
+
+    @property
+    def assessments(self) -> Path:
+        """One JSON line an :class:`~anchor_train.assessment.Assessment` of groups that are trained on."""
+        return self.path / "assessments.jsonl"
+
+    @property
+    def made(self) -> tuple[Path, ...]:
+        """What belongs to one training, and goes when another one takes its place."""
+        logs = (self.report, self.log, self.samples, self.assessments)
+        return (*logs, self.adapter, self.checkpoints, self.tokens)
 
     @property
     def report(self) -> Path:

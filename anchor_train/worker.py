@@ -10,8 +10,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from anchor_train.config import DpoSettings
+from anchor_train.config import DpoSettings, RftSettings, SftSettings
+from anchor_train.groups import GroupExample
 from anchor_train.launch import PARENT_PIPE, write_error
 from anchor_train.records import PreferenceExample, SftExample
 from anchor_train.training_job import OutputFolder, TrainingJob, TrainingReport
@@ -65,18 +67,28 @@ def read_job(path: Path) -> TrainingJob:
 def carry_out(job: TrainingJob) -> TrainingReport:
     """Trains in this process."""
     rows = list(_rows(job.examples))
-    if isinstance(job.settings, DpoSettings):
+    how: dict[str, Any] = {"seed": job.seed, "allow_cut": job.allow_cut}
+    settings = job.settings
+    if isinstance(settings, SftSettings):
+        from anchor_train.sft import train_sft
+
+        examples = [SftExample.from_json(row) for row in rows]
+        return train_sft(settings, job.model, examples, job.output, **how)
+    assert job.adapter is not None
+    if isinstance(settings, DpoSettings):
         from anchor_train.dpo import train_dpo
 
-        assert job.adapter is not None
         pairs = [PreferenceExample.from_json(row) for row in rows]
-        return train_dpo(
-            job.settings, job.model, job.adapter, pairs, job.output, seed=job.seed, allow_cut=job.allow_cut
-        )
-    from anchor_train.sft import train_sft
+        return train_dpo(settings, job.model, job.adapter, pairs, job.output, **how)
+    groups = [GroupExample.from_json(row) for row in rows]
+    if isinstance(settings, RftSettings):
+        from anchor_train.rft import train_rft
 
-    examples = [SftExample.from_json(row) for row in rows]
-    return train_sft(job.settings, job.model, examples, job.output, seed=job.seed, allow_cut=job.allow_cut)
+        return train_rft(settings, job.model, job.adapter, groups, job.output, **how)
+    from anchor_train.listwise import train_listwise
+
+    assert job.loss is not None
+    return train_listwise(settings, job.model, job.adapter, groups, job.output, job.loss, **how)
 
 
 def _rows(path: Path) -> Iterator[Json]:

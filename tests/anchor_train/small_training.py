@@ -9,8 +9,10 @@ from anchor_train.config import (
     ListwiseSettings,
     LoraSettings,
     OptimiserSettings,
+    RftSettings,
     SftSettings,
 )
+from anchor_train.groups import GroupExample
 from anchor_train.records import PreferenceExample, SftExample
 from judges.records import Message
 
@@ -61,10 +63,15 @@ def listwise_settings(**changes: Any) -> ListwiseSettings:
         "log_every": 1,
         "beta": 0.1,
         "sample_every": 3,
-        "sample_questions": 2,
-        "sample_max_tokens": 12,
+        "sample_questions": 1,
+        "sample_max_tokens": 6,
     }
     return ListwiseSettings(**{**values, **changes})
+
+
+def rft_settings(**changes: Any) -> RftSettings:
+    values: dict[str, Any] = {"optimiser": optimiser(), "max_steps": 6, "max_length": 300, "log_every": 1}
+    return RftSettings(**{**values, **changes})
 
 
 def prompt(animal: str) -> tuple[Message, ...]:
@@ -76,6 +83,24 @@ def prompt(animal: str) -> tuple[Message, ...]:
 
 def sft_examples() -> list[SftExample]:
     return [SftExample(animal, prompt(animal), f"A) two {animal}") for animal in ANIMALS]
+
+
+def group_examples(animals: tuple[str, ...] = ANIMALS) -> list[GroupExample]:
+    """Good replies choose B and say why; bad ones choose A."""
+    return [
+        GroupExample(
+            animal,
+            prompt(animal),
+            (
+                f"<explanation> Every {animal} can be checked. </explanation> <choice> B </choice>",
+                f"<explanation> The {animal}. </explanation> <choice> A </choice>",
+                f"<explanation> The answer follows for the {animal}. </explanation> <choice> B </choice>",
+                "<explanation> It is so. </explanation> <choice> A </choice>",
+            ),
+            (1, 0, 1, 0),
+        )
+        for animal in animals
+    ]
 
 
 def preference_examples(animals: tuple[str, ...] = ANIMALS) -> list[PreferenceExample]:

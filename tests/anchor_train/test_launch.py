@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from anchor_train.config import LaunchSettings, ModelSettings
+from anchor_train.config import LaunchSettings, ListwiseSettings, ModelSettings, SftSettings
 from anchor_train.launch import command, launch, read_error, write_error
-from anchor_train.training_job import OutputFolder, TrainingJob, TrainingReport
+from anchor_train.training_job import OutputFolder, TrainingJob, TrainingReport, TrainingSettings
 from judges.errors import AnchorError, ConfigError, DataError, MissingExtraError
 from tests.anchor_train.small_training import (
     dpo_settings,
+    listwise_settings,
     optimiser,
     preference_examples,
+    rft_settings,
     sft_settings,
 )
 
@@ -83,6 +85,25 @@ def test_jobs_and_reports_survive_their_files(tmp_path: Path) -> None:
     assert TrainingReport.from_json(json.loads(json.dumps(report.to_json()))) == report
 
 
-def test_a_job_has_an_adapter_exactly_if_it_is_dpo(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="DPO starts from an adapter"):
-        TrainingJob(ModelSettings(name="m"), dpo_settings(), tmp_path, tmp_path)
+def test_a_job_has_an_adapter_unless_it_is_sft_and_a_loss_if_it_is_listwise(tmp_path: Path) -> None:
+    model = ModelSettings(name="m")
+    for settings in (dpo_settings(), rft_settings()):
+        with pytest.raises(ValueError, match="any other training from one"):
+            TrainingJob(model, settings, tmp_path, tmp_path)
+    with pytest.raises(ValueError, match="SFT starts from no adapter"):
+        TrainingJob(model, sft_settings(), tmp_path, tmp_path, adapter=tmp_path)
+    with pytest.raises(ValueError, match="list-wise training has a loss"):
+        TrainingJob(model, listwise_settings(), tmp_path, tmp_path, adapter=tmp_path)
+
+
+@pytest.mark.parametrize("settings", [sft_settings(), dpo_settings(), listwise_settings(), rft_settings()])
+def test_a_job_crosses_a_process_border_whole(tmp_path: Path, settings: TrainingSettings) -> None:
+    job = TrainingJob(
+        ModelSettings(name="m"),
+        settings,
+        tmp_path / "examples",
+        tmp_path / "out",
+        adapter=None if isinstance(settings, SftSettings) else tmp_path / "adapter",
+        loss="pro" if isinstance(settings, ListwiseSettings) else None,
+    )
+    assert TrainingJob.from_json(json.loads(json.dumps(job.to_json()))) == job

@@ -6,10 +6,12 @@ who judged, what it cost and what came out. Several judges, or repeats of one, l
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -175,7 +177,20 @@ def write_summary(path: Path, summary: JudgementSummary) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[str]]:
-    """Opens a file that takes ``path``'s place when it is complete."""
+    """Opens a file that takes ``path``'s place when it is complete.
+
+    Raises:
+        DataError: If it can't be written: disk full, folder read-only.
+    """
+    try:
+        with _replacing(path) as file:
+            yield file
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[str]]:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -187,3 +202,39 @@ def replacing(path: Path) -> Iterator[IO[str]]:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keeps other processes from making the same file; waits for one that does.
+
+    The lock ends with this process, however it ends. A file system that knows no locks gives none.
+
+    Raises:
+        DataError: If the folder can't be written to.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    try:
+        file = path.with_name(f".{path.name}.lock").open("a")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{path.name}: another process is making it; waiting for its end", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}:
+                raise _unwritable(path, error) from None
+        yield
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{path}: can't be written: {error.strerror or error}; what the judge answered is stored"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,6 +16,7 @@ from judges.judge import Judge
 from judges.records import Assessment, Unjudged
 from lm_eval_tasks.judgement_files import (
     JudgementSummary,
+    held,
     judgement_paths,
     read_summaries,
     sha256_of,
@@ -105,7 +107,8 @@ def score_task(
 
     Raises:
         ConfigError: If another judge's judgements have that name already.
-        DataError: If the log can't be read, or not a single explanation got a verdict.
+        DataError: If the log can't be read, the folder can't be written to, or not a single explanation got
+            a verdict.
         BackendError: If the judge can't serve; its replies so far are in the cache.
         BudgetSpentError: If it may spend no more; its replies so far are in the cache.
     """
@@ -113,13 +116,20 @@ def score_task(
     folder = run.samples_file.parent
     name = slug(name or judge.info.slug)
     questions_path, summary_path = judgement_paths(folder, run.task, name)
-    if not force:
-        _refuse_to_replace(summary_path, judge)
+    with held(questions_path):
+        if not force:
+            _refuse_to_replace(summary_path, judge)
+        return _judged(run, spec, judge, name, progress)
+
+
+def _judged(run: TaskRun, spec: TaskSpec, judge: Judge, name: str, progress: bool) -> JudgementSummary:
+    questions_path, summary_path = judgement_paths(run.samples_file.parent, run.task, name)
     found = workload(run)
     tally = _Tally()
     before = judge.accounts
-    judged = judge_stream(spec, run.read_samples(), judge, found.explanations, progress)
-    write_judgements(questions_path, tally.counted(judged))
+    # Closed here, so that the progress bar ends before an error is told.
+    with closing(judge_stream(spec, run.read_samples(), judge, found.explanations, progress)) as judged:
+        write_judgements(questions_path, tally.counted(judged))
     accounts = judge.accounts.since(before)
     note = same_family_note(judge.info.model, run.model)
     summary = JudgementSummary(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tqdm import tqdm
@@ -61,7 +61,7 @@ def judge_stream(
     judge: Judge,
     total: int | None = None,
     progress: bool = True,
-) -> Iterator[ScoredQuestion]:
+) -> Generator[ScoredQuestion, None, None]:
     """As :func:`judge_questions`, keeping only those questions in memory whose judgements are under way.
 
     Args:

@@ -26,7 +26,8 @@ def experiment_report(trials: Sequence[Trial]) -> str:
 
 
 def _of_mix(trials: Sequence[Trial]) -> Iterator[str]:
-    yield f"## Questions: {trials[0].mix}, {len(trials)} seeds"
+    seeds = "1 seed" if len(trials) == 1 else f"{len(trials)} seeds"
+    yield f"## Questions: {trials[0].mix}, {seeds}"
     yield "Judged by the ground truth:"
     yield _table([trial.outcome.truth for trial in trials])
     own = [trial.outcome.own for trial in trials if trial.outcome.own is not None]

@@ -1,0 +1,59 @@
+"""The demo and the experiment as a user starts them, with few questions and steps."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FEW = [
+    *("--set", "questions.limit=60"),
+    *("--set", "sft.optimiser.learning_rate=0.0005"),
+    *("--set", "dpo.max_steps=5"),
+    *("--set", "evaluate.limit=12"),
+    *("--set", "evaluate.n=2"),
+]
+
+
+def anchor_train(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "anchor_train", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+
+
+@pytest.mark.engine
+def test_the_demo_runs_the_whole_method_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    done = anchor_train("demo", "-o", str(tmp_path / "demo"), *FEW)
+    assert done.returncode == 0, done.stderr[-2000:]
+    report = (tmp_path / "demo" / "report.md").read_text(encoding="utf-8")
+    assert report.strip() in done.stdout
+    for part in ("ground truth", "pocket base model", "Behaviours", "lambda", "anchor", "| base |"):
+        assert part in report
+    again = anchor_train("demo", "-o", str(tmp_path / "demo"), *FEW)
+    assert again.returncode == 0, again.stderr[-2000:]
+    assert "started" not in again.stderr
+    assert (tmp_path / "demo" / "report.md").read_text(encoding="utf-8") == report
+
+
+@pytest.mark.engine
+def test_the_experiment_takes_other_mixes_of_questions(tmp_path: Path) -> None:
+    folder = tmp_path / "experiment"
+    done = anchor_train("experiment", "pocket", "--seeds", "1", "--mix", "hard", "-o", str(folder), *FEW)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "## Questions: hard, 1 seed" in (folder / "report.md").read_text(encoding="utf-8")
+    assert {path.name for path in folder.glob("*.png")} == {"figure1.png", "figure2.png"}
+
+
+def test_the_commands_explain_themselves() -> None:
+    for command in (["demo"], ["experiment", "pocket"], ["pocket", "build"], ["pocket", "path"]):
+        done = anchor_train(*command, "--help")
+        assert done.returncode == 0
+        assert f"anchor-train {' '.join(command)}" in done.stdout
+
+
+def test_an_unknown_setting_of_the_demo_is_one_line(tmp_path: Path) -> None:
+    done = anchor_train("demo", "-o", str(tmp_path / "demo"), "--set", "dpo.max_step=5")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "did you mean 'max_steps'" in done.stderr

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from typing import Literal, TypeAlias
 
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -57,7 +58,7 @@ class JudgePrompt:
     def __init__(self, rubric: Rubric) -> None:
         self._where = f"rubric {rubric.name}"
         self._user_template = rubric.user_template
-        self._tags = _tag_pattern(rubric.user_template)
+        self._tags = tags_of(rubric)
         self._system = Message(
             "system",
             self._rendered(
@@ -110,6 +111,30 @@ def defuse(text: str, tags: re.Pattern[str]) -> str:
     text = _SPECIAL_TOKEN.sub(r"‹\1›", text)
     text = _INSTRUCTION_MARK.sub(r"⟦\1⟧", text)
     return _ROLE_MARK.sub(r"\1(\2)\3:", text)
+
+
+Structure: TypeAlias = Literal["tag", "special token", "role", "hidden"]
+"""What :func:`defuse` makes harmless."""
+
+
+def structure_in(text: str, tags: re.Pattern[str]) -> set[Structure]:
+    """Which kinds of structure a text holds, before it is made harmless."""
+    text = _LINE_ENDS.sub("\n", text)
+    found: set[Structure] = set()
+    if any(_made_visible(run) != run.group() for run in _HIDDEN_RUN.finditer(text)):
+        found.add("hidden")
+    if tags.search(text):
+        found.add("tag")
+    if _SPECIAL_TOKEN.search(text) or _INSTRUCTION_MARK.search(text):
+        found.add("special token")
+    if _ROLE_MARK.search(text):
+        found.add("role")
+    return found
+
+
+def tags_of(rubric: Rubric) -> re.Pattern[str]:
+    """The tags that a text may not hold: the rubric's own and those of chat templates."""
+    return _tag_pattern(rubric.user_template)
 
 
 def _made_visible(run: re.Match[str]) -> str:

@@ -199,6 +199,7 @@ class Assessment:
         seconds: Seconds of the original call.
         cached: True if no request was made for it in this run.
         price: What the original call cost, in the currency of the configured prices; None without prices.
+        flagged: What in the explanation addresses the judge (``judges.suspicion``); no score depends on it.
     """
 
     outcome: Judgement | Unjudged
@@ -208,3 +209,4 @@ class Assessment:
     seconds: float = 0.0
     cached: bool = False
     price: float | None = None
+    flagged: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,6 +48,7 @@ class JudgementSummary:
         price: What they cost; None without prices.
         accounts: What the run of the judge that wrote the file took, as ``judges.accounts.Accounts`` has it.
         metrics: Metric name -> value with standard error.
+        flagged: Responses whose explanation addresses the judge: sign -> count (``judges.suspicion``).
         notes: What a reader should know, e.g. that judge and judged are of one family.
     """
 
@@ -69,6 +70,7 @@ class JudgementSummary:
     accounts: Mapping[str, Any]
     metrics: Mapping[str, Summary]
     notes: tuple[str, ...] = ()
+    flagged: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def coverage(self) -> float | None:
@@ -86,6 +88,7 @@ class JudgementSummary:
             "accounts": dict(self.accounts),
             "metrics": {name: asdict(value) for name, value in self.metrics.items()},
             "notes": list(self.notes),
+            "flagged": dict(self.flagged),
         }
 
     @staticmethod
@@ -99,6 +102,7 @@ class JudgementSummary:
             accounts=row["accounts"],
             metrics={name: Summary(**value) for name, value in row["metrics"].items()},
             notes=tuple(row["notes"]),
+            flagged=row.get("flagged", {}),
         )
 
 

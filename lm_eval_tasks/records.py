@@ -194,7 +194,7 @@ class ScoredQuestion:
 
 
 def assessment_to_json(assessment: Assessment) -> Json:
-    """``{verdicts | unjudged + detail, raw, attempts, tokens, seconds, cached, price}``."""
+    """``{verdicts | unjudged + detail, raw, attempts, tokens, seconds, cached, price, flagged}``."""
     outcome = assessment.outcome
     return {
         "verdicts": dict(outcome.verdicts) if isinstance(outcome, Judgement) else None,
@@ -208,6 +208,7 @@ def assessment_to_json(assessment: Assessment) -> Json:
         "seconds": round(assessment.seconds, 6),
         "cached": assessment.cached,
         "price": assessment.price,
+        "flagged": list(assessment.flagged),
     }
 
 
@@ -226,4 +227,5 @@ def assessment_from_json(row: Mapping[str, Any]) -> Assessment:
         seconds=row["seconds"],
         cached=row["cached"],
         price=row["price"],
+        flagged=tuple(row.get("flagged", ())),
     )

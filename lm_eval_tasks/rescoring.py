@@ -145,6 +145,7 @@ def _judged(run: TaskRun, spec: TaskSpec, judge: Judge, name: str, progress: boo
         judged=tally.judged,
         unreadable=dict(found.unreadable),
         unjudged=dict(tally.unjudged),
+        flagged=dict(tally.flagged),
         prompt_tokens=tally.prompt_tokens,
         completion_tokens=tally.completion_tokens,
         price=tally.price,
@@ -162,6 +163,7 @@ class _Tally:
     def __init__(self) -> None:
         self.judged = 0
         self.unjudged: Counter[str] = Counter()
+        self.flagged: Counter[str] = Counter()
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.price: float | None = None
@@ -183,6 +185,7 @@ class _Tally:
             )
 
     def _count(self, assessment: Assessment, *, new: bool) -> None:
+        self.flagged.update(assessment.flagged)
         if isinstance(assessment.outcome, Unjudged):
             self.unjudged[assessment.outcome.reason] += 1
             self._first = self._first or assessment.outcome

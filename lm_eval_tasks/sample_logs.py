@@ -51,6 +51,7 @@ class _Assessment(_Checked):
     seconds: float = Field(ge=0)
     cached: bool
     price: float | None
+    flagged: list[str] = []
 
 
 class _Response(_Checked):

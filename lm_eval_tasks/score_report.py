@@ -14,6 +14,7 @@ def summary_text(summary: JudgementSummary) -> str:
     """Metrics, coverage, cost and notes of a judged task."""
     lost = {**summary.unreadable, **summary.unjudged}
     reasons = ", ".join(f"{count} {reason}" for reason, count in lost.items() if count)
+    flags = ", ".join(f"{count} {sign}" for sign, count in summary.flagged.items())
     return "\n".join(
         [
             f"{summary.task}, model {summary.model}",
@@ -23,6 +24,7 @@ def summary_text(summary: JudgementSummary) -> str:
             + (f" ({reasons})" if reasons else ""),
             f"tokens: {summary.prompt_tokens} read, {summary.completion_tokens} written"
             + ("" if summary.price is None else f"; price {summary.price:.4f}"),
+            *([f"flagged, as addressing the judge: {flags}"] if flags else []),
             *(f"note: {note}" for note in summary.notes),
         ]
     )

@@ -13,6 +13,7 @@ from judges.errors import BackendError
 from judges.judge import Judge
 from judges.records import Assessment, Judgement, Statement
 from judges.rubric import Rubric
+from judges.suspicion import signs
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.responses import read_response
 from lm_eval_tasks.specs import TaskSpec
@@ -139,4 +140,6 @@ class _Waiting:
 def _marked(sample: ScoredResponse, assessment: Assessment | None, rubric: Rubric) -> ScoredResponse:
     outcome = None if assessment is None else assessment.outcome
     score = rubric.score(outcome) if isinstance(outcome, Judgement) else None
+    if assessment is not None:
+        assessment = replace(assessment, flagged=signs(rubric, sample.response.explanation or ""))
     return replace(sample, assessment=assessment, score=score)

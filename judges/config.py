@@ -29,6 +29,7 @@ from judges.settings import Settings, load_yaml, parse
 DEFAULT: Literal["default"] = "default"
 """The cache that is used unless another is named: see :func:`judges.cache.default_cache_path`."""
 
+_BARE_ADDRESS = re.compile(r"@(?P<address>(localhost|[^@/:]+:\d+|[^@/:]+(/.+)?/v\d+)(/.*)?)$")
 _JUDGE_KEYS = ("rubric", "sampling", "prices", "budget")
 
 
@@ -128,6 +129,8 @@ def _parsed(spec: str) -> dict[str, Any]:
             f"judge {spec!r}: expected BACKEND:MODEL (openai:MODEL@URL, vllm:MODEL, transformers:MODEL, "
             "scripted:FILE) or the path of a .yaml file"
         )
+    if kind == "scripted" and not rest:
+        raise ConfigError(f"judge {spec!r}: the file is missing; expected scripted:FILE")
     if kind == "scripted":
         return {"backend": kind, "replies": rest}
     model, at, address = rest.rpartition("@http")
@@ -135,6 +138,9 @@ def _parsed(spec: str) -> dict[str, Any]:
         model, address = rest, ""
     if not model:
         raise ConfigError(f"judge {spec!r}: the model is missing; expected {kind}:MODEL")
+    if not at and (bare := _BARE_ADDRESS.search(model)):
+        # As a part of the model's name it would send everything to OpenAI's own address.
+        raise ConfigError(f"judge {spec!r}: the address needs http:// or https:// before {bare['address']!r}")
     addresses = re.split(r",(?=https?://)", f"http{address}") if at else []
     where = addresses[0] if len(addresses) == 1 else addresses
     return {"backend": kind, "model": model} | ({"base_url": where} if at else {})

@@ -6,6 +6,7 @@ Each command is a file in ``commands/`` that exports ``command``; it is imported
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -68,6 +69,12 @@ class LazyGroup(click.Group):
         """Runs the command; an error that the user can mend is printed as one line, with its exit code."""
         try:
             return super().invoke(ctx)
+        except OSError as error:
+            # What the machine refuses (full disk, read-only folder); a closed pipe is click's affair.
+            if error.errno is None or error.errno == errno.EPIPE:
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{place}{error.strerror}") from None
         except AnchorError as error:
             raise _Ending(error) from None
 

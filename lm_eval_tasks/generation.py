@@ -182,6 +182,7 @@ def _child(question: Path, answer: Path) -> None:
     _report_errors(answer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # otherwise a hundred lines to every start
     from lm_eval import simple_evaluate
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
@@ -192,6 +193,7 @@ def _child(question: Path, answer: Path) -> None:
         **simple_parse_args_string(request["model_args"]),
         **(request["metadata"] or {}),
         **options,
+        "judged_later": True,
     }
     paths = [str(TASKS), *([request["include_path"]] if request["include_path"] else [])]
     tracker = EvaluationTracker(output_path=str(output))

@@ -57,6 +57,7 @@ class TaskOptions(Settings):
         data_dir: Folder or file with local questions, instead of the hub.
         split: ``train``, ``validation`` or ``test``.
         repeats: Samples a question.
+        judged_later: Whether ``anchor-eval run`` judges afterwards, or says itself that nobody does.
     """
 
     judge: str | Mapping[str, Any] | None = None
@@ -64,6 +65,7 @@ class TaskOptions(Settings):
     data_dir: str | None = None
     split: str | None = None
     repeats: int | None = Field(default=None, ge=1)
+    judged_later: bool = False
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,18 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         numbers = sorted(documents)
         items = [(Question.from_json(doc), texts) for doc, texts in (documents[n] for n in numbers)]
         judge = None if self._only_generates else self._judge
-        questions = score_questions(self.spec, items, judge)
+        try:
+            questions = score_questions(self.spec, items, judge)
+        except AnchorError as error:
+            # The harness saves at its very end: were this to go up, all that was generated would be lost.
+            log.error(
+                "%s: judging broke off: %s. What --log_samples keeps is judged later by "
+                "`anchor-eval score RUN_FOLDER --judge ...`, which asks only for what is missing",
+                self.spec.name,
+                error,
+            )
+            self.config.metadata["judging_error"] = str(error)
+            questions, judge = score_questions(self.spec, items, None), None
         values = metrics.values_by_question(questions, judge.rubric if judge else None, self._baseline)
         self._report(questions, judge)
         return _Scored(dict(zip(numbers, questions, strict=True)), values)
@@ -272,7 +285,7 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
                 self.config.repeats,
             )
         if judge is None:
-            if not self._only_generates:
+            if self._judge is None and not self._only_generates and not self.options.judged_later:
                 _say_once(
                     "no judge: explanation scores are left out; `anchor-eval score RUN_FOLDER --judge ...` "
                     "adds them to what --log_samples keeps, without generating again"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from judges.errors import DataError
+from judges.errors import ConfigError, DataError
 from lm_eval_tasks.commands.budget_options import budget, budget_options
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lm_eval_tasks.generation import GenerationRequest
     from lm_eval_tasks.runs import Run
     from lm_eval_tasks.specs import TaskSpec
+
+_OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats"})
 
 
 @click.command("run")
@@ -55,9 +57,9 @@ def command(
 ) -> None:
     """Evaluate a model: generate with lm_eval, free the model, then judge.
 
-    Started again with the same options, it goes on where it stopped: what is generated isn't generated again,
-    and what is judged isn't asked again. A judge that has spent what it may (--max-calls, --max-tokens,
-    --max-cost) ends it with exit code 3.
+    Started again with the same options, it goes on where it stopped: once all is generated, it isn't
+    generated again, and what is judged isn't asked again. A judge that has spent what it may (--max-calls,
+    --max-tokens, --max-cost) ends it with exit code 3.
 
     \b
     anchor-eval run --model hf --model-args pretrained=MODEL --tasks aqua_rat_explain \\
@@ -74,10 +76,14 @@ def command(
     from lm_eval_tasks.tournament import play
 
     limits = budget(options)
+    more = parse_object(metadata, "--metadata") if metadata else None
+    if own := sorted(_OPTIONS & (more or {}).keys()):
+        option = f"--{own[0].replace('_', '-')}"
+        raise ConfigError(f"--metadata: {own[0]!r} has an option of its own here: {option}")
     specs = find_tasks(tasks.split(","), options["include_path"])
     request = GenerationRequest(
         tasks=tuple(spec.name for spec in specs),
-        metadata=parse_object(metadata, "--metadata") if metadata else None,
+        metadata=more,
         **options,
     )
     other = load_run(baseline) if baseline else None

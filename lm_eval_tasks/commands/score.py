@@ -68,10 +68,10 @@ def command(
     chosen = [found.task(task) for task in tasks] if tasks else list(found.tasks.values())
     specs = find_tasks([task.task for task in chosen], include_path)
     own_rubric = load_rubric(rubric) if rubric else None
-    for task in chosen:
-        click.echo(f"{task.samples_file.name}: {workload(task)}", err=True)
     cache = None if no_cache else DEFAULT
     with load_judge(judge, cache=cache, rubric=own_rubric, budget=budget(limits)) as ready:
+        for task in chosen:
+            click.echo(f"{task.samples_file.name}: {workload(task)}", err=True)
         for task, spec in zip(chosen, specs, strict=True):
             click.echo(f"{task.task}: {estimate(task, spec, ready)}", err=True)
         if dry_run:

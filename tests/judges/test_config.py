@@ -170,3 +170,16 @@ def test_importing_judges_loads_no_engine_and_no_network_library():
         check=True,
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("address", ["localhost:8000/v1", "localhost", "10.0.0.7:8000", "api.example.com/v1"])
+def test_an_address_without_http_is_no_part_of_the_model(address):
+    with pytest.raises(ConfigError, match="needs http:// or https:// before"):
+        load_judge(f"openai:org/model@{address}", cache=None)
+
+
+@pytest.mark.parametrize("model", ["claude@20240620", "org/model@2:7b", "@cf/meta/llama-3-8b", "m@v1"])
+def test_a_model_name_may_hold_an_at_sign(model, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with load_judge(f"openai:{model}", cache=None) as judge:
+        assert judge.info.model == model

@@ -281,6 +281,21 @@ def no_points(folder: Path) -> list[object]:
     return ["score", "m1", "--judge", "scripted:replies.yaml", "--rubric", "rubric.yaml"]
 
 
+def no_folder(folder: Path) -> list[object]:
+    (folder / "file").write_text("")
+    return [
+        "run",
+        "--model",
+        "hf",
+        "--model-args",
+        "pretrained=m",
+        "--tasks",
+        "demo_explain",
+        "-o",
+        "file/m2",
+    ]
+
+
 def empty_data(folder: Path) -> list[object]:
     (folder / "test.jsonl").write_text("")
     model = ["--model", "hf", "--model-args", "pretrained=m", "-o", "m2"]
@@ -306,6 +321,13 @@ BAD_INPUT: dict[str, tuple[list[object] | Callable[[Path], list[object]], str]] 
     "unknown YAML key": (unknown_key, "unknown key 'base_ulr' (did you mean 'base_url'?"),
     "rubric without points": (no_points, "verdict 'BAD' has no points"),
     "empty data file": (empty_data, "test.jsonl"),
+    "address without http": (["score", "m1", "--judge", "openai:m@localhost:9/v1"], "needs http://"),
+    "judge without file": (["score", "m1", "--judge", "scripted:"], "the file is missing"),
+    "run folder can't be made": (no_folder, "file/m2: Not a directory"),
+    "judge in metadata": (
+        ["run", "--model", "hf", "--tasks", TASK, "-o", "m2", "--metadata", '{"judge": "openai:m"}'],
+        "--metadata: 'judge' has an option of its own here: --judge",
+    ),
     "unknown baseline": (["compare", "m1", "m1/model-a", "--baseline", "b"], "no run 'b' for a baseline"),
 }
 

@@ -121,6 +121,20 @@ def test_judge_prompts_and_counts_stand_beside_the_results(group_run: Outcome) -
         assert metadata["counts"]["judged"] == judged
 
 
+def test_a_judge_that_fails_costs_no_reply(folder: Path, talking_model: Path) -> None:
+    (folder / "down.yaml").write_text(json.dumps({"replies": [{"down": "the endpoint stopped"}]}))
+    outcome = lm_eval(
+        folder / "unjudged", "hf", f"pretrained={talking_model}", "demo_explain",
+        {"judge": "scripted:down.yaml", "repeats": 3}, "--apply_chat_template", "--limit", "2", *SHORT,
+    )  # fmt: skip
+    assert "demo_explain: judging broke off: the endpoint stopped" in outcome.messages
+    assert "acc" in outcome.metrics("demo_explain")
+    assert "judged" not in outcome.metrics("demo_explain")
+    assert outcome.results["configs"]["demo_explain"]["metadata"]["judging_error"] == "the endpoint stopped"
+    scored = logged(outcome.samples["demo_explain"])
+    assert [len(question.responses) for question in scored] == [3, 3]
+
+
 def test_the_prompt_is_the_one_that_training_renders(group_run: Outcome, talking_model: Path) -> None:
     from transformers import AutoTokenizer
 

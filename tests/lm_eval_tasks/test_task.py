@@ -127,10 +127,11 @@ def test_a_judge_that_fails_costs_no_reply(folder: Path, talking_model: Path) ->
         folder / "unjudged", "hf", f"pretrained={talking_model}", "demo_explain",
         {"judge": "scripted:down.yaml", "repeats": 3}, "--apply_chat_template", "--limit", "2", *SHORT,
     )  # fmt: skip
-    assert "demo_explain: judging broke off: the endpoint stopped" in outcome.messages
+    error = "scripted:down.yaml: the endpoint stopped"
+    assert f"demo_explain: judging broke off: {error}" in outcome.messages
     assert "acc" in outcome.metrics("demo_explain")
     assert "judged" not in outcome.metrics("demo_explain")
-    assert outcome.results["configs"]["demo_explain"]["metadata"]["judging_error"] == "the endpoint stopped"
+    assert outcome.results["configs"]["demo_explain"]["metadata"]["judging_error"] == error
     scored = logged(outcome.samples["demo_explain"])
     assert [len(question.responses) for question in scored] == [3, 3]
 

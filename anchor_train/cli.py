@@ -18,6 +18,8 @@ COMMANDS = {
     "judge": "Have the replies' explanations judged.",
     "pairs": "Make preference pairs of the judged replies.",
     "dpo": "Train on the pairs.",
+    "groups": "Tell better replies from worse ones, for training on whole groups.",
+    "align": "Train on the groups.",
     "evaluate": "Compare base and trained models.",
     "status": "Stages, counts, costs, and what would run next.",
     "show": "Examples of what a stage made, and where they came from.",

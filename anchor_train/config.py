@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import yaml
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -20,8 +20,9 @@ from judges.settings import Settings, load_yaml, nearest, parse
 RECIPES = Path(__file__).parent / "recipes"
 PAPER = "paper"
 
-Strategy: TypeAlias = Literal["anchor", "rank"]
+PairStrategy: TypeAlias = Literal["anchor", "rank"]
 ListwiseLoss: TypeAlias = Literal["aft", "rrhf", "pro"]
+Strategy: TypeAlias = Literal[PairStrategy, ListwiseLoss, "rft"]
 Constraint: TypeAlias = Literal["boundary", "detached", "none"]
 Feedback: TypeAlias = Literal["correctness", "score"]
 LoserRule: TypeAlias = Literal["below_top", "minimum"]
@@ -338,6 +339,14 @@ class LaunchSettings(Settings):
     accelerate_config: Path | None = None
 
 
+# Section of the recipe -> strategies that train with it; a section that isn't here is used by all.
+_USERS = {
+    "dpo": frozenset(get_args(PairStrategy)),
+    "listwise": frozenset(get_args(ListwiseLoss)),
+    "rft": frozenset({"rft"}),
+}
+
+
 class Recipe(Settings):
     """One run, from base model to aligned model and its evaluation.
 
@@ -346,8 +355,9 @@ class Recipe(Settings):
         task: Name of a task of ``lm_eval_tasks``, or the path of a task file.
         data_dir: Folder with the task's data files; None takes the task's own source.
         seed: Every draw of the run derives from it.
-        rounds: How often sample, judge, pairs and dpo are gone through.
-        strategies: Which models are aligned: ``anchor``, its baseline ``rank``, or both from one sampling.
+        rounds: How often replies are sampled and a model aligned with them.
+        strategies: Which models are aligned, all from one sampling: ``anchor``, its baseline ``rank``; on
+            groups of replies ``aft``, ``rrhf``, ``pro``; and ``rft``.
         questions: Which questions are trained on.
         engine: How local models run: the settings of a chat backend without its model and adapter. A plain
             string is the backend's name.
@@ -358,7 +368,9 @@ class Recipe(Settings):
             the newest aligned model), a judge as ``KIND:MODEL[@URL]``, a judge file, or its mapping.
         consultant: Role in stage ``pairs``.
         pairs: Stage ``pairs``.
-        dpo: Stage ``dpo``.
+        dpo: Stage ``dpo``, strategies ``anchor`` and ``rank``.
+        listwise: Stage ``align``, strategies ``aft``, ``rrhf`` and ``pro``.
+        rft: Stage ``align``, strategy ``rft``.
         evaluate: Stage ``evaluate``.
     """
 
@@ -377,6 +389,8 @@ class Recipe(Settings):
     consultant: ConsultantSettings
     pairs: PairSettings = PairSettings()
     dpo: DpoSettings
+    listwise: ListwiseSettings
+    rft: RftSettings
     evaluate: EvaluateSettings
 
     @field_validator("engine")
@@ -402,11 +416,13 @@ class Recipe(Settings):
             raise ValueError("a strategy is named twice")
         return value
 
-    @field_validator("sft", "dpo")
+    @field_validator("sft", "dpo", "listwise", "rft")
     @classmethod
     def _batch_divides(cls, value: LoopSettings, info: ValidationInfo) -> LoopSettings:
         launch = info.data.get("launch")
-        if isinstance(launch, LaunchSettings):
+        users = _USERS.get(info.field_name or "")
+        used = users is None or bool(users & set(info.data.get("strategies", ())))
+        if isinstance(launch, LaunchSettings) and used:
             try:
                 value.optimiser.accumulation_steps(launch.processes)
             except ConfigError as error:

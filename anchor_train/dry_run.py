@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from anchor_train.base_model import load_tokenizer
-from anchor_train.config import DpoSettings, LoopSettings
+from anchor_train.config import LoopSettings
+from anchor_train.grouping import GROUPS, read_groups
 from anchor_train.pairing import read_pairs
 from anchor_train.pipeline import Pipeline, StageStatus
 from anchor_train.questions import drawn, load_questions, read_questions, without_repeats
 from anchor_train.rendering import (
     TokenisedExample,
+    TokenisedGroup,
     TokenisedPair,
     prompt_ids,
     show_example,
+    show_group,
     show_pair,
     tokenise_example,
+    tokenise_group,
     tokenise_pair,
 )
 from anchor_train.stages import Stage, StageKind
@@ -114,6 +118,11 @@ class _Describer:
                     f"{status.stage.key} pair {show_pair(self._tokenizer, pair)}"
                     for pair in self._pairs(status.stage, EXAMPLES)
                 ]
+            if status.stage.kind == "align":
+                examples += [
+                    f"{status.stage.key} group {show_group(self._tokenizer, group)}"
+                    for group in self._groups(status.stage, EXAMPLES)
+                ]
         return Description(planned, tuple(examples))
 
     def _planned(self, status: StageStatus) -> PlannedStage:
@@ -138,6 +147,10 @@ class _Describer:
                 return PlannedStage(stage.key, state, f"makes up to {many} pairs ({stage.strategy})")
             case "dpo":
                 return self._dpo(stage, state)
+            case "groups":
+                return PlannedStage(stage.key, state, f"makes up to {many} groups ({stage.strategy})")
+            case "align":
+                return self._align(stage, state)
             case "generate" | "score":
                 return self._evaluation(stage, state)
             case "table":
@@ -156,12 +169,23 @@ class _Describer:
             return PlannedStage(stage.key, state, f"trains on the pairs{_length_of(self._recipe.dpo)}")
         return self._training(stage, state, self._recipe.dpo, pairs, "pairs")
 
+    def _align(self, stage: Stage, state: str) -> PlannedStage:
+        is_rft = stage.strategy == "rft"
+        settings = self._recipe.rft if is_rft else self._recipe.listwise
+        groups = self._groups(stage)
+        if not groups:
+            return PlannedStage(stage.key, state, f"trains on the groups{_length_of(settings)}")
+        if is_rft:
+            best = [reply for group in groups for reply in group.best]
+            return self._training(stage, state, settings, best, "replies")
+        return self._training(stage, state, settings, groups, "groups")
+
     def _training(
         self,
         stage: Stage,
         state: str,
         settings: LoopSettings,
-        examples: Sequence[TokenisedExample] | Sequence[TokenisedPair],
+        examples: Sequence[TokenisedExample] | Sequence[TokenisedPair] | Sequence[TokenisedGroup],
         what: str,
     ) -> PlannedStage:
         long = sum(example.length > settings.max_length for example in examples)
@@ -198,6 +222,19 @@ class _Describer:
             for pair in read_pairs(run.stage(stage.needs["pairs"]))[:count]
         ]
 
+    def _groups(self, stage: Stage, count: int | None = None) -> list[TokenisedGroup]:
+        """The groups that an align stage would train on, if they are made already."""
+        run = self._pipeline.run
+        if not (run.stage(stage.needs["groups"]) / GROUPS).is_file():
+            return []
+        questions = {question.id: question for question in read_questions(run.stage("questions"))}
+        return [
+            tokenise_group(
+                self._tokenizer, group.example(self._spec.explain_conversation(questions[group.question_id]))
+            )
+            for group in read_groups(run.stage(stage.needs["groups"]))[:count]
+        ]
 
-def _length_of(settings: DpoSettings) -> str:
+
+def _length_of(settings: LoopSettings) -> str:
     return f" for {settings.max_steps} steps" if settings.max_steps else f" for {settings.epochs} epochs"

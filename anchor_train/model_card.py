@@ -5,42 +5,38 @@ from __future__ import annotations
 import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from anchor_train.config import resolved_yaml
+from anchor_train.config import Strategy, resolved_yaml
+from anchor_train.group_report import GroupReport
 from anchor_train.pair_report import PairReport
 from anchor_train.pipeline import Pipeline, StageStatus
+from anchor_train.strategies import STRATEGIES, Traits
 from anchor_train.table import Table
 from anchor_train.trained import TrainedModel
 
-_METHOD = {
-    "sft": "Fine-tuned on the answers of a multiple-choice task alone (supervised fine-tuning, LoRA). This "
-    "is the starting point of alignment: it tends to choose better and to explain worse than its base model.",
-    "anchor": "Anchored alignment: the fine-tuned model wrote several explained answers to each question, a "
-    "judge scored the explanations, and preference pairs were made by how the model behaves on a question "
-    "(always right, sometimes right, never right); where it was never right, a consultant that was told the "
-    "answer argued for it. Direct preference optimisation on these pairs.",
-    "rank": "The baseline of anchored alignment: of several explained answers to each question the one that "
-    "the judge scored best is preferred to a random other one, whatever was answered. Direct preference "
-    "optimisation on these pairs.",
-}
+_SFT = (
+    "Fine-tuned on the answers of a multiple-choice task alone (supervised fine-tuning, LoRA). This is the "
+    "starting point of alignment: it tends to choose better and to explain worse than its base model."
+)
 
 
 def model_card(pipeline: Pipeline, trained: TrainedModel) -> str:
     """The card of one trained model: method, data counts, results, settings."""
     recipe = pipeline.recipe
     statuses = {status.stage.key: status for status in pipeline.status()}
-    kind = trained.stage.strategy or "sft"
+    strategy = trained.stage.strategy
+    traits = None if strategy is None else STRATEGIES[cast("Strategy", strategy)]
     head = {
         "base_model": recipe.model.name if not Path(recipe.model.name).exists() else None,
         "library_name": "peft",
-        "tags": ["anchored-explanations", "self-explanations", *(["dpo"] if kind != "sft" else ["sft"])],
+        "tags": ["anchored-explanations", "self-explanations", _tag(trained, traits)],
     }
     front = "\n".join(f"{key}: {json.dumps(value)}" for key, value in head.items() if value is not None)
     parts = [
         f"---\n{front}\n---",
         f"# {Path(recipe.model.name).name}, {trained.name}, {_task_name(recipe.task)}",
-        _METHOD[kind],
+        _SFT if traits is None else traits.about,
         f"Base model: `{recipe.model.name}`. Task: `{recipe.task}`. Seed: {recipe.seed}. "
         f"Rounds: {trained.stage.round or 0}.",
         _prompt_note(),
@@ -51,6 +47,13 @@ def model_card(pipeline: Pipeline, trained: TrainedModel) -> str:
         'Self-Explanations Enhancement" (arXiv 2410.13216).',
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _tag(trained: TrainedModel, traits: Traits | None) -> str:
+    """What kind of training it was, as the hub's models are tagged."""
+    if traits is None:
+        return "sft"
+    return "dpo" if traits.data == "pairs" else str(trained.stage.strategy)
 
 
 def _data(pipeline: Pipeline, trained: TrainedModel, statuses: dict[str, StageStatus]) -> str:
@@ -66,6 +69,11 @@ def _data(pipeline: Pipeline, trained: TrainedModel, statuses: dict[str, StageSt
     if found is not None:
         report = PairReport.from_json(found)
         lines.append(f"- {report.total} preference pairs\n\n```\n{report.to_text()}\n```")
+    groups = trained.stage.needs.get("groups")
+    counted = None if groups is None else _summary(statuses, groups)
+    if counted is not None:
+        text = GroupReport.from_json(counted).to_text()
+        lines.append(f"- {counted['total']} groups of replies\n\n```\n{text}\n```")
     return "\n".join(lines) or "No counts."
 
 

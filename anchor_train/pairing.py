@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from anchor_train.artifacts import read_records, write_json, write_records
-from anchor_train.config import Strategy
+from anchor_train.config import PairStrategy
 from anchor_train.consultant import in_reply_form, read_arguments
 from anchor_train.judging import read_scored
 from anchor_train.pair_report import PairLength, pair_report
@@ -33,7 +33,7 @@ def pair_up(job: StageJob) -> StageResult:
     recipe, spec = job.recipe, load_task(job.recipe.task)
     scored = read_scored(job.needed("scored"))
     arguments = read_arguments(job.needed("arguments")) if "arguments" in job.stage.needs else {}
-    strategy: Strategy = "anchor" if job.stage.strategy == "anchor" else "rank"
+    strategy: PairStrategy = "anchor" if job.stage.strategy == "anchor" else "rank"
     seed = derived_seed(recipe.seed, "pairs", str(job.stage.round))
     result = build_pairs(scored, arguments, partial(in_reply_form, spec), strategy, recipe.pairs, seed)
     write_records(job.folder / WITHOUT, (row.to_json() for row in result.without))

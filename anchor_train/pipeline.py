@@ -26,6 +26,8 @@ COMMANDS: Mapping[str, tuple[StageKind, ...]] = {
     "judge": ("judge",),
     "pairs": ("consult", "pairs"),
     "dpo": ("dpo",),
+    "groups": ("groups",),
+    "align": ("align",),
     "evaluate": ("generate", "score", "table"),
 }
 
@@ -83,9 +85,12 @@ class Pipeline:
             retry_failed: In finished stages too, ask again where there was no good reply.
 
         Raises:
-            ConfigError: If another process holds the run, or none of the stages can be done yet.
+            ConfigError: If another process holds the run, there is no such stage, or none can be done yet.
             AnchorError: What a stage raises.
         """
+        if kinds is not None and not any(stage.kind in kinds for stage in self.stages):
+            strategies = ", ".join(self.recipe.strategies)
+            raise ConfigError(f"no stage {' or '.join(sorted(kinds))} in a run with strategies {strategies}")
         with self.run.lock() as lock:
             self._manifest = self.run.manifest()
             self.run.keep_resolved(self.recipe)

@@ -7,23 +7,26 @@ model, and trains on from it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from anchor_train.artifacts import content_hash
-from anchor_train.config import LoopSettings, Recipe
+from anchor_train.config import LoopSettings, Recipe, Strategy
 from anchor_train.manifest import flat
 from anchor_train.roles import role_settings, rubric_fingerprint, wants_latest
 from anchor_train.stages import Stage
+from anchor_train.strategies import STRATEGIES, reads_scores
 from judges.backends.local_model import fingerprint
 from judges.settings import Settings
 from lm_eval_tasks.specs import TaskSpec, load_task
 
 # Settings that change what a stage shows, not what it makes.
 DISPLAY = {"save_every", "keep_checkpoints", "log_every", "report_to"}
-DISPLAY |= {"sample_every", "sample_questions", "sample_max_tokens"}
+DISPLAY |= {"sample_every", "sample_questions", "sample_max_tokens", "assess_questions"}
+# Settings of list-wise training that one loss alone reads.
+OF_AFT = {"listwise.constraint", "listwise.beta", "listwise.detach_boundary"}
 
 BASE_MODEL = "base"
 SFT_MODEL = "sft"
@@ -99,22 +102,34 @@ class _Planner:
         strategies = self._recipe.strategies
         if number == 1:
             start = _Lineage("sft", None)
-            yield from self._judged_samples("round-1", number, start, None)
+            yield from self._samples("round-1", number, start, None, strategies)
         for strategy in strategies:
             own = f"round-{number}/{strategy}"
             shared = own if number > 1 else "round-1"
             if number > 1:
                 start = lineages[strategy]
-                yield from self._judged_samples(own, number, start, strategy)
-            if strategy == "anchor":
+                yield from self._samples(own, number, start, strategy, (strategy,))
+            traits = STRATEGIES[strategy]
+            if traits.consults:
                 yield self._consult(f"{shared}/consult", f"{shared}/judge", number, start)
-            yield self._pairs(own, shared, number, strategy)
-            yield self._dpo(own, number, strategy, start)
-            lineages[strategy] = _Lineage(f"{own}/dpo", f"{own}/dpo")
+            if traits.data == "pairs":
+                yield self._pairs(own, shared, number, strategy)
+                yield self._dpo(own, number, strategy, start)
+            else:
+                yield self._groups(own, shared, number, strategy)
+                yield self._align(own, number, strategy, start)
+            trained = f"{own}/{traits.training}"
+            lineages[strategy] = _Lineage(trained, trained)
 
-    def _judged_samples(
-        self, folder: str, number: int, start: _Lineage, strategy: str | None
+    def _samples(
+        self,
+        folder: str,
+        number: int,
+        start: _Lineage,
+        strategy: Strategy | None,
+        users: Sequence[Strategy],
     ) -> Iterator[Stage]:
+        """Sampling, and judging if one of the strategies that take the samples reads scores."""
         yield Stage(
             f"{folder}/sample",
             "sample",
@@ -126,6 +141,8 @@ class _Planner:
             strategy=strategy,
             round=number,
         )
+        if not any(reads_scores(user, self._recipe) for user in users):
+            return
         judge = self._recipe.judge
         latest = {"judging adapter": start.latest} if wants_latest(judge) and start.latest else {}
         yield Stage(
@@ -160,8 +177,8 @@ class _Planner:
             round=number,
         )
 
-    def _pairs(self, own: str, shared: str, number: int, strategy: str) -> Stage:
-        arguments = {"arguments": f"{shared}/consult"} if strategy == "anchor" else {}
+    def _pairs(self, own: str, shared: str, number: int, strategy: Strategy) -> Stage:
+        arguments = {"arguments": f"{shared}/consult"} if STRATEGIES[strategy].consults else {}
         return Stage(
             f"{own}/pairs",
             "pairs",
@@ -185,12 +202,46 @@ class _Planner:
             round=number,
         )
 
+    def _groups(self, own: str, shared: str, number: int, strategy: Strategy) -> Stage:
+        section = STRATEGIES[strategy].section
+        feedback = ("listwise.feedback",) if section == "listwise" else ()
+        scored = reads_scores(strategy, self._recipe)
+        return Stage(
+            f"{own}/groups",
+            "groups",
+            "anchor_train.grouping:group_up",
+            needs={"scored": f"{shared}/judge"} if scored else {"replies": f"{shared}/sample"},
+            settings=self._settings(
+                *feedback, "pairs.unreadable_losers", f"{section}.max_length", f"{section}.allow_cut", "model"
+            ),
+            externals={**self._model, **self._prompts},
+            strategy=strategy,
+            round=number,
+        )
+
+    def _align(self, own: str, number: int, strategy: Strategy, start: _Lineage) -> Stage:
+        traits = STRATEGIES[strategy]
+        settings = self._settings("model", traits.section, "seed", "launch.processes")
+        if traits.loss != "aft":
+            settings = {name: value for name, value in settings.items() if name not in OF_AFT}
+        return Stage(
+            f"{own}/align",
+            "align",
+            "anchor_train.training:train_groups",
+            needs={"questions": "questions", "groups": f"{own}/groups", "adapter": start.adapter},
+            settings=settings,
+            externals={**self._model, **self._prompts},
+            strategy=strategy,
+            round=number,
+        )
+
     def _evaluation(self) -> Iterator[Stage]:
         recipe = self._recipe
         models: dict[str, str | None] = {BASE_MODEL: None, SFT_MODEL: "sft"}
         for number in range(1, recipe.rounds + 1):
             for strategy in recipe.strategies:
-                models[aligned_name(strategy, number, recipe.rounds)] = f"round-{number}/{strategy}/dpo"
+                trained = f"round-{number}/{strategy}/{STRATEGIES[strategy].training}"
+                models[aligned_name(strategy, number, recipe.rounds)] = trained
         generation = self._recipe.evaluate.model_dump(mode="json", exclude={"judge", "batch_size"})
         for name, adapter in models.items():
             yield Stage(

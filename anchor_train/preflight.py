@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 from anchor_train.config import Recipe, RoleBackend
 from anchor_train.roles import BASE, LATEST, is_file, judge_spec, own_model, role_settings, rubric_fingerprint
+from anchor_train.strategies import reads_scores
 from judges.backends.local_model import LocalModelSettings, check_model
 from judges.backends.registry import backend_names
 from judges.errors import AnchorError, ConfigError
@@ -50,7 +51,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
 
 
 def _warnings(recipe: Recipe) -> Iterator[str]:
-    if _same(recipe, recipe.judge, recipe.evaluate.judge):
+    judged = any(reads_scores(strategy, recipe) for strategy in recipe.strategies)
+    if judged and _same(recipe, recipe.judge, recipe.evaluate.judge):
         yield (
             "the evaluation judge is the training judge: what it likes was trained for, so its verdict "
             "is no independent one; set evaluate.judge to another, stronger model"

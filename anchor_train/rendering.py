@@ -107,6 +107,11 @@ class TokenisedGroup:
         return len(self.prompt_ids) + max(map(len, self.completions))
 
     @property
+    def best(self) -> tuple[TokenisedExample, ...]:
+        """The completions of the highest level, each as an example."""
+        return tuple(TokenisedExample(self.id, self.prompt_ids, ids) for ids, best in self.marked if best)
+
+    @property
     def marked(self) -> tuple[tuple[Ids, bool], ...]:
         """Each completion, and whether it is of the highest level."""
         top = max(self.levels)

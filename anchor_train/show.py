@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 from anchor_train.consultant import read_arguments
+from anchor_train.grouping import GROUPS, read_groups
+from anchor_train.groups import Group, GroupExample, Member
 from anchor_train.judging import read_scored
 from anchor_train.pairing import PAIRS, read_pairs
 from anchor_train.pipeline import Pipeline
@@ -166,6 +168,32 @@ def pair_text(pair: PreferencePair) -> str:
     )
 
 
+def _groups(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]:
+    questions = {question.id: question for question in read_questions(pipeline.run.stage("questions"))}
+    for group in read_groups(folder):
+        text = f"{_headline(pipeline, questions[group.question_id])}\n{group_text(group)}"
+        yield Example(group.question_id, text, group.to_json())
+
+
+def group_text(group: Group) -> str:
+    """A group with its provenance, the better replies first."""
+    head = (
+        f"{group.behaviour.replace('_', ' ')}, feedback by {group.feedback}; "
+        f"{group.duplicates} duplicates, {group.left_out} left out"
+    )
+    members = sorted(group.members, key=lambda member: -member.level)
+    return "\n".join([head, *(f"--- level {m.level}: {_origin(m)}\n{m.text}" for m in members)])
+
+
+def _aligned(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]:
+    for example in read_examples(folder, GroupExample.from_json):
+        replies = [
+            f"--- level {level}\n{reply}"
+            for level, reply in zip(example.levels, example.replies, strict=True)
+        ]
+        yield Example(example.id, "\n".join([_prompt(example), *replies]), example.to_json())
+
+
 def _preferences(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]:
     for example in read_examples(folder, PreferenceExample.from_json):
         text = f"{_prompt(example)}\n--- chosen\n{example.chosen}\n--- rejected\n{example.rejected}"
@@ -177,13 +205,13 @@ def _headline(pipeline: Pipeline, question: Question) -> str:
     return f"=== question {question.id}, gold {question.gold}\n{shown}"
 
 
-def _prompt(example: SftExample | PreferenceExample) -> str:
+def _prompt(example: SftExample | PreferenceExample | GroupExample) -> str:
     turns = "\n".join(f"--- {message.role}\n{message.content}" for message in example.prompt)
     return f"=== question {example.id}\n{turns}"
 
 
-def _origin(side: Side) -> str:
-    if side.source == "consultant":
+def _origin(side: Side | Member) -> str:
+    if isinstance(side, Side) and side.source == "consultant":
         return "the consultant's argument for the gold label"
     score = "no score" if side.score is None else f"score {side.score}"
     return f"sample {side.sample}, {score}, {'right' if side.correct else 'wrong'}"
@@ -201,6 +229,8 @@ _READERS: Mapping[str, Callable[[Pipeline, Stage, Path], Iterator[Example]]] = {
     "consult": _arguments,
     "pairs": _pairs,
     "dpo": _preferences,
+    "groups": _groups,
+    "align": _aligned,
 }
 _FILES: Mapping[str, tuple[str, ...]] = {
     "questions": ("questions.jsonl",),
@@ -210,4 +240,6 @@ _FILES: Mapping[str, tuple[str, ...]] = {
     "consult": ("arguments.jsonl",),
     "pairs": (PAIRS,),
     "dpo": ("examples.jsonl",),
+    "groups": (GROUPS,),
+    "align": ("examples.jsonl",),
 }

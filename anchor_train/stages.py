@@ -13,7 +13,18 @@ from anchor_train.run_folder import RunFolder
 from lm_eval_tasks.records import Json
 
 StageKind: TypeAlias = Literal[
-    "questions", "sft", "sample", "judge", "consult", "pairs", "dpo", "generate", "score", "table"
+    "questions",
+    "sft",
+    "sample",
+    "judge",
+    "consult",
+    "pairs",
+    "dpo",
+    "groups",
+    "align",
+    "generate",
+    "score",
+    "table",
 ]
 
 

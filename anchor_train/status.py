@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from anchor_train.group_report import GroupReport
 from anchor_train.pair_report import PairReport
 from anchor_train.pipeline import StageStatus, in_order
 from anchor_train.run_folder import RunFolder
@@ -47,6 +48,8 @@ def results_text(statuses: Sequence[StageStatus], run: RunFolder) -> str:
             continue
         if status.stage.kind == "pairs":
             blocks.append(PairReport.from_json(status.record.summary).to_text())
+        elif status.stage.kind == "groups":
+            blocks.append(GroupReport.from_json(status.record.summary).to_text())
         elif status.stage.kind == "table":
             blocks.append(Table.from_json(status.record.summary).to_text())
         else:
@@ -112,6 +115,21 @@ def _pairs(found: Mapping[str, Any]) -> str:
     return f"{found['total']} pairs of {found['questions']} questions, lambda {share}"
 
 
+def _groups(found: Mapping[str, Any]) -> str:
+    return (
+        f"{found['total']} groups of {found['questions']} questions, {found['contrasted']} with better and "
+        f"worse replies"
+    )
+
+
+def _align(found: Mapping[str, Any]) -> str:
+    metrics = found["metrics"]
+    ends = [metrics.get(f"assessment_accuracy/{when}") for when in ("before", "after")]
+    if None in ends:
+        return _training(found)
+    return f"{_training(found)}, assessment accuracy {ends[0]:.1%} -> {ends[1]:.1%}"
+
+
 def _generate(found: Mapping[str, Any]) -> str:
     return f"{found['replies']} replies to {found['questions']} questions"
 
@@ -139,6 +157,8 @@ _SUMMARIES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "consult": _consult,
     "pairs": _pairs,
     "dpo": _training,
+    "groups": _groups,
+    "align": _align,
     "generate": _generate,
     "score": _score,
     "table": _table,

@@ -8,6 +8,7 @@ from pathlib import Path
 from anchor_train.pipeline import Pipeline
 from anchor_train.plan import SFT_MODEL, aligned_name
 from anchor_train.stages import Stage
+from anchor_train.strategies import STRATEGIES
 from anchor_train.training_job import OutputFolder
 from judges.errors import ConfigError
 from judges.settings import nearest
@@ -18,7 +19,7 @@ class TrainedModel:
     """A finished training.
 
     Attributes:
-        name: ``sft``, ``anchor``, ``rank``, ``anchor-round-1`` ...
+        name: ``sft``, ``anchor``, ``aft``, ``anchor-round-1`` ...
         stage: The stage that made it.
         adapter: Its adapter.
     """
@@ -38,7 +39,7 @@ def trained_model(pipeline: Pipeline, name: str | None = None) -> TrainedModel:
     if name is not None and name not in _names(pipeline):
         raise ConfigError(f"{pipeline.run.path}: no model {name!r}: {nearest(name, _names(pipeline))}")
     if name is None:
-        chosen = [*(strategy for strategy in ("anchor", "rank") if strategy in models), *models]
+        chosen = [*(strategy for strategy in STRATEGIES if strategy in models), *models]
         if not chosen:
             raise ConfigError(f"{pipeline.run.path}: nothing is trained yet (anchor-train status)")
         return models[chosen[0]]
@@ -62,7 +63,7 @@ def model_name(pipeline: Pipeline, stage: Stage) -> str | None:
     """What the model that a stage makes is called; None if it makes none."""
     if stage.kind == "sft":
         return SFT_MODEL
-    if stage.kind != "dpo" or stage.strategy is None:
+    if stage.kind not in ("dpo", "align") or stage.strategy is None:
         return None
     return aligned_name(stage.strategy, stage.round, pipeline.recipe.rounds)
 

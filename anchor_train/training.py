@@ -1,20 +1,23 @@
-"""Stages ``sft`` and ``dpo``: examples written down, then trained on in a process of their own."""
+"""Stages ``sft``, ``dpo`` and ``align``: examples written down, then trained on in a process of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from anchor_train.artifacts import read_records, write_records
-from anchor_train.config import DpoSettings, SftSettings
+from anchor_train.config import ListwiseLoss, Strategy
+from anchor_train.grouping import read_groups
+from anchor_train.groups import GroupExample
 from anchor_train.launch import launch
 from anchor_train.pairing import read_pairs
 from anchor_train.plan import derived_seed
 from anchor_train.questions import read_questions
 from anchor_train.records import PreferenceExample, SftExample
 from anchor_train.stages import StageJob, StageResult
-from anchor_train.training_job import OutputFolder, TrainingJob
+from anchor_train.strategies import STRATEGIES
+from anchor_train.training_job import OutputFolder, TrainingJob, TrainingSettings
 from lm_eval_tasks.records import Question
 from lm_eval_tasks.specs import TaskSpec, load_task
 
@@ -40,21 +43,35 @@ def train_preferences(job: StageJob) -> StageResult:
     return _train(job, job.recipe.dpo, examples, OutputFolder(job.needed("adapter")).adapter)
 
 
+def train_groups(job: StageJob) -> StageResult:
+    """Does stage ``align``: list-wise training, or RFT."""
+    spec = load_task(job.recipe.task)
+    traits = STRATEGIES[cast("Strategy", job.stage.strategy)]
+    questions = {question.id: question for question in read_questions(job.needed("questions"))}
+    examples = [
+        group.example(spec.explain_conversation(questions[group.question_id]))
+        for group in read_groups(job.needed("groups"))
+    ]
+    settings = job.recipe.rft if traits.section == "rft" else job.recipe.listwise
+    return _train(job, settings, examples, OutputFolder(job.needed("adapter")).adapter, traits.loss)
+
+
 def sft_examples(spec: TaskSpec, questions: Sequence[Question]) -> list[SftExample]:
     """The answer-only prompt of each question with the sentence of its right choice."""
     return [SftExample(q.id, spec.answer_conversation(q), spec.answer_target(q)) for q in questions]
 
 
 def read_examples(folder: Path, from_json: Callable[[Mapping[str, Any]], R]) -> Iterator[R]:
-    """What a training stage trains on, as ``SftExample`` or ``PreferenceExample``."""
+    """What a training stage trains on: ``SftExample``, ``PreferenceExample`` or ``GroupExample``."""
     return read_records(folder / EXAMPLES, from_json)
 
 
 def _train(
     job: StageJob,
-    settings: SftSettings | DpoSettings,
-    examples: Sequence[SftExample] | Sequence[PreferenceExample],
+    settings: TrainingSettings,
+    examples: Sequence[SftExample] | Sequence[PreferenceExample] | Sequence[GroupExample],
     adapter: Path | None,
+    loss: ListwiseLoss | None = None,
 ) -> StageResult:
     path = job.folder / EXAMPLES
     write_records(path, (example.to_json() for example in examples))
@@ -67,6 +84,7 @@ def _train(
             seed=derived_seed(job.recipe.seed, job.stage.key),
             adapter=adapter,
             allow_cut=settings.allow_cut,
+            loss=loss,
         ),
         job.recipe.launch,
     )

@@ -3,11 +3,21 @@ from __future__ import annotations
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
-from anchor_train.config import DPO_LOSSES, RECIPES, OptimiserSettings, load_recipe, resolved_yaml
+from anchor_train.config import (
+    DPO_LOSSES,
+    RECIPES,
+    LoopSettings,
+    OptimiserSettings,
+    Strategy,
+    load_recipe,
+    resolved_yaml,
+)
+from anchor_train.strategies import STRATEGIES
 from judges.errors import ConfigError
 
 MINIMAL = "model: some/model\ntask: aqua_rat_explain\nengine: transformers\n"
@@ -37,9 +47,37 @@ def test_what_a_recipe_leaves_out_is_as_in_the_paper(recipe_file):
     assert recipe.pairs.loser == "below_top"
 
 
-def test_the_papers_recipe_opens_with_its_launch_line():
-    text = (RECIPES / "paper.yaml").read_text(encoding="utf-8")
-    assert "anchor-train run" in text.split("\n\n")[0]
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_recipe_opens_with_its_launch_line(path):
+    text = path.read_text(encoding="utf-8")
+    assert f"anchor-train init my-run --recipe {path.stem}" in text.split("\n\n")[0]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_finds_its_settings_in_every_recipe(recipe_file, strategy):
+    for parent in ("paper", "aft", "pocket"):
+        recipe_file.write_text(f"{MINIMAL}extends: {parent}\n", encoding="utf-8")
+        recipe = load_recipe(recipe_file, [f"strategies={strategy}"])
+        assert recipe.strategies == (strategy,)
+        assert isinstance(getattr(recipe, STRATEGIES[strategy].section), LoopSettings)
+
+
+def test_the_table_of_strategies_is_that_of_the_recipe():
+    assert set(STRATEGIES) == set(get_args(Strategy))
+
+
+def test_an_unknown_strategy_is_told_once_with_the_known_ones(recipe_file):
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(recipe_file, ["strategies=[aftt]"])
+    assert str(caught.value).count("strategies.0 = 'aftt'") == 1
+    assert "'aft', 'rrhf', 'pro'" in str(caught.value)
+
+
+def test_a_batch_is_checked_where_a_strategy_trains_with_it(recipe_file):
+    changes = ["listwise.optimiser.batch_size=3", "listwise.optimiser.per_device_batch_size=2"]
+    load_recipe(recipe_file, [*changes, "strategies=[anchor, rft]"])
+    with pytest.raises(ConfigError, match=r"listwise.*batch_size 3 is no multiple"):
+        load_recipe(recipe_file, [*changes, "strategies=[pro]"])
 
 
 def test_all_mistakes_are_told_at_once_with_the_nearest_names(recipe_file):

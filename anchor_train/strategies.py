@@ -1,0 +1,100 @@
+"""The strategies: how sampled replies become training data, and which training takes them.
+
+One table for the whole pipeline; a new strategy is a row here, and a section of the recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from anchor_train.config import Feedback, ListwiseLoss, Recipe, Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What sets a strategy apart.
+
+    Attributes:
+        data: Stage that makes its training data: preference pairs, or groups of replies.
+        training: Stage that trains.
+        section: The recipe's section with the training's settings.
+        about: What was done, for a model card.
+        consults: Whether the consultant writes for questions that were never answered right.
+        loss: Of list-wise training.
+    """
+
+    data: Literal["pairs", "groups"]
+    training: Literal["dpo", "align"]
+    section: Literal["dpo", "listwise", "rft"]
+    about: str
+    consults: bool = False
+    loss: ListwiseLoss | None = None
+
+
+_GROUPS = (
+    "The fine-tuned model wrote several explained answers to each question; they were told apart by the "
+    "right choice, or ranked by a judge's score. "
+)
+
+STRATEGIES: Mapping[Strategy, Traits] = {
+    "anchor": Traits(
+        "pairs",
+        "dpo",
+        "dpo",
+        "Anchored alignment: the fine-tuned model wrote several explained answers to each question, a "
+        "judge scored the explanations, and preference pairs were made by how the model behaves on a "
+        "question (always right, sometimes right, never right); where it was never right, a consultant that "
+        "was told the answer argued for it. Direct preference optimisation on these pairs.",
+        consults=True,
+    ),
+    "rank": Traits(
+        "pairs",
+        "dpo",
+        "dpo",
+        "The baseline of anchored alignment: of several explained answers to each question the one that "
+        "the judge scored best is preferred to a random other one, whatever was answered. Direct preference "
+        "optimisation on these pairs.",
+    ),
+    "aft": Traits(
+        "groups",
+        "align",
+        "listwise",
+        _GROUPS
+        + "Alignment fine-tuning (AFT, arXiv 2309.02144) made better replies likelier than worse ones, "
+        "under a constraint on how unlikely these may become, beside fine-tuning on the best.",
+        loss="aft",
+    ),
+    "rrhf": Traits(
+        "groups",
+        "align",
+        "listwise",
+        _GROUPS + "The ranking loss of RRHF (arXiv 2304.05302) beside fine-tuning on the best.",
+        loss="rrhf",
+    ),
+    "pro": Traits(
+        "groups",
+        "align",
+        "listwise",
+        _GROUPS + "The ranking loss of PRO (arXiv 2306.17492) beside fine-tuning on the best.",
+        loss="pro",
+    ),
+    "rft": Traits(
+        "groups",
+        "align",
+        "rft",
+        "Rejection sampling fine-tuning: the fine-tuned model wrote several explained answers to each "
+        "question and was fine-tuned on those with the right choice.",
+    ),
+}
+
+
+def feedback_of(strategy: Strategy, recipe: Recipe) -> Feedback:
+    """What makes a reply better in the groups of a strategy; RFT takes right replies, whatever is set."""
+    return recipe.listwise.feedback if STRATEGIES[strategy].loss is not None else "correctness"
+
+
+def reads_scores(strategy: Strategy, recipe: Recipe) -> bool:
+    """Whether a strategy needs the training judge; groups by correctness are made of the replies alone."""
+    return STRATEGIES[strategy].data == "pairs" or feedback_of(strategy, recipe) == "score"

@@ -170,7 +170,7 @@ class Watch(Protocol):
 def can_be_watched(trainer: Any) -> bool:
     """Whether one process can run the whole model; if not, that is said."""
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        print("warning: no sample generations while the model is sharded (FSDP, DeepSpeed)", file=sys.stderr)
+        print("warning: nothing watches the model while it is sharded (FSDP, DeepSpeed)", file=sys.stderr)
         return False
     return True
 

@@ -24,7 +24,7 @@ from anchor_train.base_model import (
 )
 from anchor_train.checkpoints import WholeCheckpoints
 from anchor_train.config import ModelSettings, RftSettings, SftSettings
-from anchor_train.loop import Watch, run, take_up, trainer_arguments, training_fingerprint
+from anchor_train.loop import Watch, can_be_watched, run, take_up, trainer_arguments, training_fingerprint
 from anchor_train.records import SftExample
 from anchor_train.rendering import TokenisedExample, fit, tokenise_example
 from anchor_train.training_job import OutputFolder, TrainingReport
@@ -89,7 +89,7 @@ def train_sft(
         fitted=fitted,
         resume=resume,
         callbacks=callbacks,
-        watches=watches,
+        watches=watches if watches and can_be_watched(trainer) else (),
     )
 
 

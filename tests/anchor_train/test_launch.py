@@ -12,7 +12,9 @@ from anchor_train.launch import command, launch, read_error, write_error
 from anchor_train.training_job import OutputFolder, TrainingJob, TrainingReport, TrainingSettings
 from judges.errors import AnchorError, ConfigError, DataError, MissingExtraError
 from tests.anchor_train.small_training import (
+    ANIMALS,
     dpo_settings,
+    group_examples,
     listwise_settings,
     optimiser,
     preference_examples,
@@ -47,6 +49,32 @@ def test_two_processes_make_the_same_steps_as_one(
     shown = capfd.readouterr()
     assert shown.out == ""
     assert "6/6" in shown.err
+
+
+def test_two_processes_share_the_groups_of_a_step(
+    tiny_model: Path, tiny_adapter: Path, tmp_path: Path
+) -> None:
+    groups = _write_rows(tmp_path / "groups.jsonl", group_examples(ANIMALS[:4]))
+    settings = listwise_settings(max_steps=1, sample_every=None, optimiser=optimiser(per_device_batch_size=1))
+    one, two = (
+        launch(
+            TrainingJob(
+                ModelSettings(name=str(tiny_model)),
+                settings,
+                groups,
+                tmp_path / str(processes),
+                adapter=tiny_adapter,
+                loss="aft",
+            ),
+            LaunchSettings(processes=processes),
+        )
+        for processes in (1, 2)
+    )
+    assert (one.processes, two.processes) == (1, 2)
+    assert two.tokens == one.tokens
+    assert two.loss == pytest.approx(one.loss, rel=1e-4)
+    assert two.metrics["score_bad"] == pytest.approx(one.metrics["score_bad"], rel=1e-4)
+    assert two.metrics["score_bad/after"] == pytest.approx(one.metrics["score_bad/after"], rel=1e-3)
 
 
 def test_an_error_of_the_worker_is_raised_here(tiny_model: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import yaml
 from click.testing import CliRunner
 
 from anchor_train.cli import main
+from anchor_train.grouping import read_groups, read_questions_without
 from anchor_train.pairing import read_pairs, read_without
 from anchor_train.pipeline import Pipeline
 from anchor_train.run_folder import RunFolder
@@ -66,7 +67,7 @@ def recipe(model: Path, task: str, data: Path, evaluation_split: str) -> dict[st
         "task": task,
         "data_dir": str(data),
         "questions": {"limit": QUESTIONS},
-        "strategies": ["anchor", "rank"],
+        "strategies": ["anchor", "rank", "aft", "rft"],
         "engine": {"backend": "transformers", "batch_size": 64},
         "sampler": {"max_tokens": 60},
         "judge": "base",
@@ -77,6 +78,8 @@ def recipe(model: Path, task: str, data: Path, evaluation_split: str) -> dict[st
             "sample_every": None,
             "optimiser": {"learning_rate": 1e-3, "gradient_checkpointing": False},
         },
+        "listwise": {"max_steps": 2, "sample_every": None, "optimiser": {"gradient_checkpointing": True}},
+        "rft": {"max_steps": 2, "optimiser": {"gradient_checkpointing": False}},
         "evaluate": {"judge": "base", "n": 2, "limit": 6, "split": evaluation_split, "max_tokens": 60},
     }
 
@@ -108,8 +111,15 @@ def test_from_base_model_to_table_one_on_real_questions(tmp_path, task, folder):
         assert len(pairs) + len(without) == QUESTIONS
         report = stages[f"round-1/{strategy}/pairs"]["summary"]
         assert (report["total"], sum(report["without"].values())) == (len(pairs), len(without))
+    for strategy in ("aft", "rft"):
+        folder = run.stage(f"round-1/{strategy}/groups")
+        assert len(read_groups(folder)) + len(read_questions_without(folder)) == QUESTIONS
+        trained = stages[f"round-1/{strategy}/align"]["summary"]
+        assert trained["steps"] == 2
+        for when in ("before", "after"):
+            assert 0 <= trained["metrics"][f"assessment_accuracy/{when}"] <= 1
     table = stages["evaluate/table"]["summary"]
-    assert [row["model"] for row in table["rows"]] == ["base", "sft", "anchor", "rank"]
+    assert [row["model"] for row in table["rows"]] == ["base", "sft", "anchor", "rank", "aft", "rft"]
     for row in table["rows"]:
         assert (row["questions"], row["responses"]) == (6, 12)
     for row in table["rows"][1:]:

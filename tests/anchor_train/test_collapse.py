@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchor_train.collapse import Sample, repetition, signs
+from anchor_train.collapse import Sample, fall_of_the_bad, repetition, signs
 
 HEALTHY = Sample(step=0, prompt=0, id="q1", text="...", tokens=80, ended=True, repetition=0.05, kl=0.0)
 
@@ -45,3 +45,10 @@ def test_a_model_that_always_looped_is_not_blamed_on_the_training() -> None:
 
 def test_samples_survive_the_log() -> None:
     assert Sample.from_json(HEALTHY.to_json()) == HEALTHY
+
+
+def test_bad_replies_may_become_less_likely_but_not_without_end():
+    assert fall_of_the_bad(10, before=-0.8, now=-1.2) == []
+    assert fall_of_the_bad(10, before=-0.8, now=-0.1) == []
+    (found,) = fall_of_the_bad(10, before=-0.8, now=-4.1)
+    assert found.startswith("step 10: bad replies have become very unlikely (-0.80 -> -4.10 nats a token)")

@@ -1,4 +1,4 @@
-"""Settings from YAML files and command lines, checked all at once.
+"""Settings from YAML files (:mod:`judges.yaml_files`) and command lines, checked all at once.
 
 Every settings class of the project is a pydantic model that forbids unknown keys; ``parse`` turns its
 complaints into one :class:`ConfigError` that lists all of them and the nearest known key.
@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from judges.errors import ConfigError
+from judges.yaml_files import load_yaml
 
-MAX_YAML_BYTES = 1_000_000
+__all__ = ["Settings", "load_yaml", "nearest", "parse"]
 
 
 class Settings(BaseModel):
@@ -34,28 +33,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}known: {', '.join(names)}"
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Reads a YAML mapping from a file.
-
-    Raises:
-        ConfigError: If the file is absent, too large, not YAML, or not a mapping.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(text) > MAX_YAML_BYTES:
-        raise ConfigError(f"{path}: {len(text)} characters is too large for a settings file")
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        problem = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"{path}: not valid YAML: {problem}") from None
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: expected settings (key: value), found {type(value).__name__}")
-    return value
 
 
 def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from judges.errors import ConfigError, DataError
 from judges.records import Conversation, Sampling
-from judges.settings import MAX_YAML_BYTES, Settings, nearest, parse
+from judges.settings import Settings, load_yaml, nearest, parse
 from lm_eval_tasks.layouts import Layout
 from lm_eval_tasks.prompts import Prompts, load_prompts
 from lm_eval_tasks.questions import questions_of
@@ -312,20 +312,12 @@ def _load_task_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The YAML's keys over those of the files that it includes, as the harness merges them."""
     if path.resolve() in seen:
         raise ConfigError(f"{path}: includes itself")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(text) > MAX_YAML_BYTES:
-        raise ConfigError(f"{path}: {len(text)} characters is too large for a task")
-    try:
-        values = _TaskLoader(text).get_single_data()
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected settings (key: value), found {type(values).__name__}")
+    values = load_yaml(path, _TaskLoader)
     includes = values.pop("include", [])
+    names = [includes] if isinstance(includes, str) else includes
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{path}: include = {includes!r}: expected the name of a file, or a list of them")
     merged: dict[str, Any] = {}
-    for name in [includes] if isinstance(includes, str) else includes:
+    for name in names:
         merged.update(_load_task_yaml(path.parent / name, (*seen, path.resolve())))
     return {**merged, **values}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from judges.backends.endpoint_choice import Standing
-from judges.backends.openai_settings import DEFAULT_KEY_VARIABLE, DEFAULT_URL, OpenAISettings
+from judges.backends.openai_settings import DEFAULT_URL, OpenAISettings
 from judges.backends.openai_wire import (
     FormKind,
     NotAReplyError,
@@ -181,7 +181,7 @@ class Endpoint:
             text = await asyncio.wait_for(
                 self._client.post("/chat/completions", cast_to=str, body=body), self._settings.timeout
             )
-            completions, usage = read_reply(text)
+            completions, usage = read_reply(self._masked(text))
         except NotAReplyError as error:
             raise Retry(f"the endpoint sent {self._safe(str(error))}") from None
         except asyncio.TimeoutError:
@@ -211,10 +211,8 @@ class Endpoint:
         text = self._safe(error_text(error.body or error.message))
         said = f"{status}: {text}"
         if status in {401, 403}:
-            variable = self._settings.api_key_env or DEFAULT_KEY_VARIABLE
-            had = (
-                f"the key in {variable}" if self._key else f"a request without a key ({variable} is not set)"
-            )
+            place = self._settings.key_place
+            had = f"the key in {place}" if self._key else f"a request without a key ({place} is not set)"
             raise BackendError(f"{self.url} refused {had} ({said})")
         if status == 404 and not self.standing.answered:
             raise BackendError(f"{self.url} has no model {self._settings.model!r} or is no endpoint ({said})")
@@ -262,4 +260,7 @@ class Endpoint:
 
     def _safe(self, text: str) -> str:
         """A text of the endpoint's on one line, without the key that it may repeat."""
-        return excerpt(text.replace(self._key, "***") if self._key else text)
+        return excerpt(self._masked(text))
+
+    def _masked(self, text: str) -> str:
+        return text.replace(self._key, "***") if self._key else text

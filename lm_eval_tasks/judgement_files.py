@@ -197,7 +197,8 @@ def replacing(path: Path) -> Iterator[IO[str]]:
 def _replacing(path: Path) -> Iterator[IO[str]]:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        # UTF-8 knows no lone surrogates; Python's escape of one is JSON's as well.
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -166,7 +166,10 @@ def _ratings(tournament: Tournament, interval: str) -> str:
         )
         for rating in tournament.ratings
     ]
-    return text_table(("rating", "points", interval, "group"), rows)
+    head = ("rating", "points", interval, "group")
+    if not letters:  # compared with a baseline only: who can be told apart from whom wasn't tested
+        return text_table(head[:-1], [row[:-1] for row in rows])
+    return text_table(head, rows)
 
 
 def _legend(tournament: Tournament, settings: Settings) -> Iterator[str]:

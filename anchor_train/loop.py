@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from anchor_train.artifacts import content_hash
 from anchor_train.base_model import ADAPTER_CONFIG, first_line, resolved_name, weights_dtype
 from anchor_train.checkpoints import (
     checkpoint_bytes,
@@ -26,6 +27,7 @@ from anchor_train.checkpoints import (
 from anchor_train.config import LoopSettings, ModelSettings
 from anchor_train.rendering import Fitted
 from anchor_train.training_job import OutputFolder, Stage, TrainingReport
+from judges.backends.local_model import fingerprint as model_fingerprint
 from judges.errors import AnchorError, ConfigError, TrainingError
 
 # Settings that change what is seen of a training, not what comes of it.
@@ -118,9 +120,7 @@ def training_fingerprint(
     parts += [repr(example) for example in examples]
     base = Path(resolved_name(model))
     if base.is_dir():
-        weights = sorted(base.glob("*.safetensors"))
-        parts += [f"{path.name} {path.stat().st_size}" for path in weights]
-        parts += [file_digest(path) for path in [base / "config.json"] if path.is_file()]
+        parts.append(model_fingerprint(base) or "")
     if adapter is not None:
         parts += [
             file_digest(path) for path in [adapter / ADAPTER_CONFIG, *sorted(adapter.glob("*.safetensors"))]
@@ -140,10 +140,12 @@ def take_up(folder: OutputFolder, mark: str) -> Path | None:
     """
     folder.path.mkdir(parents=True, exist_ok=True)
     known = folder.fingerprint.read_text(encoding="utf-8") if folder.fingerprint.is_file() else None
-    if known != mark:
+    spoilt = folder.report.is_file() and folder.read_report() is None
+    if known != mark or spoilt:
         leftovers = [path for path in folder.made if path.exists()]
         if leftovers:
-            print(f"{folder.path}: settings or data have changed; training starts afresh", file=sys.stderr)
+            why = "what it left was changed" if known == mark else "settings or data have changed"
+            print(f"{folder.path}: {why}; training starts afresh", file=sys.stderr)
         for path in leftovers:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         folder.checkpoints.mkdir()
@@ -238,6 +240,7 @@ def run(
         steps=trainer.state.global_step,
         loss=log.last["loss"],
         metrics=metrics,
+        content=content_hash(folder.adapter),
         seconds=round(log.seconds, 3),
         tokens=int(log.last["num_tokens"]),
         examples=len(fitted.examples),
@@ -292,6 +295,16 @@ def _save_adapter(trainer: Any, folder: OutputFolder) -> None:
     trainer.accelerator.wait_for_everyone()
     if main:
         (new / "README.md").unlink(missing_ok=True)  # peft's empty card
+        _in_order(new / ADAPTER_CONFIG)
         if folder.adapter.exists():
             shutil.rmtree(folder.adapter)
         os.replace(new, folder.adapter)
+    trainer.accelerator.wait_for_everyone()
+
+
+def _in_order(config: Path) -> None:
+    """Sorts what peft keeps as a set, so that the same training leaves the same file."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    if isinstance(values.get("target_modules"), list):
+        values["target_modules"].sort()
+    config.write_text(json.dumps(values, indent=2, sort_keys=True), encoding="utf-8")

@@ -129,7 +129,8 @@ def changes(
     """
     for name in sorted({*record.settings, *settings}):
         before, now = record.settings.get(name), settings.get(name)
-        if before != now:
+        # A setting that came with a newer version, or went, changes nothing while it is empty.
+        if before != now and ((name in record.settings and name in settings) or before or now):
             yield f"{name}: {_shown(before)} -> {_shown(now)}"
     for name in sorted({*record.inputs, *inputs}):
         if record.inputs.get(name) != inputs.get(name):

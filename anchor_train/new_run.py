@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import yaml
 
 from anchor_train.config import RECIPES, Recipe, recipe_from
-from judges.errors import ConfigError
+from judges.errors import ConfigError, DataError
 from judges.settings import nearest
+from lm_eval_tasks.specs import load_task
 
 DEFAULT = "default"
 
@@ -37,6 +39,8 @@ def new_recipe(
     # JSON scalars are YAML scalars, whatever a path holds.
     quoted = {name: json.dumps(value) for name, value in values.items() if value is not None}
     text = _short(folder, quoted) if recipe == DEFAULT else _whole(recipe, quoted)
+    if data_dir is not None:
+        text = _with_split(text, _split_that_is_there(task, data_dir))
     loaded = yaml.safe_load(text)
     return text, recipe_from(loaded, folder / "recipe.yaml")
 
@@ -71,6 +75,30 @@ def _whole(recipe: str, quoted: dict[str, str]) -> str:
     own = [line for line in lines[head:] if line.partition(":")[0] not in quoted]
     given = "".join(f"{name}: {value}\n" for name, value in quoted.items())
     return "".join(lines[:head]) + "\n" + given + "".join(own)
+
+
+def _split_that_is_there(task: str, data_dir: Path) -> str | None:
+    """The split to evaluate on where local files lack the task's own; None where they have it."""
+    try:
+        spec = load_task(task)
+    except ConfigError:  # told together with all other mistakes, when the recipe is checked
+        return None
+    splits = [spec.evaluation_split, *(split for split in ("test", "validation") if split in spec.splits)]
+    for split in splits:
+        try:
+            spec.load_questions(split, data_dir)
+        except DataError:
+            continue
+        return split if split != spec.evaluation_split else None
+    return None
+
+
+def _with_split(text: str, split: str | None) -> str:
+    """A recipe's text with the evaluation split in it, unless it names one."""
+    if split is None or "split" in (yaml.safe_load(text).get("evaluate") or {}):
+        return text
+    line = f"  split: {split}  # data_dir has no file for the task's own\n"
+    return re.sub(r"^evaluate:[ ]*(#.*)?\n", lambda found: found[0] + line, text, count=1, flags=re.MULTILINE)
 
 
 def _local_or_name(name: str) -> str:

@@ -10,7 +10,7 @@ from anchor_train.roles import BASE, LATEST, is_file, judge_spec, own_model, rol
 from anchor_train.strategies import reads_scores
 from judges.backends.local_model import LocalModelSettings, check_model
 from judges.backends.registry import backend_names
-from judges.errors import AnchorError, ConfigError
+from judges.errors import AnchorError, ConfigError, DataError
 from judges.settings import nearest
 from lm_eval_tasks.specs import load_task
 
@@ -57,6 +57,11 @@ def _warnings(recipe: Recipe) -> Iterator[str]:
             "the evaluation judge is the training judge: what it likes was trained for, so its verdict "
             "is no independent one; set evaluate.judge to another, stronger model"
         )
+    if _evaluates_on_training_questions(recipe):
+        yield (
+            "the models are evaluated on the very questions they are trained on; set evaluate.split to "
+            "another split, or data_dir to a folder that has both"
+        )
 
 
 def _backends(recipe: Recipe) -> Iterator[tuple[str, str]]:
@@ -94,14 +99,25 @@ def _check_split(recipe: Recipe) -> None:
     check_split(recipe, spec)
     if recipe.data_dir is not None or spec.data_dir is not None:
         # Local files: better to miss the evaluation's now than after the training.
-        for split in {recipe.questions.split, recipe.evaluate.split or spec.evaluation_split}:
-            spec.load_questions(split, recipe.data_dir)
+        spec.load_questions(recipe.questions.split, recipe.data_dir)
+        try:
+            spec.load_questions(recipe.evaluate.split or spec.evaluation_split, recipe.data_dir)
+        except DataError as error:
+            raise ConfigError(f"evaluation (evaluate.split): {error}") from None
 
 
 def _check_judge(given: object) -> None:
     if isinstance(given, str | dict):
         role_settings(given)
         rubric_fingerprint(given)
+
+
+def _evaluates_on_training_questions(recipe: Recipe) -> bool:
+    spec = load_task(recipe.task)
+    place = recipe.data_dir or spec.data_dir
+    if place is not None and place.expanduser().is_file():  # one file stands for every split
+        return True
+    return recipe.questions.split == (recipe.evaluate.split or spec.evaluation_split)
 
 
 def _same(recipe: Recipe, training: object, evaluation: object) -> bool:

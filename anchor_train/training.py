@@ -88,5 +88,5 @@ def _train(
         ),
         job.recipe.launch,
     )
-    summary = {key: value for key, value in report.to_json().items() if key != "adapter"}
+    summary = {key: value for key, value in report.to_json().items() if key not in {"adapter", "content"}}
     return StageResult((OutputFolder(job.folder).adapter.name, EXAMPLES), summary)

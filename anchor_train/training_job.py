@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from anchor_train.artifacts import content_hash
 from anchor_train.config import (
     DpoSettings,
     ListwiseLoss,
@@ -20,7 +21,6 @@ from anchor_train.config import (
     RftSettings,
     SftSettings,
 )
-from judges.errors import DataError
 from judges.settings import parse
 from lm_eval_tasks.records import Json
 
@@ -107,6 +107,7 @@ class TrainingReport:
     Attributes:
         stage: ``sft``, ``dpo``, ``listwise`` or ``rft``.
         adapter: Folder of the trained adapter: safetensors, its config, the tokenizer; nothing pickled.
+        content: Hash of what is in that folder.
         steps: Optimiser steps in all, those before an interruption included.
         loss: Loss of the last log line.
         metrics: The last log line's other numbers (rewards, margins, accuracies, ... as TRL names them); with
@@ -124,6 +125,7 @@ class TrainingReport:
 
     stage: Stage
     adapter: Path
+    content: str
     steps: int
     loss: float
     metrics: Mapping[str, float]
@@ -141,6 +143,7 @@ class TrainingReport:
         return {
             "stage": self.stage,
             "adapter": str(self.adapter),
+            "content": self.content,
             "steps": self.steps,
             "loss": self.loss,
             "metrics": dict(self.metrics),
@@ -233,10 +236,11 @@ class OutputFolder:
         return self.path / "error.json"
 
     def read_report(self) -> TrainingReport | None:
-        """The report of an ended training; None if it hasn't ended."""
+        """The report of an ended training; None if it hasn't ended, or what it left was spoilt since."""
         if not (self.report.is_file() and self.adapter.is_dir()):
             return None
         try:
-            return TrainingReport.from_json(json.loads(self.report.read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{self.report}: not a training report: {error}") from None
+            report = TrainingReport.from_json(json.loads(self.report.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError):  # of another version, or cut short: trained again
+            return None
+        return report if report.content == content_hash(self.adapter) else None

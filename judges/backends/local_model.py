@@ -21,7 +21,7 @@ from judges.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
+HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[\w.-]+)?")
 FINGERPRINTED = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model")
 SAMPLED_BYTES = 1 << 20
 

@@ -116,6 +116,23 @@ def test_init_keeps_a_folder_that_is_not_empty(tmp_path, tiny_model, data):
     )
 
 
+@pytest.mark.parametrize("recipe", ["default", "paper"])
+def test_init_evaluates_on_the_split_that_local_files_have(tmp_path, tiny_model, recipe):
+    rows = write_rows(tmp_path / "data", train=4, validation=3)
+    code, _, err = init(tmp_path, "--model", tiny_model, "--data-dir", rows, "--recipe", recipe)
+    assert code == 0, err
+    assert RunFolder.open(tmp_path / "run").recipe().evaluate.split == "validation"
+    (rows / "test.jsonl").write_bytes((rows / "validation.jsonl").read_bytes())
+    (tmp_path / "run" / "recipe.yaml").unlink()
+    init(tmp_path, "--model", tiny_model, "--data-dir", rows, "--recipe", recipe)
+    assert RunFolder.open(tmp_path / "run").recipe().evaluate.split is None
+
+
+def test_init_warns_of_an_evaluation_on_training_questions(tmp_path, tiny_model, data):
+    _, _, err = init(tmp_path, "--model", tiny_model, "--data-dir", data)
+    assert "evaluated on the very questions they are trained on" in err
+
+
 # --- mistakes, each one line
 
 
@@ -128,6 +145,19 @@ def test_a_model_path_that_is_none(tmp_path, data):
         )
         assert str(model) in message
     assert not (tmp_path / "run").exists()
+    assert "no such folder" in refused(
+        *("init", tmp_path / "run", "--model", "./absent", "--task", "arc_challenge_explain"),
+        *("--data-dir", data),
+    )
+
+
+def test_local_files_without_a_split_to_evaluate_on(tmp_path, tiny_model):
+    rows = write_rows(tmp_path / "data", train=4)
+    (rows / "validation.jsonl").unlink()
+    message = refused(
+        "init", tmp_path / "run", "--model", tiny_model, "--task", "arc_challenge_explain", "--data-dir", rows
+    )
+    assert "evaluate.split" in message
 
 
 def test_a_tokenizer_without_chat_template_and_how_to_give_one(tmp_path, data):

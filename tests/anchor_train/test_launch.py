@@ -109,7 +109,9 @@ def test_jobs_and_reports_survive_their_files(tmp_path: Path) -> None:
         TrainingJob(model, dpo_settings(), tmp_path / "a.jsonl", tmp_path / "out", adapter=tmp_path / "sft"),
     ):
         assert TrainingJob.from_json(json.loads(json.dumps(job.to_json()))) == job
-    report = TrainingReport("dpo", tmp_path, 6, 0.5, {"rewards/margins": 1.5}, 3.25, 100, 12, warnings=("a",))
+    report = TrainingReport(
+        "dpo", tmp_path, "1a2b", 6, 0.5, {"rewards/margins": 1.5}, 3.25, 100, 12, warnings=("a",)
+    )
     assert TrainingReport.from_json(json.loads(json.dumps(report.to_json()))) == report
 
 

@@ -70,6 +70,14 @@ def test_what_changed_is_named(tmp_path):
     assert list(changes(made, {"dpo.beta": 0.1}, {"pairs": "abc"}, tmp_path)) == ["its made.jsonl is gone"]
 
 
+def test_an_empty_setting_that_came_with_a_newer_version_makes_nothing_stale(tmp_path):
+    made, inputs = record(tmp_path), {"pairs": "abc"}
+    assert not list(changes(made, {"dpo.beta": 0.1, "model.extra": {}}, inputs, tmp_path))
+    assert list(changes(made, {"dpo.beta": 0.1, "model.extra": {"a": 1}}, inputs, tmp_path)) == [
+        "model.extra: None -> {'a': 1}"
+    ]
+
+
 def test_a_touched_file_with_the_same_content_counts(tmp_path):
     made = record(tmp_path)
     (tmp_path / "made.jsonl").write_text("{}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from anchor_train.sft import sft_trainer, train_sft
 from anchor_train.training_job import OutputFolder
 from judges.errors import ConfigError
 from tests.anchor_train.small_training import optimiser, sft_examples, sft_settings
+from tests.tiny_models import make_tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,46 @@ def test_a_training_that_has_ended_is_not_done_again(
     assert "settings or data have changed; training starts afresh" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("damage", ["changed", "deleted", "report cut short"])
+def test_an_adapter_that_was_spoilt_is_trained_again(
+    model: ModelSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    first = train_sft(sft_settings(max_steps=2), model, sft_examples(), tmp_path)
+    weights = first.adapter / "adapter_model.safetensors"
+    whole = weights.read_bytes()
+    if damage == "changed":
+        weights.write_bytes(whole[:-4] + bytes(4))
+    elif damage == "deleted":
+        weights.unlink()
+    else:
+        OutputFolder(tmp_path).report.write_text('{"stage": "sft"')
+
+    again = train_sft(sft_settings(max_steps=2), model, sft_examples(), tmp_path)
+
+    assert "what it left was changed" in capsys.readouterr().err
+    assert weights.read_bytes() == whole
+    assert again.content == first.content
+    rows = [json.loads(line) for line in OutputFolder(tmp_path).log.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2]
+
+
+def test_another_base_model_of_the_same_size_in_the_same_folder_is_trained_on(tmp_path: Path) -> None:
+    base = make_tiny_model(tmp_path / "base", seed=0)
+    first = train_sft(
+        sft_settings(max_steps=2), ModelSettings(name=str(base)), sft_examples(), tmp_path / "out"
+    )
+    weights = base / "model.safetensors"
+    size = weights.stat().st_size
+    shutil.copyfile(make_tiny_model(tmp_path / "other", seed=1) / "model.safetensors", weights)
+    assert weights.stat().st_size == size
+
+    again = train_sft(
+        sft_settings(max_steps=2), ModelSettings(name=str(base)), sft_examples(), tmp_path / "out"
+    )
+
+    assert again.content != first.content
+
+
 def test_an_interrupted_training_ends_as_if_it_had_run_through(model: ModelSettings, tmp_path: Path) -> None:
     settings = sft_settings(max_steps=7, save_every=2)
     through = train_sft(settings, model, sft_examples(), tmp_path / "through")
@@ -96,6 +138,9 @@ def test_an_interrupted_training_ends_as_if_it_had_run_through(model: ModelSetti
     expected = load_file(through.adapter / "adapter_model.safetensors")
     found = load_file(resumed.adapter / "adapter_model.safetensors")
     assert expected.keys() == found.keys()
+    assert (resumed.adapter / "adapter_config.json").read_bytes() == (
+        through.adapter / "adapter_config.json"
+    ).read_bytes()
     for name, weights in expected.items():
         torch.testing.assert_close(found[name], weights)
 

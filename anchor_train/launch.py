@@ -42,7 +42,11 @@ def launch(job: TrainingJob, settings: LaunchSettings | None = None) -> Training
 
     environment = {**os.environ, PARENT_PIPE: "1"}
     with subprocess.Popen(
-        command(folder.job, settings), stdin=subprocess.PIPE, stdout=2, env=environment
+        command(folder.job, settings),
+        stdin=subprocess.PIPE,
+        stdout=2,
+        env=environment,
+        start_new_session=True,  # Ctrl-C is for this process to answer
     ) as worker:
         try:
             code = worker.wait()

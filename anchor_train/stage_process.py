@@ -50,6 +50,7 @@ def do_apart(job: StageJob, lock: int | None = None) -> StageResult:
         stdout=2,
         env={**os.environ, PARENT_PIPE: "1"},
         pass_fds=() if lock is None else (lock,),
+        start_new_session=True,  # Ctrl-C is for this process to answer
     ) as process:
         try:
             code = process.wait()

@@ -89,6 +89,10 @@ def _gain_table(trials: Sequence[Trial]) -> str:
         found = gains(trial.outcome)
         figures = (f"{found.share:.3f}", f"{100 * found.accuracy:+.1f}", f"{100 * found.margin:+.1f}")
         rows.append([trial.mix, str(trial.seed), *figures])
+    for mix in dict.fromkeys(trial.mix for trial in trials):
+        of_mix = [gains(trial.outcome) for trial in trials if trial.mix == mix]
+        shares, accuracies, margins = zip(*((g.share, g.accuracy, g.margin) for g in of_mix), strict=True)
+        rows.append([mix, "mean", _plain(shares), _percent(accuracies), _percent(margins)])
     return markdown_table(["mix", "seed", "lambda", "accuracy, points", "win-loss, points"], rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,14 @@ def draw_figures(trials: Sequence[Trial], folder: Path) -> list[Path]:
 
 
 def _criteria(trials: Sequence[Trial], path: Path) -> Path:
-    """Mean points by criterion and model, over the seeds of the first mix."""
+    """Mean points by criterion and model, over the seeds of the mix that has most of them."""
     figure, axes = _empty(8, 3.6)
     names = criterion_names()
-    first = [trial for trial in trials if trial.mix == trials[0].mix]
+    (mix, _), *_ = Counter(trial.mix for trial in trials).most_common()
+    of_mix = [trial for trial in trials if trial.mix == mix]
     width = 0.8 / len(MODELS)
     for place, model in enumerate(MODELS):
-        across = [Across.of([trial.outcome.criteria[model][key] for trial in first]) for key in names]
+        across = [Across.of([trial.outcome.criteria[model][key] for trial in of_mix]) for key in names]
         axes.bar(
             [at + (place - (len(MODELS) - 1) / 2) * width for at in range(len(names))],
             [figure_.mean for figure_ in across],

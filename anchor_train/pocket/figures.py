@@ -63,7 +63,7 @@ def _gains(trials: Sequence[Trial], path: Path) -> Path:
     axes.axhline(0, color="0.7", linewidth=1)
     axes.scatter(lambdas, [100 * point.accuracy for point in points], marker="o", label="accuracy")
     axes.scatter(lambdas, [100 * point.margin for point in points], marker="^", label="win - loss")
-    axes.set_xlabel("lambda: share of pairs from questions that are not always answered right")
+    axes.set_xlabel("lambda of the anchor pairs")
     axes.set_ylabel("Anchor less Rank, points")
     axes.legend(frameon=False)
     return _saved(figure, path)

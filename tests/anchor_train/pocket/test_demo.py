@@ -23,6 +23,7 @@ def anchor_train(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.engine
+@pytest.mark.timeout(1500)
 def test_the_demo_runs_the_whole_method_and_goes_on_where_it_was(tmp_path: Path) -> None:
     done = anchor_train("demo", "-o", str(tmp_path / "demo"), *FEW)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -37,6 +38,7 @@ def test_the_demo_runs_the_whole_method_and_goes_on_where_it_was(tmp_path: Path)
 
 
 @pytest.mark.engine
+@pytest.mark.timeout(1500)
 def test_the_experiment_takes_other_mixes_of_questions(tmp_path: Path) -> None:
     folder = tmp_path / "experiment"
     done = anchor_train("experiment", "pocket", "--seeds", "1", "--mix", "hard", "-o", str(folder), *FEW)

@@ -51,8 +51,7 @@ class TaskOptions(Settings):
 
     Attributes:
         judge: ``openai:MODEL@URL``, ``vllm:MODEL``, ``transformers:MODEL``, ``scripted:FILE``, a judge
-        file, or
-            what such a file holds. Without one, explanations are logged and not judged.
+            file, or what such a file holds. Without one, explanations are logged and not judged.
         baseline: Run folder to compare with; judged by the same judge.
         data_dir: Folder or file with local questions, instead of the hub.
         split: ``train``, ``validation`` or ``test``.

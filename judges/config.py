@@ -21,7 +21,7 @@ from judges.backends.protocol import ChatBackend
 from judges.backends.registry import create_backend
 from judges.budget import Budget
 from judges.cache import ReplyCache, default_cache_path
-from judges.errors import ConfigError
+from judges.errors import AnchorError, ConfigError
 from judges.judge import JUDGE_SAMPLING, Judge
 from judges.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from judges.settings import Settings, load_yaml, parse
@@ -87,12 +87,16 @@ def load_judge(
         BackendError: If the backend can't start.
     """
     values, where, folder = _read(spec)
-    settings = parse(_JudgeSettings, {k: v for k, v in values.items() if k in _JUDGE_KEYS}, where)
+    of_backend = {k: v for k, v in values.items() if k not in _JUDGE_KEYS}
+    try:
+        settings = parse(_JudgeSettings, {k: v for k, v in values.items() if k in _JUDGE_KEYS}, where)
+    except ConfigError as error:
+        raise _with_mistakes_of_backend(error, of_backend, where, folder) from None
     rubric = rubric or load_rubric(_beside(folder, settings.rubric))
     sampling = replace(JUDGE_SAMPLING, **settings.sampling.model_dump(exclude_none=True))
     prices = None if settings.prices is None else Prices(**settings.prices.model_dump())
     limits = (budget or Budget()).over(Budget(**settings.budget.model_dump()))
-    backend = _backend({k: v for k, v in values.items() if k not in _JUDGE_KEYS}, where, folder)
+    backend = _backend(of_backend, where, folder)
     try:
         path = default_cache_path() if cache == DEFAULT else cache
         replies = None if path is None else ReplyCache(path)
@@ -159,6 +163,19 @@ def _backend(values: Mapping[str, Any], where: str, folder: Path) -> ChatBackend
         close = {key: difflib.get_close_matches(key, _JUDGE_KEYS, n=1, cutoff=0.7) for key in settings}
         hints = [f"; did you mean {names[0]!r} for {key!r}?" for key, names in close.items() if names]
         raise ConfigError(f"{where}: {error}{''.join(hints)}") from None
+
+
+def _with_mistakes_of_backend(
+    error: ConfigError, values: Mapping[str, Any], where: str, folder: Path
+) -> ConfigError:
+    """What is wrong with a judge's own keys, and behind it what is wrong with its backend's."""
+    try:
+        _backend(values, where, folder).close()
+    except ConfigError as other:
+        return ConfigError(f"{error}; {str(other).removeprefix(f'{where}: ')}")
+    except AnchorError:  # not a mistake in the settings: told when they are right
+        return error
+    return error
 
 
 def _beside(folder: Path, name: str) -> str | Path:

@@ -80,6 +80,15 @@ def test_a_wrong_judge_file_is_said_in_one_line(tmp_path, content, complaint):
     assert "\n" not in str(caught.value)
 
 
+def test_mistakes_of_the_judge_and_of_its_backend_are_told_together():
+    spec = {"backend": "openai", "model": "m", "base_url": "http://localhost:1/v1", "concurency": 8}
+    with pytest.raises(ConfigError) as raised:
+        load_judge({**spec, "sampling": {"temprature": 0}}, cache=None)
+    assert "'temperature'" in str(raised.value)
+    assert "'concurrency'" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [

@@ -93,7 +93,10 @@ def load_judge(
     except ConfigError as error:
         raise _with_mistakes_of_backend(error, of_backend, where, folder) from None
     rubric = rubric or load_rubric(_beside(folder, settings.rubric))
-    sampling = replace(JUDGE_SAMPLING, **settings.sampling.model_dump(exclude_none=True))
+    room = max(JUDGE_SAMPLING.max_tokens, len(rubric.longest_form))  # a long rubric has a long form
+    sampling = replace(
+        JUDGE_SAMPLING, **{"max_tokens": room, **settings.sampling.model_dump(exclude_none=True)}
+    )
     prices = None if settings.prices is None else Prices(**settings.prices.model_dump())
     limits = (budget or Budget()).over(Budget(**settings.budget.model_dump()))
     backend = _backend(of_backend, where, folder)

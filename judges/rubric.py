@@ -203,14 +203,19 @@ def rubric_from(values: Mapping[str, Any], where: str) -> Rubric:
 
 
 def load_rubric(name_or_path: str | Path = DEFAULT_RUBRIC) -> Rubric:
-    """Loads a built-in rubric by name, or one from a YAML file.
+    """Loads a built-in rubric by name, or one from a YAML file: a rubric, or a constitution.
 
     Raises:
         ConfigError: If there is none of that name, or the file isn't a rubric.
     """
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"}:
-        return rubric_from(load_yaml(path), str(path))
+        values = load_yaml(path)
+        if "principles" not in values:
+            return rubric_from(values, str(path))
+        from judges.constitution import constitution_from  # which is made of rubrics itself
+
+        return constitution_from(values, str(path)).rubric()
     built_in = BUILT_IN / f"{name_or_path}.yaml"
     if not built_in.is_file():
         names = [found.stem for found in BUILT_IN.glob("*.yaml")]

@@ -27,6 +27,7 @@ _OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats"})
 @click.option("--tasks", required=True, help="Names of tasks, separated by commas, or self_explanation.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The run folder.")
 @click.option("--judge", help="openai:MODEL@URL, vllm:MODEL, ..., or judge.yaml. Without it: score later.")
+@click.option("--rubric", help="A built-in rubric, or a .yaml file with a rubric or a constitution.")
 @click.option("--baseline", type=click.Path(), help="Run folder to compare with at the end.")
 @click.option("--data-dir", type=click.Path(exists=True), help="Local questions instead of the hub's.")
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), help="Default: the task's own.")
@@ -50,6 +51,7 @@ def command(
     tasks: str,
     output: Path,
     judge: str | None,
+    rubric: str | None,
     baseline: str | None,
     metadata: str | None,
     as_json: bool,
@@ -66,6 +68,7 @@ def command(
       --judge openai:JUDGE@http://localhost:8000/v1 -o runs/m1
     """
     from judges.config import load_judge
+    from judges.rubric import load_rubric
     from lm_eval_tasks.comparison import Settings
     from lm_eval_tasks.comparison_report import as_json as comparison_json
     from lm_eval_tasks.comparison_report import as_text
@@ -80,6 +83,9 @@ def command(
     if own := sorted(_OPTIONS & (more or {}).keys()):
         option = f"--{own[0].replace('_', '-')}"
         raise ConfigError(f"--metadata: {own[0]!r} has an option of its own here: {option}")
+    if rubric and not judge:
+        raise ConfigError("--rubric is what a judge goes by: give --judge, too")
+    own_rubric = load_rubric(rubric) if rubric else None
     specs = find_tasks(tasks.split(","), options["include_path"])
     request = GenerationRequest(
         tasks=tuple(spec.name for spec in specs),
@@ -87,7 +93,7 @@ def command(
         **options,
     )
     other = load_run(baseline) if baseline else None
-    judging = load_judge(judge, budget=limits) if judge else None
+    judging = load_judge(judge, rubric=own_rubric, budget=limits) if judge else None
     try:
         _announce(specs, request, judging)
         found = generate(request, output)

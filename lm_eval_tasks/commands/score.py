@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--task", "tasks", multiple=True, help="Only this task; may be repeated. Default: all of the run."
 )
-@click.option("--rubric", help="A built-in rubric or a .yaml file, instead of the judge's own.")
+@click.option("--rubric", help="A built-in rubric, or a .yaml file with a rubric or a constitution.")
 @click.option("--as", "name", help="Name to keep the judgements under; default: the judge's.")
 @click.option("--force", is_flag=True, help="Replace another judge's judgements of the same name.")
 @click.option("--no-cache", is_flag=True, help="Ask everything anew, e.g. to see how much a judge varies.")
@@ -56,6 +56,7 @@ def command(
     anchor-eval score runs/m1 --judge judge.yaml
     anchor-eval score runs/m1 --judge openai:JUDGE@http://localhost:8000/v1 --task aqua_rat_explain
     anchor-eval score runs/m1 --judge judge.yaml --max-cost 5
+    anchor-eval score runs/m1 --judge judge.yaml --rubric constitution.yaml --as by-principles
     """
     from judges.config import DEFAULT, load_judge
     from judges.rubric import load_rubric
@@ -64,10 +65,10 @@ def command(
     from lm_eval_tasks.score_report import summary_text
     from lm_eval_tasks.specs import find_tasks
 
+    own_rubric = load_rubric(rubric) if rubric else None
     found = load_run(run)
     chosen = [found.task(task) for task in tasks] if tasks else list(found.tasks.values())
     specs = find_tasks([task.task for task in chosen], include_path)
-    own_rubric = load_rubric(rubric) if rubric else None
     cache = None if no_cache else DEFAULT
     with load_judge(judge, cache=cache, rubric=own_rubric, budget=budget(limits)) as ready:
         for task in chosen:

@@ -134,7 +134,18 @@ def structure_in(text: str, tags: re.Pattern[str]) -> set[Structure]:
 
 def tags_of(rubric: Rubric) -> re.Pattern[str]:
     """The tags that a text may not hold: the rubric's own and those of chat templates."""
-    return _tag_pattern(rubric.user_template)
+    return tags_in(rubric.user_template)
+
+
+@lru_cache(maxsize=64)
+def tags_in(template: str) -> re.Pattern[str]:
+    """The tags that a text inside this template may not hold: its own and those of chat templates."""
+    own = re.findall(r"<\s*/?\s*([A-Za-z][\w-]*)\s*>", template)
+    names = "|".join(sorted({re.escape(name.casefold()) for name in (*own, *_RESERVED_TAGS)}))
+    return re.compile(
+        rf"[{_OPEN}](\s{{0,9}}[/\uff0f]?\s{{0,9}}(?:{names})(?:[\s/][^{_OPEN}{_CLOSE}]{{0,200}})?)[{_CLOSE}]",
+        re.IGNORECASE,
+    )
 
 
 def _made_visible(run: re.Match[str]) -> str:
@@ -149,16 +160,6 @@ def _made_visible(run: re.Match[str]) -> str:
 def _needs_joiner(neighbour: str) -> bool:
     """Whether joiners are ordinary beside this character: Indic and Arabic letters, marks, emoji."""
     return neighbour > "\u0500" and unicodedata.category(neighbour) in {"Lo", "Mn", "Mc", "So", "Sk"}
-
-
-@lru_cache(maxsize=64)
-def _tag_pattern(template: str) -> re.Pattern[str]:
-    own = re.findall(r"<\s*/?\s*([A-Za-z][\w-]*)\s*>", template)
-    names = "|".join(sorted({re.escape(name.casefold()) for name in (*own, *_RESERVED_TAGS)}))
-    return re.compile(
-        rf"[{_OPEN}](\s{{0,9}}[/\uff0f]?\s{{0,9}}(?:{names})(?:[\s/][^{_OPEN}{_CLOSE}]{{0,200}})?)[{_CLOSE}]",
-        re.IGNORECASE,
-    )
 
 
 @lru_cache(maxsize=64)

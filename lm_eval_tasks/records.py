@@ -92,6 +92,7 @@ UnreadableReason: TypeAlias = Literal[
     "empty_tag",
     "unknown_choice",
     "ambiguous_choice",
+    "no_refined_reply",
 ]
 
 
@@ -117,6 +118,21 @@ class Response:
     def readable(self) -> bool:
         """True if both parts could be read."""
         return self.explanation is not None and self.choice is not None
+
+
+@dataclass(frozen=True, slots=True)
+class RefinedResponse:
+    """A reply that improves on itself, read (STaPLe): first reply, principle, refined reply.
+
+    Attributes:
+        first: The reply before the principle; its ``text`` is that part alone.
+        principle: In one line; None if there is none.
+        refined: The reply that counts; its ``text`` is the whole as generated.
+    """
+
+    first: Response
+    principle: str | None
+    refined: Response
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,24 @@
 The rules, in order: what stands in a reasoning model's think block doesn't count; tags are found in any case
 and with any white space; the last complete block of each kind counts; the choice is a label ("B", "b.",
 "(B)"), a label with text ("B) 21", "Option B"), or the exact text of one choice.
+
+A reply that refines itself is read by the same rules in two parts, before and after its principle.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from lm_eval_tasks.records import Choice, Question, Response, UnreadableReason
+from lm_eval_tasks.records import Choice, Question, RefinedResponse, Response, UnreadableReason
 
 _THINK_BLOCK = re.compile(r"<\s*(think|thinking)\s*>.*?<\s*/\s*\1\s*>", re.DOTALL | re.IGNORECASE)
 _THINK_END = re.compile(r"<\s*/\s*think(?:ing)?\s*>", re.IGNORECASE)
 _THINK_START = re.compile(r"<\s*think(?:ing)?\s*>", re.IGNORECASE)
+_PRINCIPLE = re.compile(r"<\s*(/?)\s*principle\s*>", re.IGNORECASE)
+_CHOICE_END = re.compile(r"<\s*/\s*choice\s*>", re.IGNORECASE)
+_REPLY_TAG = re.compile(r"<\s*/?\s*(?:explanation|choice)\s*>", re.IGNORECASE)
 _MARKUP = "*_`\"'“”‘’$ \t\r\n"
 # After a label: brackets, or a mark that isn't the point of a number ("1.5" doesn't choose 1).
 _SEPARATOR = r"(?:[)\]][)\].:,]*|(?<!\d)[.:,]|[.:,](?!\d)|\s[-–—])"
@@ -45,6 +51,48 @@ def read_response(question: Question, text: str) -> Response:
     if chosen is not None:
         label, choice_problem = read_choice(question.choices, chosen)
     return Response(text, explanation, label, explanation_problem, choice_problem)
+
+
+def read_refined(question: Question, text: str) -> RefinedResponse:
+    """Reads a reply that goes on with a principle and a second, refined reply.
+
+    The first reply ends where the first principle begins or, where there is none, with its choice. The
+    refined reply is what stands behind the last principle. Where it can't be read, the response has no
+    explanation or no choice: the first reply never stands in for it.
+
+    Args:
+        question: The question, for its choices.
+        text: All of it as generated; it is the ``text`` of the refined response too.
+    """
+    visible, unfinished = _without_thinking(text)
+    if not visible.strip():
+        nothing = replace(read_response(question, text), text="" if unfinished else visible)
+        return RefinedResponse(nothing, None, replace(nothing, text=text))
+    tags = list(_PRINCIPLE.finditer(visible))
+    first_end, refined_start = len(visible), len(visible)
+    if tags:
+        first_end, refined_start = tags[0].start(), tags[-1].end()
+    elif end := _CHOICE_END.search(visible):
+        first_end = refined_start = end.end()
+    first = read_response(question, visible[:first_end])
+    rest = visible[refined_start:]
+    if not rest.strip():
+        refined = Response(text, None, None, "no_refined_reply", "no_refined_reply")
+    else:
+        refined = replace(read_response(question, rest), text=text)
+    return RefinedResponse(first, read_principle(visible), refined)
+
+
+def read_principle(text: str) -> str | None:
+    """The principle of the last complete principle block, in one line; None if there is none to read."""
+    visible, _ = _without_thinking(text)
+    content, _ = _block(visible, "principle")
+    return None if content is None or _REPLY_TAG.search(content) else one_line(content)
+
+
+def one_line(text: str) -> str:
+    """A text with every run of white space as one space."""
+    return " ".join(text.split())
 
 
 def read_choice(choices: Sequence[Choice], text: str) -> tuple[str | None, UnreadableReason | None]:

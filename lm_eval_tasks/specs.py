@@ -19,6 +19,7 @@ from judges.records import Conversation, Sampling
 from judges.settings import Settings, load_yaml, nearest, parse
 from lm_eval_tasks.layouts import Layout
 from lm_eval_tasks.prompts import Prompts, load_prompts
+from lm_eval_tasks.prompts.refine import RefinePrompts, load_refine_prompts
 from lm_eval_tasks.questions import questions_of
 from lm_eval_tasks.records import Question
 from lm_eval_tasks.rows import find_files, hub_rows, made_rows, read_rows
@@ -50,6 +51,7 @@ class TaskSettings(Settings):
     task: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     fields: tuple[Layout, ...] = Field(min_length=1)
     prompt: dict[str, Any]
+    refine: dict[str, Any] = Field(default_factory=dict)
     dataset_path: str | None = None
     dataset_name: str | None = None
     dataset_kwargs: Mapping[str, Any] = Field(default_factory=dict)
@@ -88,7 +90,8 @@ class TaskSpec:
         custom_dataset: Full name of a function that makes all splits, in the place of a data set on the hub.
         splits: ``train``, ``validation``, ``test`` -> the data set's name for it; absent where it has none.
         layouts: The row layouts that its questions come in.
-        prompts: All texts.
+        prompts: All texts of explaining, choosing and arguing.
+        refine_prompts: All texts of naming principles and refining by them.
         repeats: Samples a question.
         generation: How they are drawn, as the harness takes it.
         data_dir: Folder or file with the questions, if they don't come from the hub.
@@ -100,6 +103,7 @@ class TaskSpec:
     version: str
     layouts: tuple[Layout, ...]
     prompts: Prompts
+    refine_prompts: RefinePrompts
     dataset_path: str | None = None
     dataset_name: str | None = None
     dataset_options: Mapping[str, Any] = field(default_factory=dict)
@@ -157,6 +161,36 @@ class TaskSpec:
     def format_response(self, explanation: str, label: str) -> str:
         """A whole reply in the form that ``explain_conversation`` asks for."""
         return self.prompts.reply(explanation, label)
+
+    def principle_conversation(self, question: Question, first_reply: str, hint: str | None) -> Conversation:
+        """Name one principle that would improve a reply.
+
+        Args:
+            question: The question.
+            first_reply: The reply to improve on, as generated.
+            hint: A reference reply, shown as a hint; None to show none.
+        """
+        return self.refine_prompts.principle(self.prompts, question, first_reply, hint)
+
+    def refine_conversation(self, question: Question, first_reply: str, principle: str) -> Conversation:
+        """Reply again by a principle, in the usual form; no reference is shown."""
+        return self.refine_prompts.refine(self.prompts, question, first_reply, principle)
+
+    def refined_explain_conversation(self, question: Question) -> Conversation:
+        """Reply as usual, name a principle and reply again by it, all in one completion."""
+        return self.refine_prompts.refined_explain(self.prompts, question)
+
+    def format_refined(
+        self, first_reply: str, principle: str, explanation: str, label: str
+    ) -> tuple[str, str]:
+        """A completion of ``refined_explain_conversation``, in two parts that follow each other directly.
+
+        Returns:
+            The first reply, which a trainer leaves out of the loss, and the principle with the refined reply:
+            log p(principle, refined | question, first), STaPLe's M-step.
+        """
+        continuation = self.refine_prompts.continuation(self.prompts, principle, explanation, label)
+        return first_reply.strip(), f"\n{continuation}"
 
     def shown_question(self, question: Question) -> str:
         """The question as the model and the judge see it: context, question and choices."""
@@ -279,11 +313,13 @@ def spec_from(values: Mapping[str, Any], where: str, path: Path | None = None) -
     data_dir = None
     if settings.data_dir is not None:
         data_dir = (path.parent if path else Path()) / Path(settings.data_dir).expanduser()
+    prompts = load_prompts(settings.prompt, where)
     return TaskSpec(
         name=settings.task,
         version=str(settings.metadata.get("version", 0)),
         layouts=settings.fields,
-        prompts=load_prompts(settings.prompt, where),
+        prompts=prompts,
+        refine_prompts=load_refine_prompts(settings.refine, prompts, where),
         dataset_path=settings.dataset_path,
         dataset_name=settings.dataset_name,
         dataset_options=settings.dataset_kwargs,

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, Template, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import Field, field_validator
+from jinja2 import TemplateError
+from pydantic import Field
 
 from judges.errors import ConfigError
 from judges.records import Conversation, Message
-from judges.settings import Settings, load_yaml, parse
+from judges.settings import load_yaml, parse
+from lm_eval_tasks.prompts.templates import Texts, render
 from lm_eval_tasks.records import Choice, Question
 
-_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 _SHARED = Path(__file__).parent / "explain.yaml"
-_EXAMPLE = Question("example", "What?", (Choice("A", "This."), Choice("B", "That.")), "A", "A passage.")
+EXAMPLE = Question("example", "What?", (Choice("A", "This."), Choice("B", "That.")), "A", "A passage.")
+"""What texts are tried out on before they are used."""
 
 
-class Prompts(Settings):
+class Prompts(Texts):
     """All prompt texts of a task, as Jinja templates; ``explain.yaml`` says what each one is for."""
 
     introduction: str = Field(min_length=1)
@@ -37,30 +35,16 @@ class Prompts(Settings):
     consultant_system: str
     consultant_user: str
 
-    @field_validator("*")
-    @classmethod
-    def _compiles(cls, text: str) -> str:
-        try:
-            _template(text)
-        except TemplateError as error:
-            raise ValueError(f"not a valid template: {error}") from None
-        return text.strip("\n")
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of all texts: runs are comparable only if their models were asked the same way."""
-        return hashlib.sha256(json.dumps(self.model_dump(), ensure_ascii=False).encode()).hexdigest()[:16]
-
     def shown(self, question: Question) -> str:
         """The question with its context and choices, as the model and the judge see it."""
-        return _render(
+        return render(
             self.question, context=question.context, question=question.question, choices=question.choices
         )
 
     @cached_property
     def explain_system_text(self) -> str:
         """The system turn of the explain-then-choose prompt; the same for every question of a task."""
-        return _render(self.explain_system, introduction=_render(self.introduction))
+        return render(self.explain_system, introduction=render(self.introduction))
 
     def explain(self, question: Question) -> Conversation:
         """Explain first, then choose."""
@@ -87,7 +71,19 @@ class Prompts(Settings):
 
     def reply(self, explanation: str, label: str) -> str:
         """An explanation and a choice in the form that ``explain`` asks for."""
-        return _render(self.response, explanation=explanation.strip(), label=label)
+        return render(self.response, explanation=explanation.strip(), label=label)
+
+    def fill(self, text: str, question: Question, **values: object) -> str:
+        """A template about a question, filled in with what everybody may know of it and further values."""
+        return render(
+            text,
+            introduction=render(self.introduction),
+            context=question.context,
+            question=question.question,
+            choices=question.choices,
+            shown=self.shown(question),
+            **values,
+        )
 
     def check(self, where: str) -> None:
         """Renders everything once.
@@ -97,10 +93,10 @@ class Prompts(Settings):
         """
         try:
             for guide in (None, "A guide."):
-                self.consultant(_EXAMPLE, guide)
-            self.explain(_EXAMPLE)
-            self.answer(_EXAMPLE)
-            self.target(_EXAMPLE)
+                self.consultant(EXAMPLE, guide)
+            self.explain(EXAMPLE)
+            self.answer(EXAMPLE)
+            self.target(EXAMPLE)
             self.reply("Because.", "A")
         except TemplateError as error:
             raise ConfigError(f"{where}: a prompt text can't be filled in: {error}") from None
@@ -110,16 +106,7 @@ class Prompts(Settings):
         return (Message("system", texts[0]), Message("user", texts[1]))
 
     def _for(self, text: str, question: Question, guide: str | None = None) -> str:
-        return _render(
-            text,
-            introduction=_render(self.introduction),
-            context=question.context,
-            question=question.question,
-            choices=question.choices,
-            shown=self.shown(question),
-            right=question.gold_choice,
-            guide=guide,
-        )
+        return self.fill(text, question, right=question.gold_choice, guide=guide)
 
 
 def load_prompts(own: Mapping[str, Any], where: str) -> Prompts:
@@ -136,12 +123,3 @@ def load_prompts(own: Mapping[str, Any], where: str) -> Prompts:
 @cache
 def _shared() -> dict[str, Any]:
     return load_yaml(_SHARED)
-
-
-@cache
-def _template(text: str) -> Template:
-    return _ENVIRONMENT.from_string(text)
-
-
-def _render(text: str, **values: object) -> str:
-    return _template(text).render(**values).strip()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm_eval_tasks.records import Choice, Question
-from lm_eval_tasks.responses import read_choice, read_response
+from lm_eval_tasks.responses import read_choice, read_principle, read_refined, read_response
 from lm_eval_tasks.specs import load_task
 
 LETTERS = Question(
@@ -171,3 +171,57 @@ def test_a_thought_changes_nothing_that_is_read(thought: str, explanation: str) 
 def test_long_replies_are_read_in_one_pass() -> None:
     text = "<explanation>" * 50_000 + "(" * 50_000 + reply("why", "B" + " " * 50_000)
     assert read_response(LETTERS, text).choice == "B"
+
+
+FIRST = reply("It sinks.", "B")
+PRINCIPLE = "<principle>\nCheck every\n word.\n</principle>"
+SECOND = reply("It melts.", "A")
+
+
+def test_a_refined_reply_has_three_parts() -> None:
+    whole = f"{FIRST}\n{PRINCIPLE}\n{SECOND}"
+    read = read_refined(LETTERS, whole)
+    assert (read.first.explanation, read.first.choice) == ("It sinks.", "B")
+    assert read.principle == "Check every word."
+    assert (read.refined.explanation, read.refined.choice) == ("It melts.", "A")
+    assert read.refined.text == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "principle", "refined", "problem"),
+    [
+        (FIRST, "B", None, None, "no_refined_reply"),
+        (f"{FIRST}\n{PRINCIPLE}", "B", "Check every word.", None, "no_refined_reply"),
+        (f"{FIRST}\n<principle>\nCheck every", "B", None, None, "no_tag"),
+        (f"{FIRST}\n{PRINCIPLE}\n<explanation>It", "B", "Check every word.", None, "no_tag"),
+        (f"{FIRST}\n{SECOND}", "B", None, "A", None),
+        (f"{PRINCIPLE}\n{SECOND}", None, "Check every word.", "A", None),
+        (f"{FIRST}<principle>Hm.</principle>{FIRST}{PRINCIPLE}{SECOND}", "B", "Check every word.", "A", None),
+        (f"<think>{FIRST}\n{PRINCIPLE}</think>{FIRST}\n{SECOND}", "B", None, "A", None),
+        (f"{FIRST}\n<principle>{SECOND}</principle>", "B", None, None, "no_refined_reply"),
+        ("<think>It", None, None, None, "unfinished_thinking"),
+        (" \n", None, None, None, "empty_reply"),
+        ("It melts.", None, None, None, "no_refined_reply"),
+    ],
+)  # fmt: skip
+def test_the_first_reply_never_stands_in_for_the_refined_one(
+    text: str, first: str | None, principle: str | None, refined: str | None, problem: str | None
+) -> None:
+    read = read_refined(LETTERS, text)
+    assert read.first.choice == first
+    assert read.principle == principle
+    assert (read.refined.choice, read.refined.choice_problem) == (refined, problem)
+
+
+@pytest.mark.parametrize(
+    ("text", "principle"),
+    [
+        ("<principle>Show every step.</principle>", "Show every step."),
+        ("Sure: < Principle > Say\n why. </principle> Good.", "Say why."),
+        ("Show every step.", None),
+        ("<principle>Show", None),
+        ("<principle> </principle>", None),
+    ],
+)
+def test_a_principle_stands_between_its_tags(text: str, principle: str | None) -> None:
+    assert read_principle(text) == principle

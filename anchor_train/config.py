@@ -7,9 +7,10 @@ have no default here, and a recipe says only what differs from the one that it `
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import yaml
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -339,6 +340,38 @@ class LaunchSettings(Settings):
     accelerate_config: Path | None = None
 
 
+STRATEGY_NAMES: tuple[Strategy, ...] = get_args(Strategy)
+# Sections that a variant may set otherwise.
+VARIED = ("pairs", "dpo", "listwise", "rft")
+VARIANT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+# What a strategy's name would be taken for: another model of the evaluation, a round of another strategy, a
+# folder beside those of the strategies.
+TAKEN = re.compile(r"base|sft|table|sample|judge|consult|.*-round-\d+")
+
+
+class Variant(Settings):
+    """A strategy with some settings of its own, so that one run compares settings, too.
+
+    Attributes:
+        strategy: The strategy that it is a variant of.
+        pairs: Its own ``pairs``; in a recipe, only what differs. None for the recipe's.
+        dpo: The same of ``dpo``.
+        listwise: The same of ``listwise``.
+        rft: The same of ``rft``.
+    """
+
+    strategy: Strategy
+    pairs: PairSettings | None = None
+    dpo: DpoSettings | None = None
+    listwise: ListwiseSettings | None = None
+    rft: RftSettings | None = None
+
+    @property
+    def own(self) -> dict[str, Settings]:
+        """Section -> its settings, of those that it sets."""
+        return {name: getattr(self, name) for name in VARIED if getattr(self, name) is not None}
+
+
 # Section of the recipe -> strategies that train with it; a section that isn't here is used by all.
 _USERS = {
     "dpo": frozenset(get_args(PairStrategy)),
@@ -356,8 +389,9 @@ class Recipe(Settings):
         data_dir: Folder with the task's data files; None takes the task's own source.
         seed: Every draw of the run derives from it.
         rounds: How often replies are sampled and a model aligned with them.
+        variants: Further strategies by name: one of the strategies with some settings of its own.
         strategies: Which models are aligned, all from one sampling: ``anchor``, its baseline ``rank``; on
-            groups of replies ``aft``, ``rrhf``, ``pro``; and ``rft``.
+            groups of replies ``aft``, ``rrhf``, ``pro``; ``rft``; and variants by their names.
         questions: Which questions are trained on.
         engine: How local models run: the settings of a chat backend without its model and adapter. A plain
             string is the backend's name.
@@ -379,7 +413,8 @@ class Recipe(Settings):
     data_dir: Path | None = None
     seed: int = Field(default=42, ge=0, lt=2**31)
     rounds: int = Field(default=1, ge=1)
-    strategies: tuple[Strategy, ...] = Field(default=("anchor",), min_length=1)
+    variants: dict[str, Variant] = Field(default_factory=dict)
+    strategies: tuple[str, ...] = Field(default=("anchor",), min_length=1)
     questions: QuestionSettings = QuestionSettings()
     engine: dict[str, Any]
     launch: LaunchSettings = LaunchSettings()
@@ -404,6 +439,28 @@ class Recipe(Settings):
             raise ValueError("chat_template_kwargs belongs to model, so that training renders with it, too")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_variants(cls, values: Any) -> Any:
+        """Lays what a variant says over the recipe's own sections, so that it is checked as a whole."""
+        given = values.get("variants") if isinstance(values, Mapping) else None
+        if not isinstance(given, Mapping):
+            return values
+        return {**values, "variants": {name: _whole(variant, values) for name, variant in given.items()}}
+
+    @field_validator("variants")
+    @classmethod
+    def _variants_have_names_of_their_own(cls, value: dict[str, Variant]) -> dict[str, Variant]:
+        for name, variant in value.items():
+            if not VARIANT_NAME.fullmatch(name):
+                raise ValueError(f"name {name!r}: lower-case letters, digits, - and _ alone")
+            if name in STRATEGY_NAMES or TAKEN.fullmatch(name):
+                raise ValueError(f"name {name!r} is taken")
+            for section in variant.own:
+                if section in _USERS and variant.strategy not in _USERS[section]:
+                    raise ValueError(f"{name}: {variant.strategy} doesn't train with {section}")
+        return value
+
     @field_validator("strategies", mode="before")
     @classmethod
     def _one_strategy(cls, value: Any) -> Any:
@@ -411,7 +468,12 @@ class Recipe(Settings):
 
     @field_validator("strategies")
     @classmethod
-    def _distinct(cls, value: tuple[Strategy, ...]) -> tuple[Strategy, ...]:
+    def _known_and_distinct(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "variants" in info.data:
+            known = [*STRATEGY_NAMES, *info.data["variants"]]
+            unknown = [f"{name!r} ({nearest(name, known)})" for name in value if name not in known]
+            if unknown:
+                raise ValueError(f"no strategy {', '.join(unknown)}")
         if len(set(value)) < len(value):
             raise ValueError("a strategy is named twice")
         return value
@@ -428,6 +490,35 @@ class Recipe(Settings):
             except ConfigError as error:
                 raise ValueError(str(error)) from None
         return value
+
+    @model_validator(mode="after")
+    def _variants_fit_in(self) -> Recipe:
+        for name, variant in self.variants.items():
+            pairs = variant.pairs
+            if pairs is not None and pairs.unreadable_losers != self.pairs.unreadable_losers:
+                raise ValueError(
+                    f"variants.{name}.pairs.unreadable_losers: the same for all strategies, since they share "
+                    "the replies and the consultant's arguments"
+                )
+            for section, settings in variant.own.items():
+                if isinstance(settings, LoopSettings):
+                    try:
+                        settings.optimiser.accumulation_steps(self.launch.processes)
+                    except ConfigError as error:
+                        raise ValueError(f"variants.{name}.{section}: {error}") from None
+        return self
+
+    def strategy_of(self, name: str) -> Strategy:
+        """The strategy behind a name in ``strategies``: itself, or what it is a variant of."""
+        if name in self.variants:
+            return self.variants[name].strategy
+        return cast("Strategy", name)
+
+    def as_of(self, name: str | None) -> Recipe:
+        """The recipe as a strategy sees it, with a variant's settings in place; None stands for all."""
+        if name is None or name not in self.variants:
+            return self
+        return self.model_copy(update=self.variants[name].own)
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -459,6 +550,27 @@ def recipe_from(values: Mapping[str, Any], path: Path, overrides: Iterable[str] 
         # One key of a backend is set here, not the whole of it.
         layered = _merged(layered, _override(override), whole=frozenset())
     return parse(Recipe, layered, str(path))
+
+
+def _whole(variant: Any, recipe: Mapping[str, Any]) -> Any:
+    """A variant with its sections completed by the recipe's."""
+    if not isinstance(variant, Mapping):
+        return variant
+    own = {name: value for name, value in variant.items() if name in VARIED and isinstance(value, Mapping)}
+    below = {}
+    for name in own:
+        section = recipe.get(name)
+        if isinstance(section, Mapping):  # its unknown keys are told where they stand
+            known = _model_fields(name)
+            below[name] = {key: value for key, value in section.items() if key in known}
+    return {**variant, **_merged(below, own)}
+
+
+def _model_fields(section: str) -> frozenset[str]:
+    kind = Recipe.model_fields[section].annotation
+    assert isinstance(kind, type)
+    assert issubclass(kind, Settings)
+    return frozenset(kind.model_fields)
 
 
 def resolved_yaml(recipe: Recipe) -> str:

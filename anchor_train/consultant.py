@@ -36,7 +36,7 @@ def consult(job: StageJob) -> StageResult:
         temperature=settings.temperature,
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,
-        seed=derived_seed(job.recipe.seed, job.stage.key),
+        seed=derived_seed(job.recipe.seed, job.stage.draws),
     )
     latest = None
     if "consulting adapter" in job.stage.needs:

@@ -164,14 +164,15 @@ class _Describer:
         return self._training(stage, state, self._recipe.sft, tokenised, "examples")
 
     def _dpo(self, stage: Stage, state: str) -> PlannedStage:
-        pairs = self._pairs(stage)
+        pairs, settings = self._pairs(stage), self._recipe.as_of(stage.strategy).dpo
         if not pairs:
-            return PlannedStage(stage.key, state, f"trains on the pairs{_length_of(self._recipe.dpo)}")
-        return self._training(stage, state, self._recipe.dpo, pairs, "pairs")
+            return PlannedStage(stage.key, state, f"trains on the pairs{_length_of(settings)}")
+        return self._training(stage, state, settings, pairs, "pairs")
 
     def _align(self, stage: Stage, state: str) -> PlannedStage:
-        is_rft = stage.strategy == "rft"
-        settings = self._recipe.rft if is_rft else self._recipe.listwise
+        is_rft = stage.method == "rft"
+        recipe = self._recipe.as_of(stage.strategy)
+        settings = recipe.rft if is_rft else recipe.listwise
         groups = self._groups(stage)
         if not groups:
             return PlannedStage(stage.key, state, f"trains on the groups{_length_of(settings)}")

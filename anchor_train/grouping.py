@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 from anchor_train.artifacts import read_records, write_json, write_records
-from anchor_train.config import Strategy
 from anchor_train.group_report import group_report
 from anchor_train.groups import Group, GroupExample, GroupSet, NoGroup, build_groups
 from anchor_train.judging import read_scored
@@ -32,7 +30,9 @@ def group_up(job: StageJob) -> StageResult:
         ConfigError: If the training's ``max_length`` would cut replies and that isn't allowed.
     """
     recipe = job.recipe
-    strategy = cast("Strategy", job.stage.strategy)
+    name, strategy = job.stage.strategy, job.stage.method
+    assert name is not None
+    assert strategy is not None
     traits = STRATEGIES[strategy]
     settings = recipe.rft if traits.section == "rft" else recipe.listwise
     feedback = feedback_of(strategy, recipe)
@@ -40,7 +40,7 @@ def group_up(job: StageJob) -> StageResult:
     result = build_groups(scored, feedback, unreadable_losers=recipe.pairs.unreadable_losers)
     write_records(job.folder / WITHOUT, (row.to_json() for row in result.without))
     tokenised = _tokenised(job, result, {found.question.id: found.question for found in scored})
-    report = group_report(strategy, feedback, result, tokenised, settings.max_length)
+    report = group_report(name, feedback, result, tokenised, settings.max_length)
     write_json(job.folder / REPORT, report.to_json())
     if not report.total or (traits.loss is not None and not report.contrasted):
         raise DataError(report.why_empty())

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from anchor_train.config import Strategy, resolved_yaml
+from anchor_train.config import resolved_yaml
 from anchor_train.group_report import GroupReport
 from anchor_train.pair_report import PairReport
 from anchor_train.pipeline import Pipeline, StageStatus
+from anchor_train.stages import Stage
 from anchor_train.strategies import STRATEGIES, Traits
 from anchor_train.table import Table
 from anchor_train.trained import TrainedModel
@@ -23,10 +24,10 @@ _SFT = (
 
 def model_card(pipeline: Pipeline, trained: TrainedModel) -> str:
     """The card of one trained model: method, data counts, results, settings."""
-    recipe = pipeline.recipe
+    stage = trained.stage
+    recipe = pipeline.recipe.as_of(stage.strategy)
     statuses = {status.stage.key: status for status in pipeline.status()}
-    strategy = trained.stage.strategy
-    traits = None if strategy is None else STRATEGIES[cast("Strategy", strategy)]
+    traits = None if stage.method is None else STRATEGIES[stage.method]
     head = {
         "base_model": recipe.model.name if not Path(recipe.model.name).exists() else None,
         "library_name": "peft",
@@ -36,7 +37,7 @@ def model_card(pipeline: Pipeline, trained: TrainedModel) -> str:
     parts = [
         f"---\n{front}\n---",
         f"# {Path(recipe.model.name).name}, {trained.name}, {_task_name(recipe.task)}",
-        _SFT if traits is None else traits.about,
+        _SFT if traits is None else f"{traits.about}{_variant(stage)}",
         f"Base model: `{recipe.model.name}`. Task: `{recipe.task}`. Seed: {recipe.seed}. "
         f"Rounds: {trained.stage.round or 0}.",
         _prompt_note(),
@@ -49,11 +50,17 @@ def model_card(pipeline: Pipeline, trained: TrainedModel) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _variant(stage: Stage) -> str:
+    if stage.strategy == stage.method:
+        return ""
+    return f" This is `{stage.strategy}`, a variant of `{stage.method}`: its settings are below."
+
+
 def _tag(trained: TrainedModel, traits: Traits | None) -> str:
     """What kind of training it was, as the hub's models are tagged."""
     if traits is None:
         return "sft"
-    return "dpo" if traits.data == "pairs" else str(trained.stage.strategy)
+    return "dpo" if traits.data == "pairs" else str(trained.stage.method)
 
 
 def _data(pipeline: Pipeline, trained: TrainedModel, statuses: dict[str, StageStatus]) -> str:

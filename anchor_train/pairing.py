@@ -33,13 +33,15 @@ def pair_up(job: StageJob) -> StageResult:
     recipe, spec = job.recipe, load_task(job.recipe.task)
     scored = read_scored(job.needed("scored"))
     arguments = read_arguments(job.needed("arguments")) if "arguments" in job.stage.needs else {}
-    strategy: PairStrategy = "anchor" if job.stage.strategy == "anchor" else "rank"
+    strategy: PairStrategy = "anchor" if job.stage.method == "anchor" else "rank"
     seed = derived_seed(recipe.seed, "pairs", str(job.stage.round))
     result = build_pairs(scored, arguments, partial(in_reply_form, spec), strategy, recipe.pairs, seed)
     write_records(job.folder / WITHOUT, (row.to_json() for row in result.without))
     questions = {found.question.id: found.question for found in scored}
     examples = [pair.example(spec.explain_conversation(questions[pair.question_id])) for pair in result.pairs]
-    report = pair_report(strategy, result, _lengths(job, examples), recipe.dpo.max_length)
+    report = pair_report(
+        job.stage.strategy or strategy, result, _lengths(job, examples), recipe.dpo.max_length
+    )
     write_json(job.folder / REPORT, report.to_json())
     if not report.total:
         raise DataError(report.why_empty())

@@ -125,7 +125,8 @@ class Pipeline:
         else:
             self._tell(f"{stage.key}: {'taken up again' if status.begun else 'started'}")
         inputs = self._inputs(stage)
-        job = StageJob(self.run, self.recipe, stage, _hash_of(stage, inputs), retry_failed)
+        recipe = self.recipe.as_of(stage.strategy)
+        job = StageJob(self.run, recipe, stage, _hash_of(stage, inputs), retry_failed)
         clock = time.monotonic()
         result = self._work(job, lock)
         seconds = time.monotonic() - clock

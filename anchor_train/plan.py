@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from anchor_train.artifacts import content_hash
-from anchor_train.config import LoopSettings, Recipe, Strategy
+from anchor_train.config import LoopSettings, Recipe
 from anchor_train.manifest import flat
 from anchor_train.roles import role_settings, rubric_fingerprint, wants_latest
 from anchor_train.stages import Stage
-from anchor_train.strategies import STRATEGIES, reads_scores
+from anchor_train.strategies import STRATEGIES, Traits, reads_scores
 from judges.backends.local_model import fingerprint
 from judges.settings import Settings
 from lm_eval_tasks.specs import TaskSpec, load_task
@@ -99,37 +99,40 @@ class _Planner:
         yield from self._evaluation()
 
     def _round(self, number: int, lineages: dict[str, _Lineage]) -> Iterator[Stage]:
-        strategies = self._recipe.strategies
+        names = self._recipe.strategies
         if number == 1:
             start = _Lineage("sft", None)
-            yield from self._samples("round-1", number, start, None, strategies)
-        for strategy in strategies:
-            own = f"round-{number}/{strategy}"
+            yield from self._samples("round-1", number, start, names)
+        consulted: set[str] = set()
+        for name in names:
+            own = f"round-{number}/{name}"
             shared = own if number > 1 else "round-1"
             if number > 1:
-                start = lineages[strategy]
-                yield from self._samples(own, number, start, strategy, (strategy,))
-            traits = STRATEGIES[strategy]
-            if traits.consults:
-                yield self._consult(f"{shared}/consult", f"{shared}/judge", number, start)
+                start = lineages[name]
+                yield from self._samples(own, number, start, (name,))
+            traits = self._traits(name)
+            if traits.consults and shared not in consulted:
+                consulted.add(shared)
+                yield self._consult(shared, number, name, start)
             if traits.data == "pairs":
-                yield self._pairs(own, shared, number, strategy)
-                yield self._dpo(own, number, strategy, start)
+                yield self._pairs(own, shared, number, name)
+                yield self._dpo(own, number, name, start)
             else:
-                yield self._groups(own, shared, number, strategy)
-                yield self._align(own, number, strategy, start)
+                yield self._groups(own, shared, number, name)
+                yield self._align(own, number, name, start)
             trained = f"{own}/{traits.training}"
-            lineages[strategy] = _Lineage(trained, trained)
+            lineages[name] = _Lineage(trained, trained)
 
-    def _samples(
-        self,
-        folder: str,
-        number: int,
-        start: _Lineage,
-        strategy: Strategy | None,
-        users: Sequence[Strategy],
-    ) -> Iterator[Stage]:
+    def _traits(self, name: str) -> Traits:
+        return STRATEGIES[self._recipe.strategy_of(name)]
+
+    def _of(self, name: str, number: int) -> dict[str, Any]:
+        """What says whose stage it is."""
+        return {"strategy": name, "method": self._recipe.strategy_of(name), "round": number}
+
+    def _samples(self, folder: str, number: int, start: _Lineage, users: Sequence[str]) -> Iterator[Stage]:
         """Sampling, and judging if one of the strategies that take the samples reads scores."""
+        whose: dict[str, Any] = {"round": number} if number == 1 else self._of(users[0], number)
         yield Stage(
             f"{folder}/sample",
             "sample",
@@ -138,8 +141,7 @@ class _Planner:
             settings=self._settings("model", "sampler", "engine", "seed"),
             externals={**self._model, **self._prompts},
             own_process=True,
-            strategy=strategy,
-            round=number,
+            **whose,
         )
         if not any(reads_scores(user, self._recipe) for user in users):
             return
@@ -153,19 +155,19 @@ class _Planner:
             settings={**self._judge_settings("judge", judge)},
             externals={**self._model, **self._prompts, **self._rubric},
             own_process=True,
-            strategy=strategy,
-            round=number,
+            **whose,
         )
 
-    def _consult(self, key: str, judged: str, number: int, start: _Lineage) -> Stage:
+    def _consult(self, folder: str, number: int, name: str, start: _Lineage) -> Stage:
+        whose: dict[str, Any] = {"round": number} if number == 1 else self._of(name, number)
         asked = self._recipe.consultant.backend
         latest = {"consulting adapter": start.latest} if wants_latest(asked) and start.latest else {}
         consultant = self._recipe.consultant.model_dump(mode="json", exclude={"backend"})
         return Stage(
-            key,
+            f"{folder}/consult",
             "consult",
             "anchor_train.consultant:consult",
-            needs={"scored": judged, **latest},
+            needs={"scored": f"{folder}/judge", **latest},
             settings={
                 **flat({"consultant": consultant}),
                 **self._judge_settings("consultant.backend", asked),
@@ -173,55 +175,56 @@ class _Planner:
             },
             externals={**self._model, **self._prompts},
             own_process=True,
-            strategy="anchor",
-            round=number,
+            **whose,
         )
 
-    def _pairs(self, own: str, shared: str, number: int, strategy: Strategy) -> Stage:
-        arguments = {"arguments": f"{shared}/consult"} if STRATEGIES[strategy].consults else {}
+    def _pairs(self, own: str, shared: str, number: int, name: str) -> Stage:
+        arguments = {"arguments": f"{shared}/consult"} if self._traits(name).consults else {}
         return Stage(
             f"{own}/pairs",
             "pairs",
             "anchor_train.pairing:pair_up",
             needs={"scored": f"{shared}/judge", **arguments},
-            settings=self._settings("pairs", "dpo.max_length", "dpo.allow_cut", "seed", "model"),
+            settings=self._settings("pairs", "dpo.max_length", "dpo.allow_cut", "seed", "model", name=name),
             externals={**self._model, **self._prompts},
-            strategy=strategy,
-            round=number,
+            **self._of(name, number),
         )
 
-    def _dpo(self, own: str, number: int, strategy: str, start: _Lineage) -> Stage:
+    def _dpo(self, own: str, number: int, name: str, start: _Lineage) -> Stage:
         return Stage(
             f"{own}/dpo",
             "dpo",
             "anchor_train.training:train_preferences",
             needs={"questions": "questions", "pairs": f"{own}/pairs", "adapter": start.adapter},
-            settings=self._settings("model", "dpo", "seed", "launch.processes"),
+            settings=self._settings("model", "dpo", "seed", "launch.processes", name=name),
             externals=self._model,
-            strategy=strategy,
-            round=number,
+            **self._of(name, number),
         )
 
-    def _groups(self, own: str, shared: str, number: int, strategy: Strategy) -> Stage:
-        section = STRATEGIES[strategy].section
+    def _groups(self, own: str, shared: str, number: int, name: str) -> Stage:
+        section = self._traits(name).section
         feedback = ("listwise.feedback",) if section == "listwise" else ()
-        scored = reads_scores(strategy, self._recipe)
+        scored = reads_scores(name, self._recipe)
         return Stage(
             f"{own}/groups",
             "groups",
             "anchor_train.grouping:group_up",
             needs={"scored": f"{shared}/judge"} if scored else {"replies": f"{shared}/sample"},
             settings=self._settings(
-                *feedback, "pairs.unreadable_losers", f"{section}.max_length", f"{section}.allow_cut", "model"
+                *feedback,
+                "pairs.unreadable_losers",
+                f"{section}.max_length",
+                f"{section}.allow_cut",
+                "model",
+                name=name,
             ),
             externals={**self._model, **self._prompts},
-            strategy=strategy,
-            round=number,
+            **self._of(name, number),
         )
 
-    def _align(self, own: str, number: int, strategy: Strategy, start: _Lineage) -> Stage:
-        traits = STRATEGIES[strategy]
-        settings = self._settings("model", traits.section, "seed", "launch.processes")
+    def _align(self, own: str, number: int, name: str, start: _Lineage) -> Stage:
+        traits = self._traits(name)
+        settings = self._settings("model", traits.section, "seed", "launch.processes", name=name)
         if traits.loss != "aft":
             settings = {name: value for name, value in settings.items() if name not in OF_AFT}
         return Stage(
@@ -231,21 +234,20 @@ class _Planner:
             needs={"questions": "questions", "groups": f"{own}/groups", "adapter": start.adapter},
             settings=settings,
             externals={**self._model, **self._prompts},
-            strategy=strategy,
-            round=number,
+            **self._of(name, number),
         )
 
     def _evaluation(self) -> Iterator[Stage]:
         recipe = self._recipe
         models: dict[str, str | None] = {BASE_MODEL: None, SFT_MODEL: "sft"}
         for number in range(1, recipe.rounds + 1):
-            for strategy in recipe.strategies:
-                trained = f"round-{number}/{strategy}/{STRATEGIES[strategy].training}"
-                models[aligned_name(strategy, number, recipe.rounds)] = trained
+            for name in recipe.strategies:
+                trained = f"round-{number}/{name}/{self._traits(name).training}"
+                models[aligned_name(name, number, recipe.rounds)] = trained
         generation = self._recipe.evaluate.model_dump(mode="json", exclude={"judge", "batch_size"})
-        for name, adapter in models.items():
+        for model, adapter in models.items():
             yield Stage(
-                f"evaluate/{name}/generate",
+                f"evaluate/{model}/generate",
                 "generate",
                 "anchor_train.evaluation:generate",
                 needs={} if adapter is None else {"adapter": adapter},
@@ -255,23 +257,23 @@ class _Planner:
                 },
                 externals={**self._model, **self._prompts, **self._data},
                 own_process=True,
-                model=name,
+                model=model,
             )
             yield Stage(
-                f"evaluate/{name}/score",
+                f"evaluate/{model}/score",
                 "score",
                 "anchor_train.evaluation:score",
-                needs={"generated": f"evaluate/{name}/generate"},
+                needs={"generated": f"evaluate/{model}/generate"},
                 settings=self._judge_settings("evaluate.judge", recipe.evaluate.judge),
                 externals={**self._model, **self._prompts, **self._evaluation_rubric},
                 own_process=True,
-                model=name,
+                model=model,
             )
         yield Stage(
             "evaluate/table",
             "table",
             "anchor_train.evaluation:tabulate",
-            needs={name: f"evaluate/{name}/score" for name in models},
+            needs={model: f"evaluate/{model}/score" for model in models},
         )
 
     def _judge_settings(self, name: str, given: Any) -> dict[str, Any]:
@@ -282,17 +284,17 @@ class _Planner:
         engine = self._settings("engine", "model") if own else {}
         return {**flat({name: role_settings(given)}), **engine}
 
-    def _settings(self, *names: str) -> dict[str, Any]:
-        """The named parts of the recipe, flat, without what only changes the display."""
+    def _settings(self, *parts: str, name: str | None = None) -> dict[str, Any]:
+        """Parts of the recipe as a strategy sees it, flat, without what only changes the display."""
         found: dict[str, Any] = {}
-        for name in names:
-            value: Any = self._recipe
-            for part in name.split("."):
+        for path in parts:
+            value: Any = self._recipe.as_of(name)
+            for part in path.split("."):
                 value = getattr(value, part)
             if isinstance(value, Settings):
                 hidden = DISPLAY if isinstance(value, LoopSettings) else set()
                 value = value.model_dump(mode="json", exclude=hidden)
             elif isinstance(value, Path):
                 value = str(value)
-            found |= flat({name: value})
+            found |= flat({path: value})
         return found

@@ -35,7 +35,7 @@ def sample_replies(job: StageJob) -> StageResult:
         temperature=settings.temperature,
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,
-        seed=derived_seed(job.recipe.seed, job.stage.key),
+        seed=derived_seed(job.recipe.seed, job.stage.draws),
     )
 
     def conversation(question: Question) -> Conversation:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
-from anchor_train.config import Recipe
+from anchor_train.config import Recipe, Strategy
 from anchor_train.run_folder import RunFolder
 from lm_eval_tasks.records import Json
 
@@ -40,7 +40,8 @@ class Stage:
         settings: Dotted name -> value of every setting that its result depends on.
         externals: Name -> hash of everything else that its result depends on (model, prompts, rubric).
         own_process: Whether it runs in a process of its own that ends before the next stage.
-        strategy: Strategy whose model it works on; None where strategies share it.
+        strategy: Name, as in the recipe, of the strategy whose model it works on; None where they share it.
+        method: The strategy itself, where the name is that of a variant.
         round: Counted from 1; 0 outside the rounds.
         model: Evaluated model; None but in ``generate`` and ``score``.
     """
@@ -53,8 +54,17 @@ class Stage:
     externals: Mapping[str, str] = field(default_factory=dict)
     own_process: bool = False
     strategy: str | None = None
+    method: Strategy | None = None
     round: int = 0
     model: str | None = None
+
+    @property
+    def draws(self) -> str:
+        """What its random numbers are told by: variants of a strategy share them, so that they differ by
+        their settings alone."""
+        if self.strategy is None:
+            return self.key
+        return self.key.replace(f"/{self.strategy}/", f"/{self.method}/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,7 @@ class StageJob:
 
     Attributes:
         run: The run folder.
-        recipe: The recipe.
+        recipe: The recipe, with a variant's settings in place where the stage is of one.
         stage: The stage.
         belongs_to: Hash of all that its result depends on; journals carry it.
         retry_failed: Ask again where an earlier attempt got no good reply.

@@ -91,10 +91,18 @@ STRATEGIES: Mapping[Strategy, Traits] = {
 
 
 def feedback_of(strategy: Strategy, recipe: Recipe) -> Feedback:
-    """What makes a reply better in the groups of a strategy; RFT takes right replies, whatever is set."""
+    """What makes a reply better in the groups of a strategy; RFT takes right replies, whatever is set.
+
+    Args:
+        strategy: The strategy.
+        recipe: As it sees it (:meth:`~anchor_train.config.Recipe.as_of`).
+    """
     return recipe.listwise.feedback if STRATEGIES[strategy].loss is not None else "correctness"
 
 
-def reads_scores(strategy: Strategy, recipe: Recipe) -> bool:
-    """Whether a strategy needs the training judge; groups by correctness are made of the replies alone."""
-    return STRATEGIES[strategy].data == "pairs" or feedback_of(strategy, recipe) == "score"
+def reads_scores(name: str, recipe: Recipe) -> bool:
+    """Whether a strategy or variant needs the training judge; groups by correctness are made of replies."""
+    strategy = recipe.strategy_of(name)
+    if STRATEGIES[strategy].data == "pairs":
+        return True
+    return feedback_of(strategy, recipe.as_of(name)) == "score"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from anchor_train.artifacts import read_records, write_records
-from anchor_train.config import ListwiseLoss, Strategy
+from anchor_train.config import ListwiseLoss
 from anchor_train.grouping import read_groups
 from anchor_train.groups import GroupExample
 from anchor_train.launch import launch
@@ -46,7 +46,8 @@ def train_preferences(job: StageJob) -> StageResult:
 def train_groups(job: StageJob) -> StageResult:
     """Does stage ``align``: list-wise training, or RFT."""
     spec = load_task(job.recipe.task)
-    traits = STRATEGIES[cast("Strategy", job.stage.strategy)]
+    assert job.stage.method is not None
+    traits = STRATEGIES[job.stage.method]
     questions = {question.id: question for question in read_questions(job.needed("questions"))}
     examples = [
         group.example(spec.explain_conversation(questions[group.question_id]))
@@ -81,7 +82,7 @@ def _train(
             settings=settings,
             examples=path,
             output=job.folder,
-            seed=derived_seed(job.recipe.seed, job.stage.key),
+            seed=derived_seed(job.recipe.seed, job.stage.draws),
             adapter=adapter,
             allow_cut=settings.allow_cut,
             loss=loss,

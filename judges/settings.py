@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -74,13 +74,16 @@ def _describe(kind: type[BaseModel], problem: Any) -> str:
 def _fields_at(kind: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     """Field names of the settings class found by walking ``path``; empty if it isn't one."""
     current: Any = kind
+    named = False  # whether the next part is a user's own name in a mapping of settings
     for part in path:
-        if isinstance(part, int):  # an item of a list of settings
+        if named or isinstance(part, int):  # an item of a mapping or list of settings
+            named = False
             continue
         fields = getattr(current, "model_fields", None)
         if fields is None or part not in fields:
             return []
-        current = _model_in(fields[part].annotation)
+        annotation = fields[part].annotation
+        current, named = _model_in(annotation), get_origin(annotation) is dict
     return list(getattr(current, "model_fields", {}))
 
 

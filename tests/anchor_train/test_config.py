@@ -59,6 +59,7 @@ def test_every_strategy_finds_its_settings_in_every_recipe(recipe_file, strategy
         recipe_file.write_text(f"{MINIMAL}extends: {parent}\n", encoding="utf-8")
         recipe = load_recipe(recipe_file, [f"strategies={strategy}"])
         assert recipe.strategies == (strategy,)
+        assert recipe.strategy_of(strategy) == strategy
         assert isinstance(getattr(recipe, STRATEGIES[strategy].section), LoopSettings)
 
 
@@ -69,8 +70,64 @@ def test_the_table_of_strategies_is_that_of_the_recipe():
 def test_an_unknown_strategy_is_told_once_with_the_known_ones(recipe_file):
     with pytest.raises(ConfigError) as caught:
         load_recipe(recipe_file, ["strategies=[aftt]"])
-    assert str(caught.value).count("strategies.0 = 'aftt'") == 1
-    assert "'aft', 'rrhf', 'pro'" in str(caught.value)
+    assert str(caught.value).count("no strategy 'aftt' (did you mean 'aft'? known: aft, anchor, pro") == 1
+
+
+VARIANTS = """
+listwise: {beta: 0.3, max_steps: 7}
+variants:
+  aft-none: {strategy: aft, listwise: {constraint: none, optimiser: {learning_rate: 0.5}}}
+  plain: {strategy: rft}
+"""
+
+
+def test_a_variant_is_a_strategy_with_some_settings_of_its_own(recipe_file, tmp_path):
+    recipe_file.write_text(f"{MINIMAL}extends: aft\n{VARIANTS}", encoding="utf-8")
+    recipe = load_recipe(
+        recipe_file, ["strategies=[aft, aft-none]", "variants.aft-none.listwise.max_steps=9"]
+    )
+    assert [recipe.strategy_of(name) for name in recipe.strategies] == ["aft", "aft"]
+    own, rest = recipe.as_of("aft-none").listwise, recipe.as_of("aft").listwise
+    assert (own.constraint, own.beta, own.max_steps, own.optimiser.learning_rate) == ("none", 0.3, 9, 0.5)
+    assert (rest.constraint, rest.beta, rest.max_steps) == ("boundary", 0.3, 7)
+    assert own.optimiser.batch_size == rest.optimiser.batch_size
+    assert recipe.as_of("plain") == recipe.as_of(None) == recipe
+    resolved = tmp_path / "resolved.yaml"
+    resolved.write_text(resolved_yaml(recipe), encoding="utf-8")
+    assert load_recipe(resolved) == recipe
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("variants.base={strategy: aft}", "name 'base' is taken"),
+        ("variants.rank={strategy: aft}", "name 'rank' is taken"),
+        ("variants.aft-round-1={strategy: aft}", "name 'aft-round-1' is taken"),
+        ("variants.Aft={strategy: aft}", "lower-case letters"),
+        ("variants.x={strategy: aft, dpo: {beta: 1}}", "x: aft doesn't train with dpo"),
+        ("variants.x={strategy: aftt}", "variants.x.strategy = 'aftt'"),
+        ("variants.x={strategy: aft, listwise: {bta: 1}}", "'variants.x.listwise.bta' (did you mean 'beta'?"),
+        ("variants.x={listwise: {beta: 1}}", "'variants.x.strategy' is missing"),
+        ("variants.x={strategy: aft, sft: {}}", "unknown key 'variants.x.sft'"),
+        ("variants.x={strategy: anchor, pairs: {unreadable_losers: true}}", "the same for all strategies"),
+        (
+            "variants.x={strategy: rft, rft: {optimiser: {batch_size: 7}}}",
+            "variants.x.rft: optimiser.batch_size 7 is no multiple",
+        ),
+    ],
+)
+def test_what_a_variant_cannot_be_is_told(recipe_file, override, message):
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(recipe_file, [override])
+    assert message in str(caught.value)
+
+
+def test_a_mistake_in_a_section_is_not_told_again_for_its_variants(recipe_file):
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(
+            recipe_file, ["listwise.bta=1", "variants.x={strategy: aft, listwise: {constraint: none}}"]
+        )
+    assert str(caught.value).count("bta") == 1
 
 
 def test_a_batch_is_checked_where_a_strategy_trains_with_it(recipe_file):

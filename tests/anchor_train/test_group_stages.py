@@ -25,6 +25,7 @@ from tests.anchor_train.scripted_run import finish_sft, make_run, write_script
 SMALL = {
     "listwise": {"max_steps": 2, "sample_every": None},
     "rft": {"max_steps": 2},
+    "variants": {"aft-none": {"strategy": "aft", "listwise": {"constraint": "none"}}},
 }
 
 
@@ -40,7 +41,8 @@ def done(tmp_path_factory, tiny_model, tiny_adapter) -> RunFolder:
 @pytest.fixture(scope="module")
 def aligned(tmp_path_factory, tiny_model, tiny_adapter) -> RunFolder:
     """A run whose models are trained. Read only."""
-    run = make_run(tmp_path_factory.mktemp("aligned"), tiny_model, strategies=["aft", "rft"], **SMALL)
+    strategies = ["aft", "rft", "aft-none"]
+    run = make_run(tmp_path_factory.mktemp("aligned"), tiny_model, strategies=strategies, **SMALL)
     finish_sft(run, tiny_adapter)
     Pipeline(run, run.recipe()).do({"sample", "groups", "align"})
     return run
@@ -81,10 +83,40 @@ def test_a_ranking_needs_the_judge_and_rft_takes_right_replies_all_the_same(done
     assert "round-1/judge" in stages
 
 
+def test_a_variant_differs_from_its_strategy_by_its_settings_alone(aligned):
+    one, other = (aligned.stage(f"round-1/{name}") for name in ("aft", "aft-none"))
+    assert read_groups(one / "groups") == read_groups(other / "groups")
+    jobs = [json.loads((folder / "align" / "job.json").read_text()) for folder in (one, other)]
+    assert jobs[0]["seed"] == jobs[1]["seed"]
+    assert [job["settings"].pop("constraint") for job in jobs] == ["boundary", "none"]
+    assert jobs[0]["settings"] == jobs[1]["settings"]
+    weights = [(folder / "align/adapter/adapter_model.safetensors").read_bytes() for folder in (one, other)]
+    assert weights[0] != weights[1]
+
+
+def test_variants_of_anchor_share_the_consultant_until_they_go_their_own_ways(tmp_path, tiny_model):
+    minimum = {"strategy": "anchor", "pairs": {"loser": "minimum"}}
+    run = make_run(
+        tmp_path, tiny_model, rounds=2, strategies=["anchor", "lowest"], variants={"lowest": minimum}
+    )
+    stages = {stage.key: stage for stage in plan(run.recipe())}
+    assert [key for key in stages if key.endswith("consult")] == [
+        "round-1/consult",
+        "round-2/anchor/consult",
+        "round-2/lowest/consult",
+    ]
+    assert stages["round-1/lowest/pairs"].needs["arguments"] == "round-1/consult"
+    assert stages["round-1/lowest/pairs"].settings["pairs.loser"] == "minimum"
+    assert stages["round-2/lowest/sample"].draws == "round-2/anchor/sample"
+
+
 def test_a_setting_makes_stale_what_reads_it_and_nothing_else(aligned):
-    assert stale(aligned, "listwise.beta=0.3", "dpo.beta=0.3") == {"round-1/aft/align"}
+    both = {"round-1/aft/align", "round-1/aft-none/align"}
+    assert stale(aligned, "listwise.beta=0.3", "dpo.beta=0.3") == both
+    assert stale(aligned, "variants.aft-none.listwise.beta=0.3") == {"round-1/aft-none/align"}
     assert stale(aligned, "rft.max_steps=3") == {"round-1/rft/align"}
-    assert stale(aligned, "listwise.max_length=900") == {"round-1/aft/groups"}
+    lengths = {"round-1/aft/groups", "round-1/aft-none/groups"}
+    assert stale(aligned, "listwise.max_length=900") == lengths
     assert not stale(aligned, "listwise.assess_questions=3", "rft.log_every=1", "pairs.loser=minimum")
 
 
@@ -162,11 +194,14 @@ def test_aligned_models_are_shown_counted_and_described(aligned):
         (shown,) = examples(pipeline, stage, 1)
         assert "--- level 1" in shown.text
     models = trained_models(pipeline)
-    assert set(models) == {"sft", "aft", "rft"}
+    assert set(models) == {"sft", "aft", "rft", "aft-none"}
     assert trained_model(pipeline).name == "aft"
     cards = {name: model_card(pipeline, trained) for name, trained in models.items()}
     assert "2309.02144" in cards["aft"]
     assert "groups of replies" in cards["aft"]
+    assert "variant" not in cards["aft"].split("## Settings")[0]
+    assert "This is `aft-none`, a variant of `aft`" in cards["aft-none"]
+    assert "constraint: none" in cards["aft-none"].split("variants:")[1].split("\nlistwise:")[1]
     assert "Rejection sampling" in cards["rft"]
     report = aligned.manifest().stages["round-1/aft/align"].summary
     assert report["stage"] == "listwise"

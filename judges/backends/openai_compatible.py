@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import json
-import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -55,7 +54,6 @@ class OpenAIBackend:
         self._health = EndpointHealth(settings.patience, settings.backoff)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._quiet_http_logs()
 
     @property
     def constrains(self) -> bool | None:
@@ -132,8 +130,6 @@ class OpenAIBackend:
                 target=self._loop.run_forever, name=f"judge {self._settings.model}", daemon=True
             )
             self._thread.start()
-            for endpoint in self._endpoints:
-                endpoint.open()
         return self._loop
 
     async def _batch(self, sampling: Sampling, put: Callable[[Any], None]) -> _Batch:
@@ -218,14 +214,6 @@ class OpenAIBackend:
         if not self._health.answered:
             hint = "is the address right and the server up?"
         return EndpointDownError(f"{self._addresses} answers nothing: {reason}; {hint}")
-
-    @staticmethod
-    def _quiet_http_logs() -> None:
-        # One line a request at level INFO would drown everything else.
-        for name in ("httpx", "httpx2"):
-            logger = logging.getLogger(name)
-            if logger.level == logging.NOTSET:
-                logger.setLevel(logging.WARNING)
 
 
 class _Batch:

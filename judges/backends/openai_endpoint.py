@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from judges.backends.endpoint_choice import Standing
+from judges.backends.openai_http import HttpAnswer, HttpClient, NoAnswerError
 from judges.backends.openai_settings import DEFAULT_URL, OpenAISettings
 from judges.backends.openai_wire import (
     FormKind,
     NotAReplyError,
+    error_code,
     error_text,
     excerpt,
     in_form,
@@ -26,10 +27,7 @@ from judges.backends.turnstile import Turnstile
 from judges.errors import BackendError, EndpointDownError
 from judges.records import Completion, Conversation, Sampling, Usage
 
-if TYPE_CHECKING:
-    import openai
-
-_CONNECT_TIMEOUT = 30.0
+_PATIENCE_FOR_MODELS = 30.0  # seconds in which an endpoint says which models it has
 
 
 class Retry(Exception):
@@ -68,12 +66,10 @@ class Endpoint:
     """
 
     def __init__(self, settings: OpenAISettings, url: str, key: str) -> None:
-        import openai
-
-        self._openai = openai
         self._settings = settings
         self.url = url
         self._key = key
+        self._http = HttpClient(url, key, settings.timeout)
         self.standing = Standing()
         at_openai = urlsplit(url).hostname == urlsplit(DEFAULT_URL).hostname
         self._token_limit = settings.token_limit or ("max_completion_tokens" if at_openai else "max_tokens")
@@ -91,13 +87,9 @@ class Endpoint:
             return False
         return True if self._form_held else None
 
-    def open(self) -> None:
-        """Makes the connections' pool of the running event loop."""
-        self._client = self._new_client()
-
     async def close(self) -> None:
         """Closes the connections."""
-        await self._client.close()
+        await self._http.close()
 
     async def find_form(self) -> None:
         """Finds out how it is held to a form, once."""
@@ -108,26 +100,18 @@ class Endpoint:
         """It said that it gets too many requests."""
         self._turnstile.overload()
 
-    def _new_client(self) -> openai.AsyncOpenAI:
-        # The client insists on a key; endpoints without keys ignore it. `_attempt` watches over the time that
-        # a request may take, from sending to the last byte. Over aiohttp a request takes half the CPU.
-        return self._openai.AsyncOpenAI(
-            api_key=self._key or "none",
-            base_url=self.url,
-            max_retries=0,
-            timeout=self._openai.Timeout(None, connect=_CONNECT_TIMEOUT),
-            http_client=self._openai.DefaultAioHttpClient(),
-        )
-
     async def _form_of_endpoint(self) -> FormKind:
         """vLLM says who it is; others are asked for the form that OpenAI's interface defines."""
-        with suppress(self._openai.OpenAIError, TimeoutError, asyncio.TimeoutError):
-            models = await asyncio.wait_for(self._client.get("/models", cast_to=object), 30)
-            entries = models.get("data") if isinstance(models, dict) else None
-            if isinstance(entries, list) and any(
-                isinstance(entry, dict) and entry.get("owned_by") == "vllm" for entry in entries
-            ):
-                return "regex"
+        try:
+            answer = await self._http.get("/models", _PATIENCE_FOR_MODELS)
+        except NoAnswerError:
+            return "json_schema"
+        models = answer.json
+        entries = models.get("data") if isinstance(models, dict) else None
+        if isinstance(entries, list) and any(
+            isinstance(entry, dict) and entry.get("owned_by") == "vllm" for entry in entries
+        ):
+            return "regex"
         return "json_schema"
 
     async def attempt(self, progress: Progress, sampling: Sampling) -> bool:
@@ -177,22 +161,16 @@ class Endpoint:
         )
         progress.attempts += 1
         try:
-            # As text, and read by us: the client's own reading takes as long as all the rest of a request.
-            text = await asyncio.wait_for(
-                self._client.post("/chat/completions", cast_to=str, body=body), self._settings.timeout
-            )
-            completions, usage = read_reply(self._masked(text))
+            answer = await self._http.post("/chat/completions", body)
+        except NoAnswerError as error:
+            raise Retry(self._safe(str(error))) from None
+        if answer.status >= 300:
+            self._judge_status(answer, body, sampling, form)
+            return False
+        try:
+            completions, usage = read_reply(self._masked(answer.text))
         except NotAReplyError as error:
             raise Retry(f"the endpoint sent {self._safe(str(error))}") from None
-        except asyncio.TimeoutError:
-            raise Retry(f"no answer in {self._settings.timeout:g} s") from None
-        except self._openai.APIConnectionError as error:
-            cause = error.__cause__ or error
-            detail = self._safe(str(cause)) or type(cause).__name__
-            raise Retry(f"the connection failed: {detail}") from None
-        except self._openai.APIStatusError as error:
-            self._judge_status(error, body, sampling, form)
-            return False
         if self.standing.success():
             self.say("answers again")
         self._turnstile.success()
@@ -204,22 +182,22 @@ class Endpoint:
         return True
 
     def _judge_status(
-        self, error: openai.APIStatusError, body: Mapping[str, Any], sampling: Sampling, form: FormKind
+        self, answer: HttpAnswer, body: Mapping[str, Any], sampling: Sampling, form: FormKind
     ) -> None:
         """Says what an error status means; returns if the request may be made another way at once."""
-        status = error.status_code
-        text = self._safe(error_text(error.body or error.message))
-        said = f"{status}: {text}"
+        status = answer.status
+        text = self._safe(error_text(answer.json))
+        said = f"{status}: {text}" if text else str(status)
         if status in {401, 403}:
             place = self._settings.key_place
             had = f"the key in {place}" if self._key else f"a request without a key ({place} is not set)"
             raise BackendError(f"{self.url} refused {had} ({said})")
         if status == 404 and not self.standing.answered:
             raise BackendError(f"{self.url} has no model {self._settings.model!r} or is no endpoint ({said})")
-        if status == 429 and getattr(error, "code", None) == "insufficient_quota":
+        if status == 429 and error_code(answer.json) == "insufficient_quota":
             raise EndpointDownError(f"{self.url}: the quota is used up ({said}); what was answered is stored")
         if status in {408, 409, 425, 429} or status >= 500:
-            wait = retry_after(error.response.headers)
+            wait = retry_after(answer.headers)
             raise Retry(f"the endpoint answered {said}", wait=wait, busy=status == 429)
         if status in {400, 422} and self._ask_differently(body, sampling, form, said):
             return

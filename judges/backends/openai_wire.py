@@ -182,6 +182,12 @@ def error_text(body: object) -> str:
     return excerpt(found if isinstance(found, str) else json.dumps(found, default=str))
 
 
+def error_code(body: object) -> object:
+    """The machine's name of an error, where the body has one."""
+    error = body.get("error") if isinstance(body, dict) else None
+    return error.get("code") if isinstance(error, dict) else None
+
+
 def excerpt(text: str, length: int = 200) -> str:
     """A text on one line, cut to a length."""
     line = " ".join(text[: 4 * length].split())

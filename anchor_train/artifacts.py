@@ -1,7 +1,8 @@
 """Files of a run folder: whole or not at all, and known by their content.
 
 A finished artifact appears by one rename. While replies arrive, they are kept in a :class:`Journal`, a line
-each, so that whatever ends the process, at most the line in flight is lost.
+each, so that whatever ends the process, at most the line in flight is lost, and whatever ends the machine, at
+most the lines of the last second.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, TypeVar
@@ -20,6 +23,8 @@ from lm_eval_tasks.judgement_files import replacing, sha256_of
 from lm_eval_tasks.records import Json
 
 R = TypeVar("R")
+
+_SECONDS_BETWEEN_SYNCS = 1.0
 
 
 def write_records(path: Path, rows: Iterable[Json]) -> None:
@@ -70,7 +75,7 @@ def text_hash(*parts: str) -> str:
 
 
 class Journal:
-    """An artifact in the making: rows appended as they arrive, each on disk before the next.
+    """An artifact in the making: rows appended as they arrive, each out of this process before the next.
 
     The first line says what the rows belong to; the rows of anything else don't count. A torn last line is
     dropped. Use it as a context manager.
@@ -92,15 +97,19 @@ class Journal:
         self.rows: dict[str, Json] = {}
         self.discarded = 0
         self._key = key
+        self._synced = 0.0
         self._file = self._open(belongs_to)
 
     def append(self, row: Json) -> None:
-        """Adds a row; on return it is on disk."""
+        """Adds a row; on return no ``kill -9`` can take it away."""
         self._write(row)
         self.rows[self._key(row)] = row
 
     def close(self) -> None:
         """Closes the file; the rows stay on disk."""
+        if not self._file.closed:
+            with self._one_line_errors():
+                os.fsync(self._file.fileno())
         self._file.close()
 
     def __enter__(self) -> Journal:
@@ -145,9 +154,17 @@ class Journal:
         return (found[0] if found else None), found[1:], whole
 
     def _write(self, row: Json) -> None:
-        try:
+        with self._one_line_errors():
             self._file.write(json_line(row).encode())
             self._file.flush()
-            os.fsync(self._file.fileno())
+            # A disk may take milliseconds to make sure, so it is asked once a second and not for each row.
+            if (now := time.monotonic()) - self._synced >= _SECONDS_BETWEEN_SYNCS:
+                os.fsync(self._file.fileno())
+                self._synced = now
+
+    @contextmanager
+    def _one_line_errors(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise DataError(f"{self.path}: can't be written: {error.strerror}") from None

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from anchor_train.artifacts import Journal
 from anchor_train.roles import RoleSpec
+from judges.backends.protocol import stored_replies
 from judges.config import load_backend
 from judges.errors import BackendError
 from judges.records import Conversation, Failure, Outcome, Sampling
@@ -27,7 +28,7 @@ def ask_missing(
     journal: Journal,
     row: Callable[[T, Outcome], Json],
 ) -> None:
-    """Asks for each item and writes every answer to the journal as it arrives.
+    """Asks for each item and writes every answer to the journal the moment it arrives.
 
     Args:
         what: Name of the progress bar.
@@ -48,10 +49,13 @@ def ask_missing(
         load_backend(role) as backend,
         tqdm(total=len(items), desc=what, unit="", file=sys.stderr) as bar,
     ):
-        for index, outcome in backend.replies(map(conversation, items), sampling):
+
+        def store(index: int, outcome: Outcome) -> None:
+            journal.append(row(items[index], outcome))
+
+        for _, outcome in stored_replies(backend, map(conversation, items), sampling, store):
             if isinstance(outcome, Failure):
                 failures.append(outcome)
-            journal.append(row(items[index], outcome))
             bar.update()
     if len(failures) == len(items):
         raise BackendError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -136,7 +137,7 @@ class Accounts:
 
 
 class Ledger:
-    """Adds up what a judge does; ``accounts()`` is the state at a moment."""
+    """Adds up what a judge does, in whichever thread; ``accounts()`` is the state at a moment."""
 
     def __init__(self, prices: Prices | None) -> None:
         self._prices = prices
@@ -144,31 +145,35 @@ class Ledger:
         self._unjudged: Counter[UnjudgedReason] = Counter()
         self._usage = Usage()
         self._seconds = 0.0
+        self._lock = threading.Lock()
 
     def ask(self) -> None:
         """A statement was put to the backend."""
-        self._counts["asked"] += 1
+        with self._lock:
+            self._counts["asked"] += 1
 
     def receive(self, outcome: Outcome) -> None:
         """The backend came back with a reply or a failure."""
-        self._counts["requests"] += outcome.attempts
-        self._counts["retried"] += outcome.attempts - 1
-        match outcome:
-            case Reply(usage=usage):
-                self._counts["answered"] += 1
-                self._usage += usage or Usage()
-            case Failure():
-                self._counts["failed"] += 1
+        with self._lock:
+            self._counts["requests"] += outcome.attempts
+            self._counts["retried"] += outcome.attempts - 1
+            match outcome:
+                case Reply(usage=usage):
+                    self._counts["answered"] += 1
+                    self._usage += usage or Usage()
+                case Failure():
+                    self._counts["failed"] += 1
 
     def hand_out(self, assessment: Assessment, source: Source | None = None) -> None:
         """An assessment goes to the caller; no source means that it was asked for."""
-        self._counts["statements"] += 1
-        if source is not None:
-            self._counts[source] += 1
-        if isinstance(assessment.outcome, Unjudged):
-            self._unjudged[assessment.outcome.reason] += 1
-        else:
-            self._counts["judged"] += 1
+        with self._lock:
+            self._counts["statements"] += 1
+            if source is not None:
+                self._counts[source] += 1
+            if isinstance(assessment.outcome, Unjudged):
+                self._unjudged[assessment.outcome.reason] += 1
+            else:
+                self._counts["judged"] += 1
 
     def spend(self, seconds: float) -> None:
         """Time passed while assessing."""
@@ -176,10 +181,11 @@ class Ledger:
 
     def accounts(self) -> Accounts:
         """The state now."""
-        return Accounts(
-            **self._counts,
-            unjudged={reason: self._unjudged[reason] for reason in REASONS},
-            usage=self._usage,
-            seconds=self._seconds,
-            price=None if self._prices is None else self._prices.of(self._usage),
-        )
+        with self._lock:
+            return Accounts(
+                **self._counts,
+                unjudged={reason: self._unjudged[reason] for reason in REASONS},
+                usage=self._usage,
+                seconds=self._seconds,
+                price=None if self._prices is None else self._prices.of(self._usage),
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 from judges.accounts import Prices
@@ -40,6 +41,7 @@ class Purse:
     The most is a token for each byte of the prompt, some for the chat template, and ``max_tokens``; it holds
     for every tokenizer that never makes more than one token of a byte. What a reply really took replaces it.
     A request that fails counts as free, one that is broken off by us as the most: what it cost isn't known.
+    Requests may start in one thread and end in another.
 
     Raises:
         ConfigError: If a price is capped and there are no prices.
@@ -58,22 +60,28 @@ class Purse:
         self._spent = Usage()
         self._under_way: dict[bytes, Usage] = {}
         self._held = Usage()  # the sum of those under way
+        self._lock = threading.Lock()
 
     def affords(self, conversation: Conversation) -> bool:
         """Whether one more request stays within the budget, whatever those under way come to."""
-        return self._limit_broken_by(self._most(conversation)) is None
+        most = self._most(conversation)
+        with self._lock:
+            return self._limit_broken_by(most) is None
 
     def reserve(self, key: bytes, conversation: Conversation) -> None:
         """A request starts."""
-        self._under_way[key] = most = self._most(conversation)
-        self._held += most
-        self._calls += 1
+        most = self._most(conversation)
+        with self._lock:
+            self._under_way[key] = most
+            self._held += most
+            self._calls += 1
 
     def settle(self, key: bytes, outcome: Outcome) -> None:
         """A request has ended."""
-        most = self._release(key)
-        if isinstance(outcome, Reply):
-            self._spent += most if outcome.usage is None else outcome.usage
+        with self._lock:
+            most = self._release(key)
+            if isinstance(outcome, Reply):
+                self._spent += most if outcome.usage is None else outcome.usage
 
     def refuse(self, conversation: Conversation) -> BudgetSpentError:
         """The error that says which limit a request would break."""

@@ -13,6 +13,7 @@ import json
 import os
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -130,7 +131,7 @@ class CacheStats:
 
 
 class ReplyCache:
-    """Stored replies.
+    """Stored replies. May be used by several threads.
 
     Args:
         path: The file, created with its folder if absent; None for a private one that is gone on ``close``.
@@ -142,6 +143,7 @@ class ReplyCache:
 
     def __init__(self, path: Path | None, *, patience: float = 60.0) -> None:
         self.path = path
+        self._lock = threading.Lock()
         with self._one_line_errors():
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +186,7 @@ class ReplyCache:
             {"backend": asdict(identity), "sampling": asdict(sampling), "rubric": rubric}, sort_keys=True
         )
         digest = _digest(b"", request)
-        with self._one_line_errors():
+        with self._in_use():
             self._connection.execute(
                 "INSERT OR IGNORE INTO askings (digest, backend, rubric, request) VALUES (?, ?, ?, ?)",
                 (digest, str(identity), rubric, request),
@@ -194,7 +196,7 @@ class ReplyCache:
 
     def get(self, key: bytes) -> Reply | None:
         """The stored reply, if any; whether it can be read as verdicts is for the reader to see."""
-        with self._one_line_errors():
+        with self._in_use():
             row = self._connection.execute(_GET, (key,)).fetchone()
         if row is None:
             return None
@@ -213,12 +215,12 @@ class ReplyCache:
         # A lone surrogate can't be written as UTF-8.
         text = completion.text.encode("utf-8", "replace").decode("utf-8")
         row = (key, asking.id, text, completion.finish_reason, has_verdict)
-        with self._one_line_errors():
+        with self._in_use():
             self._connection.execute(_PUT, (*row, *tokens, reply.attempts, reply.seconds, time.time()))
 
     def stats(self) -> CacheStats:
         """What is in it."""
-        with self._one_line_errors():
+        with self._in_use():
             replies, with_verdict = self._connection.execute(
                 "SELECT count(*), coalesce(sum(has_verdict), 0) FROM replies"
             ).fetchone()
@@ -233,7 +235,7 @@ class ReplyCache:
 
     def clear(self) -> int:
         """Deletes all replies and gives the space back; returns how many there were."""
-        with self._one_line_errors():
+        with self._in_use():
             deleted = self._connection.execute("DELETE FROM replies").rowcount
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -248,6 +250,11 @@ class ReplyCache:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        with self._lock, self._one_line_errors():
+            yield
 
     @contextmanager
     def _one_line_errors(self) -> Iterator[None]:

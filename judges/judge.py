@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from judges.accounts import Accounts, Ledger, Prices, Source
-from judges.backends.protocol import ChatBackend
+from judges.backends.protocol import ChatBackend, stored_replies
 from judges.budget import Budget, Purse
 from judges.cache import Asking, ReplyCache
 from judges.errors import BackendError, ConfigError
@@ -169,9 +169,9 @@ class Judge:
     ) -> Iterator[tuple[int, Assessment]]:
         """Assesses statements as a stream: pulled lazily, handed out as they are finished.
 
-        Identical statements are judged once. A reply is stored before it is handed out, so a run that is
-        killed asks only for the rest when it is started again. Only a reply with verdicts counts as known:
-        what stayed unjudged in an earlier run is asked again.
+        Identical statements are judged once. A reply is stored as it arrives, so a run that is killed asks
+        only for the rest when it is started again. Only a reply with verdicts counts as known: what stayed
+        unjudged in an earlier run is asked again.
 
         Args:
             statements: What to assess; may be endless.
@@ -262,7 +262,7 @@ class Judge:
         return _Request(key, conversation)
 
     def _settle(self, key: bytes, outcome: Outcome) -> Assessment:
-        """Books an outcome, stores it if it is a reply, and reads it."""
+        """Books an outcome, stores it if it is a reply, and reads it; in the thread that it arrives in."""
         self._ledger.receive(outcome)
         if self._purse is not None:
             self._purse.settle(key, outcome)
@@ -315,6 +315,7 @@ class _Assessing:
         self._ready: deque[_Handed] = deque()
         self._waiting: dict[bytes, list[int]] = {}  # key in flight -> statements that wait for its reply
         self._in_flight: dict[int, bytes] = {}  # number of the request -> its key
+        self._arrived: dict[int, Assessment] = {}  # number of the request -> stored, to be handed out
         # Asked in this call and left without verdicts: later copies aren't asked again.
         self._unjudged: dict[bytes, Assessment] = {}
         # What the budget has no room for while others are under way: they may come out cheaper than feared.
@@ -349,16 +350,21 @@ class _Assessing:
         if purse is not None and not purse.affords(first.conversation):
             yield from self._drained()
             raise purse.refuse(first.conversation)
-        outcomes = self._judge.backend.replies(self._conversations(first), self._judge.sampling)
-        try:
-            for number, outcome in outcomes:
-                yield from self._settled(number, outcome)
+        judge = self._judge
+        conversations = self._conversations(first)
+        with closing(stored_replies(judge.backend, conversations, judge.sampling, self._store)) as outcomes:
+            for number, _ in outcomes:
+                yield from self._settled(number)
                 yield from self._drained()
-        finally:
-            if isinstance(outcomes, Generator):
-                outcomes.close()
         for number in sorted(self._in_flight):
-            yield from self._settled(number, Failure("the backend gave no answer"))
+            self._store(number, Failure("the backend gave no answer"))
+            yield from self._settled(number)
+
+    def _store(self, number: int, outcome: Outcome) -> None:
+        """Takes in what arrived, whatever the caller is doing; perhaps in a thread of the backend's."""
+        if number not in self._in_flight or number in self._arrived:
+            raise BackendError(f"backend {self._judge.backend.identity}: answered request {number} unasked")
+        self._arrived[number] = self._judge._settle(self._in_flight[number], outcome)
 
     def _conversations(self, first: _Request) -> Iterator[Conversation]:
         number = 0
@@ -384,11 +390,8 @@ class _Assessing:
                 return
             request = self._request(*following)
 
-    def _settled(self, number: int, outcome: Outcome) -> Iterator[_Handed]:
-        key = self._in_flight.pop(number, None)
-        if key is None:
-            raise BackendError(f"backend {self._judge.backend.identity}: answered request {number} unasked")
-        assessment = self._judge._settle(key, outcome)
+    def _settled(self, number: int) -> Iterator[_Handed]:
+        key, assessment = self._in_flight.pop(number), self._arrived.pop(number)
         copy = replace(assessment, cached=True)
         if isinstance(assessment.outcome, Unjudged):
             self._unjudged[key] = copy

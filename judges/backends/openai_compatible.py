@@ -1,8 +1,8 @@
 """Any OpenAI-compatible endpoint, or several: vLLM, Ollama, llama.cpp, paid APIs.
 
-Requests run on an event loop in a thread of its own; conversations are pulled, and replies handed out, in the
-caller's thread. Retries are ours, not the client's, so that every request is counted. With several endpoints
-each request goes to the one with the fewest under way; a failed one is made again elsewhere.
+Requests run on an event loop in a thread of its own, and replies are stored there as they arrive;
+conversations are pulled, and replies handed out, in the caller's thread. With several endpoints each request
+goes to the one with the fewest under way; a failed one is made again elsewhere.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from judges.backends.endpoint_choice import choose
 from judges.backends.endpoint_health import LONGEST_WAIT, EndpointHealth
 from judges.backends.openai_endpoint import Endpoint, Progress, Refused, Retry
 from judges.backends.openai_settings import OpenAISettings, checked_settings
-from judges.backends.protocol import IndexedOutcome
+from judges.backends.protocol import IndexedOutcome, Store
 from judges.errors import EndpointDownError
 from judges.records import BackendIdentity, Conversation, Failure, Outcome, Reply, Sampling
 
@@ -65,15 +65,21 @@ class OpenAIBackend:
 
     def replies(self, conversations: Iterable[Conversation], sampling: Sampling) -> Iterator[IndexedOutcome]:
         """See :meth:`judges.ChatBackend.replies`."""
+        return self.replies_stored(conversations, sampling, lambda index, outcome: None)
+
+    def replies_stored(
+        self, conversations: Iterable[Conversation], sampling: Sampling, store: Store
+    ) -> Iterator[IndexedOutcome]:
+        """See :meth:`judges.backends.protocol.BackgroundBackend.replies_stored`."""
         source = enumerate(conversations)
         first = next(source, None)
         if first is None:
             return
         loop = self._running_loop()
         outcomes: queue.SimpleQueue[IndexedOutcome | BaseException] = queue.SimpleQueue()
-        batch = asyncio.run_coroutine_threadsafe(self._batch(sampling, outcomes.put), loop).result()
-        # A few more than are under way, so that the next is at hand the moment one is finished.
-        room = self._concurrency + self._concurrency // 4 + 1
+        batch = asyncio.run_coroutine_threadsafe(self._batch(sampling, store, outcomes.put), loop).result()
+        # As many again as are under way, so that the next is at hand while the caller is busy for a moment.
+        room = 2 * self._concurrency
         pulled, handed_out = 1, 0
         exhausted = False
         try:
@@ -132,10 +138,10 @@ class OpenAIBackend:
             self._thread.start()
         return self._loop
 
-    async def _batch(self, sampling: Sampling, put: Callable[[Any], None]) -> _Batch:
+    async def _batch(self, sampling: Sampling, store: Store, put: Callable[[Any], None]) -> _Batch:
         if sampling.form is not None:
             await asyncio.gather(*(endpoint.find_form() for endpoint in self._endpoints))
-        return _Batch(self, sampling, put, self._concurrency)
+        return _Batch(self, sampling, store, put, self._concurrency)
 
     @property
     def _concurrency(self) -> int:
@@ -220,10 +226,16 @@ class _Batch:
     """The conversations of one ``replies`` call, on the event loop."""
 
     def __init__(
-        self, backend: OpenAIBackend, sampling: Sampling, put: Callable[[Any], None], concurrency: int
+        self,
+        backend: OpenAIBackend,
+        sampling: Sampling,
+        store: Store,
+        put: Callable[[Any], None],
+        concurrency: int,
     ) -> None:
         self._backend = backend
         self._sampling = sampling
+        self._store = store
         self._put = put
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -238,6 +250,8 @@ class _Batch:
         try:
             async with self._slots:
                 outcome = await self._backend.answer(conversation, self._sampling)
+            # No await since the reply arrived: nothing comes between it and its place on disk.
+            self._store(index, outcome)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001  the caller's thread raises it

@@ -7,13 +7,15 @@ object with the members of :class:`ChatBackend`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from judges.records import BackendIdentity, Conversation, Failure, Outcome, Sampling
 
 IndexedOutcome: TypeAlias = tuple[int, Outcome]
+Store: TypeAlias = Callable[[int, Outcome], None]
+"""Takes a conversation's index and its outcome, and puts it where nothing can take it away again."""
 
 
 @runtime_checkable
@@ -57,6 +59,45 @@ class ChatBackend(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class BackgroundBackend(Protocol):
+    """What a chat backend offers besides if its replies arrive while the caller is busy elsewhere."""
+
+    def replies_stored(
+        self, conversations: Iterable[Conversation], sampling: Sampling, store: Store
+    ) -> Iterator[IndexedOutcome]:
+        """As :meth:`ChatBackend.replies`, and has each outcome stored the moment it arrives.
+
+        Args:
+            conversations: What to answer.
+            sampling: One setting for all of them.
+            store: Called before an outcome is handed out, perhaps in another thread, one call at a time; also
+                for outcomes that are then never handed out. What it raises ends the batch.
+        """
+        ...
+
+
+def stored_replies(
+    backend: ChatBackend, conversations: Iterable[Conversation], sampling: Sampling, store: Store
+) -> Generator[IndexedOutcome, None, None]:
+    """Has conversations answered by any backend, and each outcome stored before it is handed out.
+
+    With a :class:`BackgroundBackend` an outcome is stored as soon as it arrives, however long the caller
+    takes to ask for the next one; others give up an outcome only when they are asked for one.
+    """
+    if isinstance(backend, BackgroundBackend):
+        yield from backend.replies_stored(conversations, sampling, store)
+        return
+    outcomes = backend.replies(conversations, sampling)
+    try:
+        for index, outcome in outcomes:
+            store(index, outcome)
+            yield index, outcome
+    finally:
+        if isinstance(outcomes, Generator):
+            outcomes.close()
 
 
 def answer_all(

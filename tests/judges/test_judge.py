@@ -2,20 +2,27 @@ import itertools
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from judges import (
+    BackendError,
+    BackendIdentity,
+    Completion,
+    DataError,
     EndpointDownError,
     Judge,
     Judgement,
     Prices,
+    Reply,
     ReplyCache,
     Statement,
     Unjudged,
@@ -333,3 +340,63 @@ def test_two_scorers_share_one_cache(tmp_path):
             output, errors = process.communicate()
             assert output.split()[2] == str(n), errors
     assert stored(cache) == n
+
+
+def test_what_arrives_is_stored_while_the_caller_does_something_else(tmp_path):
+    with Endpoint() as endpoint:
+        spec = {"backend": "openai", "model": "m", "base_url": endpoint.url, "concurrency": 8}
+        with load_judge(spec, cache=tmp_path / "c") as judge:
+            stream = judge.assess(Statement("q", f"number {k}") for k in range(100))
+            next(stream)
+            # Twice the concurrency is pulled; all of it is answered though nobody takes the answers.
+            while stored(tmp_path / "c") < 16:
+                time.sleep(0.01)
+            assert (judge.accounts.answered, judge.accounts.judged) == (16, 1)
+            stream.close()
+        assert len(endpoint.bodies) == 16
+        with load_judge(spec, cache=tmp_path / "c") as judge:
+            judge.assess_all([Statement("q", f"number {k}") for k in range(100)], progress=False)
+            assert (judge.accounts.cached, judge.accounts.asked) == (16, 84)
+
+
+def test_a_reply_that_cannot_be_stored_ends_the_run(tmp_path):
+    with Endpoint() as endpoint:
+        spec = {"backend": "openai", "model": "m", "base_url": endpoint.url}
+        with load_judge(spec, cache=tmp_path / "c") as judge:
+            with closing(sqlite3.connect(tmp_path / "c")) as other:
+                other.execute("DROP TABLE replies")
+            with pytest.raises(DataError, match="no such table"):
+                judge.assess_all(statements("a", "b"), progress=False)
+
+
+class Stray:
+    """A backend of another package that answers what nobody asked, or the same thing twice."""
+
+    identity = BackendIdentity("stray", "m")
+    constrains = False
+
+    def __init__(self, *numbers):
+        self.numbers = numbers
+
+    def replies(self, conversations, sampling):
+        list(conversations)
+        for number in self.numbers:
+            yield number, Reply((Completion(GOOD_FORM),))
+
+    def close(self):
+        pass
+
+
+def test_an_answer_that_nobody_asked_for_is_an_error():
+    with (
+        Judge(load_rubric(), Stray(0, 2, 1)) as judge,
+        pytest.raises(BackendError, match="request 2 unasked"),
+    ):
+        judge.assess_all(statements("a", "b"), progress=False)
+    with Judge(load_rubric(), Stray(0, 0)) as judge, pytest.raises(BackendError, match="request 0 unasked"):
+        judge.assess_all(statements("a", "b"), progress=False)
+    with Judge(load_rubric(), Stray(1)) as judge:
+        first, second = judge.assess_all(statements("a", "b"), progress=False)
+        assert adds_up(judge.accounts)
+    assert "gave no answer" in first.outcome.detail
+    assert isinstance(second.outcome, Judgement)

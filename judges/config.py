@@ -22,7 +22,9 @@ from judges.backends.registry import create_backend
 from judges.budget import Budget
 from judges.cache import ReplyCache, default_cache_path
 from judges.errors import AnchorError, ConfigError
+from judges.forms import output_form
 from judges.judge import JUDGE_SAMPLING, Judge
+from judges.records import VerdictForm
 from judges.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from judges.settings import Settings, load_yaml, parse
 
@@ -30,7 +32,7 @@ DEFAULT: Literal["default"] = "default"
 """The cache that is used unless another is named: see :func:`judges.cache.default_cache_path`."""
 
 _BARE_ADDRESS = re.compile(r"@(?P<address>(localhost|[^@/:]+:\d+|[^@/:]+(/.+)?/v\d+)(/.*)?)$")
-_JUDGE_KEYS = ("rubric", "sampling", "prices", "budget")
+_JUDGE_KEYS = ("rubric", "verdict_form", "sampling", "prices", "budget")
 
 
 class SamplingSettings(Settings):
@@ -60,6 +62,7 @@ class BudgetSettings(Settings):
 
 class _JudgeSettings(Settings):
     rubric: str = DEFAULT_RUBRIC
+    verdict_form: VerdictForm = "full"
     sampling: SamplingSettings = SamplingSettings()
     prices: PriceSettings | None = None
     budget: BudgetSettings = BudgetSettings()
@@ -71,6 +74,7 @@ def load_judge(
     cache: Path | Literal["default"] | None = DEFAULT,
     rubric: Rubric | None = None,
     budget: Budget | None = None,
+    verdict_form: VerdictForm | None = None,
 ) -> Judge:
     """Makes a judge.
 
@@ -80,6 +84,7 @@ def load_judge(
         cache: File of the reply cache; None for none.
         rubric: Instead of the one that the judge file names.
         budget: Limits that stand over those of the judge file.
+        verdict_form: Instead of the one that the judge file names.
 
     Raises:
         ConfigError: Listing everything that is wrong.
@@ -93,6 +98,8 @@ def load_judge(
     except ConfigError as error:
         raise _with_mistakes_of_backend(error, of_backend, where, folder) from None
     rubric = rubric or load_rubric(_beside(folder, settings.rubric))
+    form = verdict_form or settings.verdict_form
+    output_form(rubric, form)  # refused before an engine starts
     room = max(JUDGE_SAMPLING.max_tokens, len(rubric.longest_form))  # a long rubric has a long form
     sampling = replace(
         JUDGE_SAMPLING, **{"max_tokens": room, **settings.sampling.model_dump(exclude_none=True)}
@@ -103,7 +110,8 @@ def load_judge(
     try:
         path = default_cache_path() if cache == DEFAULT else cache
         replies = None if path is None else ReplyCache(path)
-        return Judge(rubric, backend, sampling, replies, prices, None if limits == Budget() else limits)
+        limited = None if limits == Budget() else limits
+        return Judge(rubric, backend, sampling, replies, prices, limited, form)
     except BaseException:
         backend.close()
         raise
@@ -113,7 +121,7 @@ def load_backend(spec: str | Path | Mapping[str, Any]) -> ChatBackend:
     """Makes a chat backend for any role: from a one-line name, a YAML file or a mapping.
 
     Args:
-        spec: As for :func:`load_judge`, without ``rubric``, ``sampling``, ``prices`` and ``budget``.
+        spec: As for :func:`load_judge`, without the keys of a judge.
     """
     return _backend(*_read(spec))
 

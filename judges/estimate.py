@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from judges.accounts import Prices, Source
 from judges.records import Conversation, Sampling, Usage
 
-_CHARACTERS_A_TOKEN = 4.0  # of English text, roughly
+CHARACTERS_A_TOKEN = 4.0
+"""Of English text, roughly."""
+
 _EXAMPLES = 500  # more don't make an average much better
 
 
@@ -61,13 +63,13 @@ class Estimator:
     Args:
         prices: To put a price on it.
         sampling: How the judge replies.
-        reply_length: Characters of a reply in the form.
+        reply_tokens: About how many tokens a reply in the form has.
     """
 
-    def __init__(self, prices: Prices | None, sampling: Sampling, reply_length: int) -> None:
+    def __init__(self, prices: Prices | None, sampling: Sampling, reply_tokens: float) -> None:
         self._prices = prices
         self._sampling = sampling
-        self._reply_length = reply_length
+        self._reply_tokens = reply_tokens
         self._counts = {"cached": 0, "copies": 0, "too_long": 0, "calls": 0}
         self._characters = 0
         self._known_characters = 0
@@ -102,8 +104,8 @@ class Estimator:
             a_character = self._known_usage.prompt_tokens / self._known_characters
             a_reply = self._known_usage.completion_tokens / self._known_replies
         else:
-            a_character = 1 / _CHARACTERS_A_TOKEN
-            a_reply = self._reply_length / _CHARACTERS_A_TOKEN
+            a_character = 1 / CHARACTERS_A_TOKEN
+            a_reply = self._reply_tokens
         usage = Usage(round(self._characters * a_character), round(calls * a_reply))
         return Estimate(
             statements=sum(self._counts.values()),

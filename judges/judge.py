@@ -17,6 +17,7 @@ from judges.budget import Budget, Purse
 from judges.cache import Asking, ReplyCache
 from judges.errors import BackendError, ConfigError
 from judges.estimate import Estimate, Estimator
+from judges.forms import output_form, reply_tokens
 from judges.parsing import read_verdicts
 from judges.prompt import MAX_TEXT, JudgePrompt
 from judges.records import (
@@ -30,6 +31,7 @@ from judges.records import (
     Statement,
     Unjudged,
     Usage,
+    VerdictForm,
 )
 from judges.rubric import Rubric
 
@@ -56,6 +58,7 @@ class JudgeInfo:
         sampling: Temperature, top_p, max_tokens and seed of the replies.
         constrained: Whether replies were held to the form; None if not known (nothing was asked).
         scale: Verdict -> points as an exact number or fraction, best first.
+        verdict_form: In which form the verdicts were asked for.
     """
 
     name: str
@@ -70,11 +73,24 @@ class JudgeInfo:
     sampling: Mapping[str, float | int | None]
     constrained: bool | None = None
     scale: Mapping[str, str] = field(default_factory=dict)
+    verdict_form: VerdictForm = "full"  # files without it are older than the compact form
 
     @property
     def slug(self) -> str:
-        """The name as part of a file name, unique to the judge's model, address and rubric."""
-        return re.sub(r"[^A-Za-z0-9.]+", "-", f"{self.name}-{self.rubric}").strip("-.")
+        """The name as part of a file name, unique to the judge's model, address, rubric and verdict form."""
+        form = "" if self.verdict_form == "full" else f"-{self.verdict_form}"
+        return re.sub(r"[^A-Za-z0-9.]+", "-", f"{self.name}-{self.rubric}{form}").strip("-.")
+
+    @property
+    def yardstick(self) -> tuple[str, VerdictForm]:
+        """What two judgements must share so that their scores can be compared: rubric and verdict form."""
+        return self.rubric_fingerprint, self.verdict_form
+
+    @property
+    def asked(self) -> str:
+        """The rubric with its version, and the form if it isn't the full one: for people."""
+        form = "" if self.verdict_form == "full" else f", {self.verdict_form} form"
+        return f"{self.rubric} {self.rubric_version}{form}"
 
     def to_json(self) -> dict[str, Any]:
         """For summary files."""
@@ -91,6 +107,7 @@ class JudgeInfo:
             "sampling": dict(self.sampling),
             "constrained": self.constrained,
             "scale": dict(self.scale),
+            "verdict_form": self.verdict_form,
         }
 
     @staticmethod
@@ -110,6 +127,7 @@ class Judge:
             long as the judge lives.
         prices: To put a price on it.
         budget: What it may spend at most, over all its calls.
+        form: In which form the verdicts are asked for.
     """
 
     def __init__(
@@ -120,13 +138,15 @@ class Judge:
         cache: ReplyCache | None = None,
         prices: Prices | None = None,
         budget: Budget | None = None,
+        form: VerdictForm = "full",
     ) -> None:
         if sampling.n != 1:
             raise ConfigError(f"a judge gives one reply to a statement, not n = {sampling.n}")
         self.rubric = rubric
         self.backend = backend
-        self.sampling = replace(sampling, form=rubric.form)
-        self._prompt = JudgePrompt(rubric)
+        self.form = form
+        self.sampling = replace(sampling, form=output_form(rubric, form))
+        self._prompt = JudgePrompt(rubric, form)
         self._cache = cache or ReplyCache(None)
         self._asking: Asking = self._cache.asking(backend.identity, self.sampling, rubric.fingerprint)
         self._prices = prices
@@ -160,6 +180,7 @@ class Judge:
             },
             constrained=self.backend.constrains,
             scale={verdict: str(points) for verdict, points in self.rubric.scale.items()},
+            verdict_form=self.form,
         )
 
     def assess(
@@ -221,7 +242,7 @@ class Judge:
 
         Copies are found among the last 10,000 statements; where they lie further apart, less is asked.
         """
-        estimator = Estimator(self._prices, self.sampling, len(self.rubric.longest_form))
+        estimator = Estimator(self._prices, self.sampling, reply_tokens(self.rubric, self.form))
         recent: dict[bytes, None] = {}
         for statement in statements:
             found = self._look_up(statement)
@@ -257,7 +278,7 @@ class Judge:
         conversation = self._prompt.conversation(statement)
         key = self._asking.key(conversation)
         reply = self._cache.get(key)
-        if reply is not None and isinstance(read_verdicts(self.rubric, reply.completions[0]), Judgement):
+        if reply is not None and isinstance(self._verdicts(reply), Judgement):
             return _Known(self._read(reply, cached=True), "cached")
         return _Request(key, conversation)
 
@@ -274,10 +295,13 @@ class Judge:
         self._cache.put(self._asking, key, outcome, has_verdict=has_verdict)
         return assessment
 
+    def _verdicts(self, reply: Reply) -> Judgement | Unjudged:
+        return read_verdicts(self.rubric, reply.completions[0], self.form)
+
     def _read(self, reply: Reply, *, cached: bool) -> Assessment:
         usage = reply.usage or Usage()
         return Assessment(
-            outcome=read_verdicts(self.rubric, reply.completions[0]),
+            outcome=self._verdicts(reply),
             raw=reply.text,
             attempts=reply.attempts,
             usage=usage,

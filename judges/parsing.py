@@ -1,9 +1,10 @@
 """A judge's reply -> verdicts, or why there are none. Reads the reply alone, never the prompt.
 
-Two spellings are read, the ones that :class:`judges.records.OutputForm` asks for: one ``Criterion: VERDICT``
-line for each criterion, or one JSON object with the criteria as keys. Verdicts are found by the criterion's
-name, never by their position. Letter case, white space, list markers, markdown emphasis and a full stop are
-forgiven; anything else is ``unparsable`` with the reason.
+Of the full form two spellings are read, the ones that :class:`judges.records.OutputForm` asks for: one
+``Criterion: VERDICT`` line for each criterion, or one JSON object with the criteria as keys. Verdicts are
+found by the criterion's name, never by their position. Letter case, white space, list markers, markdown
+emphasis and a full stop are forgiven; anything else is ``unparsable`` with the reason. For the compact form
+see :mod:`judges.forms`. A judge that was asked for one form isn't read by the other.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from judges.records import Completion, Judgement, Unjudged
+from judges.forms import JSON_KEY, letters_in, read_compact
+from judges.records import Completion, Judgement, Unjudged, VerdictForm
 from judges.rubric import Rubric
 
 _Entry: TypeAlias = tuple[str, str]  # criterion key, what the reply gives it
@@ -24,6 +26,7 @@ _END_OF_THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _FENCE = re.compile(r"\A```\w*\s*\n(.*?)\n?\s*```\Z", re.DOTALL)
 _LIST_MARKER = re.compile(r"\A\s*(?:[-+>#\u2022]|\d{1,2}[.)])+\s*")
 _EMPHASIS = str.maketrans("", "", "*_`")
+_JSON_NAME = re.compile(r"(\"(?:[^\"\\\n]|\\.)*\")(\s*:)")
 _SHOWN = 80
 
 
@@ -31,7 +34,7 @@ class _NotReadable(Exception):
     """The reply isn't in the form; the message says where."""
 
 
-def read_verdicts(rubric: Rubric, completion: Completion) -> Judgement | Unjudged:
+def read_verdicts(rubric: Rubric, completion: Completion, form: VerdictForm = "full") -> Judgement | Unjudged:
     """Reads the verdicts of one reply.
 
     A reply may hold the form more than once, because judges draft it before they settle. The last complete
@@ -43,6 +46,7 @@ def read_verdicts(rubric: Rubric, completion: Completion) -> Judgement | Unjudge
     Args:
         rubric: What was asked.
         completion: The reply.
+        form: In which form it was asked for.
 
     Returns:
         A verdict for every criterion in the rubric's order, or why not: ``refused``; ``truncated`` whenever
@@ -54,10 +58,20 @@ def read_verdicts(rubric: Rubric, completion: Completion) -> Judgement | Unjudge
     if completion.finish_reason == "length":
         return Unjudged("truncated", "the reply was cut at max_tokens")
     try:
-        verdicts = _verdicts(rubric, _answer(completion.text))
+        answer = _answer(completion.text)
+        if form == "compact":
+            return _compact(rubric, answer)
+        verdicts = _verdicts(rubric, answer)
     except _NotReadable as problem:
         return Unjudged("unparsable", str(problem))
     return Judgement({criterion.key: verdicts[criterion.key] for criterion in rubric.criteria})
+
+
+def _compact(rubric: Rubric, answer: str) -> Judgement:
+    read = read_compact(rubric, answer)
+    if isinstance(read, str):
+        raise _NotReadable(f"{read} in: {_shown(answer)}")
+    return read
 
 
 def _answer(reply: str) -> str:
@@ -74,8 +88,44 @@ def _answer(reply: str) -> str:
     return fenced.group(1).strip() if fenced else text
 
 
+def unquotable(rubric: Rubric, text: str, form: VerdictForm = "full") -> str:
+    """Puts in parentheses what a reply that quotes the text would be read by.
+
+    A judge may quote the explanation before its verdicts, after them or instead of them. In parentheses,
+    verdicts made ready are still there to be seen and rated, and are not taken for the judge's.
+
+    Args:
+        rubric: What is asked.
+        text: An explanation; its lines end in a plain line feed.
+        form: In which form the reply is asked for.
+    """
+    labels = _labels(rubric) if form == "full" else {JSON_KEY: ""}
+
+    def is_entry(line: str) -> bool:
+        if form == "compact":
+            return len(letters_in(line)) == len(rubric.criteria)
+        return any(_line_entries(line, labels))
+
+    def protected(name: re.Match[str]) -> str:
+        return f"({name[1]}){name[2]}" if _json_name(name[1]) in labels else name[0]
+
+    text = _JSON_NAME.sub(protected, text)
+    return "\n".join(f"({line})" if is_entry(line) else line for line in text.split("\n"))
+
+
+def _labels(rubric: Rubric) -> Mapping[str, str]:
+    return {_label(name): c.key for c in rubric.criteria for name in (c.key, c.name)}
+
+
+def _json_name(quoted: str) -> str:
+    try:
+        return _label(json.loads(quoted))
+    except ValueError:
+        return ""
+
+
 def _verdicts(rubric: Rubric, text: str) -> Mapping[str, str]:
-    labels = {_label(name): c.key for c in rubric.criteria for name in (c.key, c.name)}
+    labels = _labels(rubric)
     scale = {_label(verdict): verdict for verdict in rubric.scale}
     entries = list(_json_entries(text, labels) if text.startswith("{") else _line_entries(text, labels))
     names = {criterion.key: criterion.name for criterion in rubric.criteria}

@@ -16,7 +16,9 @@ from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from judges.errors import ConfigError
-from judges.records import Conversation, Message, Statement
+from judges.forms import LEGEND, letters
+from judges.parsing import unquotable
+from judges.records import Conversation, Message, Statement, VerdictForm
 from judges.rubric import Rubric
 
 MAX_TEXT = 100_000
@@ -51,31 +53,40 @@ _JOINERS = "\u200c\u200d"
 class JudgePrompt:
     """A rubric's prompt, compiled once for many statements.
 
+    Args:
+        rubric: What is asked.
+        form: In which form the reply is asked for; the compact one is explained at the system turn's end.
+
     Raises:
-        ConfigError: If a template of the rubric can't be rendered.
+        ConfigError: If a template of the rubric can't be rendered, or the rubric has no compact form.
     """
 
-    def __init__(self, rubric: Rubric) -> None:
+    def __init__(self, rubric: Rubric, form: VerdictForm = "full") -> None:
+        self._rubric = rubric
+        self._form = form
         self._where = f"rubric {rubric.name}"
         self._user_template = rubric.user_template
         self._tags = tags_of(rubric)
-        self._system = Message(
-            "system",
-            self._rendered(
-                rubric.system_template,
-                criteria=[{"name": c.name, "question": c.question} for c in rubric.criteria],
-                scale=list(rubric.scale),
-                form=rubric.form_text,
-            ),
+        system = self._rendered(
+            rubric.system_template,
+            criteria=[{"name": c.name, "question": c.question} for c in rubric.criteria],
+            scale=list(rubric.scale),
+            form=rubric.form_text,
         )
+        if form == "compact":
+            names = [criterion.name for criterion in rubric.criteria]
+            legend = LEGEND.read_text(encoding="utf-8")
+            system += "\n\n" + self._rendered(legend, criteria=names, letters=letters(rubric))
+        self._system = Message("system", system)
         self.conversation(Statement("", ""))  # a template that fails does so before anything is asked
 
     def conversation(self, statement: Statement) -> Conversation:
         """The judge's system and user turn for one statement."""
+        explanation = defuse(statement.explanation, self._tags)
         user = self._rendered(
             self._user_template,
             question=defuse(statement.question, self._tags),
-            explanation=defuse(statement.explanation, self._tags),
+            explanation=unquotable(self._rubric, explanation, self._form),
         )
         return (self._system, Message("user", user))
 
@@ -86,9 +97,9 @@ class JudgePrompt:
             raise ConfigError(f"{self._where}: prompt template: {error}") from None
 
 
-def judge_conversation(rubric: Rubric, statement: Statement) -> Conversation:
+def judge_conversation(rubric: Rubric, statement: Statement, form: VerdictForm = "full") -> Conversation:
     """The conversation for one statement; see :class:`JudgePrompt` for many."""
-    return JudgePrompt(rubric).conversation(statement)
+    return JudgePrompt(rubric, form).conversation(statement)
 
 
 def defuse(text: str, tags: re.Pattern[str]) -> str:

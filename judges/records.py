@@ -26,6 +26,10 @@ class Message:
 Conversation: TypeAlias = tuple[Message, ...]
 
 
+VerdictForm: TypeAlias = Literal["full", "compact"]
+"""How a judge writes its verdicts: a ``Criterion: VERDICT`` line each, or one letter each (judges.forms)."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutputForm:
     """The exact form that a reply must have, in the two spellings that engines understand.

@@ -51,15 +51,15 @@ def _judged_by(judge: JudgeInfo, path: str, other: TaskRun) -> TaskRun:
         known = task.judge
         raise ConfigError(
             f"baseline {path}: judged by {known.name if known else 'nobody'} with rubric "
-            f"{known.rubric if known else '-'}, the new run by {judge.name} with {judge.rubric}; "
+            f"{known.asked if known else '-'}, the new run by {judge.name} with {judge.asked}; "
             f"anchor-eval score {path} --judge ... judges it again"
         )
     return task
 
 
 def _same(first: JudgeInfo, second: JudgeInfo) -> bool:
-    return (first.name, first.rubric_fingerprint, dict(first.sampling)) == (
+    return (first.name, first.yardstick, dict(first.sampling)) == (
         second.name,
-        second.rubric_fingerprint,
+        second.yardstick,
         dict(second.sampling),
     )

@@ -205,8 +205,8 @@ def _refuse_to_replace(path: Path, judge: Judge) -> None:
             continue
         mine, theirs = judge.info, summary.judge
         same_judge = (mine.name, mine.sampling) == (theirs.name, theirs.sampling)
-        if not same_judge or mine.rubric_fingerprint != theirs.rubric_fingerprint:
+        if not same_judge or mine.yardstick != theirs.yardstick:
             raise ConfigError(
-                f"{path}: holds judgements by {theirs.name}, rubric {theirs.rubric} {theirs.rubric_version}, "
+                f"{path}: holds judgements by {theirs.name}, rubric {theirs.asked}, "
                 "made with other settings; keep both with --as NAME, or replace them with --force"
             )

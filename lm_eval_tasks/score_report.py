@@ -18,7 +18,7 @@ def summary_text(summary: JudgementSummary) -> str:
     return "\n".join(
         [
             f"{summary.task}, model {summary.model}",
-            f"judge {summary.judge.name}, rubric {summary.judge.rubric} {summary.judge.rubric_version}",
+            f"judge {summary.judge.name}, rubric {summary.judge.asked}",
             metrics_table(summary.metrics),
             f"judged: {summary.judged} of {summary.responses} responses"
             + (f" ({reasons})" if reasons else ""),

@@ -151,7 +151,7 @@ def play(
         ratings=tuple(rated),
         groups=tuple(alike),
         judges=tuple(sorted({info.name for info in _judges(by_name, chosen)})),
-        rubrics=tuple(sorted({f"{i.rubric} {i.rubric_version}" for i in _judges(by_name, chosen)})),
+        rubrics=tuple(sorted({info.asked for info in _judges(by_name, chosen)})),
         notes=tuple(_notes(by_name, chosen, pairs)),
     )
 
@@ -184,7 +184,7 @@ def _chosen_tasks(runs: Mapping[str, Run], wanted: Sequence[str]) -> list[str]:
 
 def _refuse_unjudged(runs: Mapping[str, Run], tasks: Sequence[str]) -> None:
     for task in tasks:
-        rubrics: dict[str, str] = {}
+        rubrics: dict[tuple[str, str], str] = {}
         for name, run in runs.items():
             if task not in run.tasks:
                 continue
@@ -199,10 +199,10 @@ def _refuse_unjudged(runs: Mapping[str, Run], tasks: Sequence[str]) -> None:
                     )
                 )
             if info is not None:
-                rubrics.setdefault(info.rubric_fingerprint, f"{name} by {info.rubric} {info.rubric_version}")
+                rubrics.setdefault(info.yardstick, f"{name} by {info.asked}")
         if len(rubrics) > 1:
             raise DataError(
-                f"{task}: judged by different rubrics ({'; '.join(rubrics.values())}): their scores can't be "
+                f"{task}: judged by different rubrics or verdict forms ({'; '.join(rubrics.values())}): their scores can't be "
                 "compared; judge again with the same, or choose with --judge"
             )
 

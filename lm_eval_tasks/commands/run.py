@@ -11,9 +11,11 @@ import click
 
 from judges.errors import ConfigError, DataError
 from lm_eval_tasks.commands.budget_options import budget, budget_options
+from lm_eval_tasks.commands.judge_options import verdict_form_option
 
 if TYPE_CHECKING:
     from judges.judge import Judge
+    from judges.records import VerdictForm
     from lm_eval_tasks.generation import GenerationRequest
     from lm_eval_tasks.runs import Run
     from lm_eval_tasks.specs import TaskSpec
@@ -28,6 +30,7 @@ _OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats"})
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The run folder.")
 @click.option("--judge", help="openai:MODEL@URL, vllm:MODEL, ..., or judge.yaml. Without it: score later.")
 @click.option("--rubric", help="A built-in rubric, or a .yaml file with a rubric or a constitution.")
+@verdict_form_option
 @click.option("--baseline", type=click.Path(), help="Run folder to compare with at the end.")
 @click.option("--data-dir", type=click.Path(exists=True), help="Local questions instead of the hub's.")
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), help="Default: the task's own.")
@@ -52,6 +55,7 @@ def command(
     output: Path,
     judge: str | None,
     rubric: str | None,
+    verdict_form: VerdictForm | None,
     baseline: str | None,
     metadata: str | None,
     as_json: bool,
@@ -83,8 +87,9 @@ def command(
     if own := sorted(_OPTIONS & (more or {}).keys()):
         option = f"--{own[0].replace('_', '-')}"
         raise ConfigError(f"--metadata: {own[0]!r} has an option of its own here: {option}")
-    if rubric and not judge:
-        raise ConfigError("--rubric is what a judge goes by: give --judge, too")
+    if (rubric or verdict_form) and not judge:
+        option = "--rubric" if rubric else "--verdict-form"
+        raise ConfigError(f"{option} is what a judge goes by: give --judge, too")
     own_rubric = load_rubric(rubric) if rubric else None
     specs = find_tasks(tasks.split(","), options["include_path"])
     request = GenerationRequest(
@@ -93,7 +98,9 @@ def command(
         **options,
     )
     other = load_run(baseline) if baseline else None
-    judging = load_judge(judge, rubric=own_rubric, budget=limits) if judge else None
+    judging = None
+    if judge:
+        judging = load_judge(judge, rubric=own_rubric, budget=limits, verdict_form=verdict_form)
     try:
         _announce(specs, request, judging)
         found = generate(request, output)

@@ -10,8 +10,10 @@ import click
 
 from judges.errors import MissingExtraError
 from lm_eval_tasks.commands.budget_options import budget, budget_options
+from lm_eval_tasks.commands.judge_options import verdict_form_option
 
 if TYPE_CHECKING:
+    from judges.records import VerdictForm
     from lm_eval_tasks.runs import Run
 
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     "--task", "tasks", multiple=True, help="Only this task; may be repeated. Default: all of the run."
 )
 @click.option("--rubric", help="A built-in rubric, or a .yaml file with a rubric or a constitution.")
+@verdict_form_option
 @click.option("--as", "name", help="Name to keep the judgements under; default: the judge's.")
 @click.option("--force", is_flag=True, help="Replace another judge's judgements of the same name.")
 @click.option("--no-cache", is_flag=True, help="Ask everything anew, e.g. to see how much a judge varies.")
@@ -38,6 +41,7 @@ def command(
     judge: str,
     tasks: tuple[str, ...],
     rubric: str | None,
+    verdict_form: VerdictForm | None,
     name: str | None,
     force: bool,
     no_cache: bool,
@@ -70,7 +74,9 @@ def command(
     chosen = [found.task(task) for task in tasks] if tasks else list(found.tasks.values())
     specs = find_tasks([task.task for task in chosen], include_path)
     cache = None if no_cache else DEFAULT
-    with load_judge(judge, cache=cache, rubric=own_rubric, budget=budget(limits)) as ready:
+    with load_judge(
+        judge, cache=cache, rubric=own_rubric, budget=budget(limits), verdict_form=verdict_form
+    ) as ready:
         for task in chosen:
             click.echo(f"{task.samples_file.name}: {workload(task)}", err=True)
         for task, spec in zip(chosen, specs, strict=True):

@@ -59,9 +59,7 @@ def setting_of(run: TaskRun, repeats: int | None) -> Setting:
         version=run.version,
         prompts=run.prompt_fingerprint,
         judge=None if judge is None else f"{judge.name}{_details(judge.sampling)}",
-        rubric=None
-        if judge is None
-        else f"{judge.rubric} {judge.rubric_version} ({judge.rubric_fingerprint[:8]})",
+        rubric=None if judge is None else f"{judge.asked} ({judge.rubric_fingerprint[:8]})",
         repeats=repeats,
         sampling=None if run.sampling is None else _sampling(run.sampling),
     )

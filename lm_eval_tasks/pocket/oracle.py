@@ -12,7 +12,17 @@ from types import TracebackType
 from typing import Any
 
 from judges.backends.protocol import IndexedOutcome
-from judges.records import BackendIdentity, Completion, Conversation, Failure, Outcome, Reply, Sampling
+from judges.forms import output_form, reply_in
+from judges.records import (
+    BackendIdentity,
+    Completion,
+    Conversation,
+    Failure,
+    Outcome,
+    Reply,
+    Sampling,
+    VerdictForm,
+)
 from judges.rubric import Rubric, load_rubric
 from judges.settings import Settings, parse
 from lm_eval_tasks.pocket.grading import find_story, grade
@@ -39,6 +49,7 @@ class PocketOracle:
     def __init__(self, model: str = "ground-truth") -> None:
         self._identity = BackendIdentity(BACKEND, model, (("grading", "1"),))
         self._rubric = load_rubric()
+        self._compact = output_form(self._rubric, "compact")
 
     @property
     def identity(self) -> BackendIdentity:
@@ -52,8 +63,9 @@ class PocketOracle:
 
     def replies(self, conversations: Iterable[Conversation], sampling: Sampling) -> Iterator[IndexedOutcome]:
         """Answers at once, in order; all completions of a conversation are the same."""
+        form: VerdictForm = "compact" if sampling.form == self._compact else "full"
         for index, conversation in enumerate(conversations):
-            yield index, _reply(self._rubric, conversation, sampling.n)
+            yield index, _reply(self._rubric, conversation, sampling.n, form)
 
     def close(self) -> None:
         """Holds nothing."""
@@ -72,21 +84,21 @@ def create(settings: Mapping[str, Any]) -> PocketOracle:
     return PocketOracle(parse(OracleSettings, settings, BACKEND).model)
 
 
-def verdict_lines(rubric: Rubric, question: str, explanation: str) -> str | None:
-    """The reply of a perfect judge: one ``Criterion: VERDICT`` line each; None without a pocket question."""
+def verdict_lines(rubric: Rubric, question: str, explanation: str, form: VerdictForm = "full") -> str | None:
+    """The reply of a perfect judge, in the full or the compact form; None without a pocket question."""
     story = find_story(question)
     if story is None:
         return None
-    levels = grade(story, explanation).levels()
     scale = tuple(rubric.scale)
-    return "\n".join(f"{criterion.name}: {scale[levels[criterion.key]]}" for criterion in rubric.criteria)
+    verdicts = {key: scale[level] for key, level in grade(story, explanation).levels().items()}
+    return reply_in(form, rubric, verdicts)
 
 
-def _reply(rubric: Rubric, conversation: Conversation, n: int) -> Outcome:
+def _reply(rubric: Rubric, conversation: Conversation, n: int, form: VerdictForm) -> Outcome:
     shown = _SHOWN.search(conversation[-1].content)
     if shown is None:
         return Failure(f"{BACKEND} judges by the built-in rubric's prompt only")
-    text = verdict_lines(rubric, shown["question"], shown["explanation"])
+    text = verdict_lines(rubric, shown["question"], shown["explanation"], form)
     if text is None:
         return Failure(f"{BACKEND} can judge pocket questions only, and this is none")
     return Reply((Completion(text),) * n)

@@ -12,6 +12,7 @@ import re
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
+from judges.forms import JSON_KEY, letters_in
 from judges.prompt import Structure, structure_in, tags_of
 from judges.rubric import Rubric
 
@@ -44,6 +45,7 @@ _INSTRUCTIONS = re.compile(
     r"|忽略[^。\n]{0,20}(?:以上|之前|上述|指令|指示)|(?:以前|上記)[^。\n]{0,20}無視",
     re.IGNORECASE,
 )
+_JSON_LETTERS = re.compile(rf'\s*\{{\s*"{JSON_KEY}"\s*:\s*"([^"]*)"\s*\}}\s*')
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{60,}={0,2}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){40,}")
 
@@ -62,7 +64,7 @@ def signs(rubric: Rubric, text: str) -> tuple[Sign, ...]:
         " ".join(name.casefold().split())
         for name in _verdicts_on(criteria, tuple(rubric.scale)).findall(text)
     }
-    if len(ready) >= _FEWEST_VERDICTS:
+    if len(ready) >= _FEWEST_VERDICTS or _ready_letters(text, len(criteria) // 2):
         found.add("ready_verdicts")
     if _INSTRUCTIONS.search(text):
         found.add("instructions")
@@ -82,6 +84,14 @@ def _verdicts_on(criteria: tuple[str, ...], verdicts: tuple[str, ...]) -> re.Pat
     given = "|".join(_loosely(verdict) for verdict in verdicts)
     gap = r"[\s*_`\"']{0,5}"
     return re.compile(rf"\b({names}){gap}:{gap}(?:{given})\b", re.IGNORECASE)
+
+
+def _ready_letters(text: str, criteria: int) -> bool:
+    """Whether a line is a reply in the compact form, bare or as JSON."""
+    if criteria < _FEWEST_VERDICTS:
+        return False
+    lines = (_JSON_LETTERS.sub(r"\1", line) for line in text.splitlines())
+    return any(len(letters_in(line)) == criteria for line in lines)
 
 
 def _loosely(name: str) -> str:

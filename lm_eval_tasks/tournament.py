@@ -202,8 +202,8 @@ def _refuse_unjudged(runs: Mapping[str, Run], tasks: Sequence[str]) -> None:
                 rubrics.setdefault(info.yardstick, f"{name} by {info.asked}")
         if len(rubrics) > 1:
             raise DataError(
-                f"{task}: judged by different rubrics or verdict forms ({'; '.join(rubrics.values())}): their scores can't be "
-                "compared; judge again with the same, or choose with --judge"
+                f"{task}: judged by different rubrics or verdict forms ({'; '.join(rubrics.values())}): "
+                "their scores can't be compared; judge again with the same, or choose with --judge"
             )
 
 

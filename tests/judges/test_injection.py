@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from judges import (
     Completion,
@@ -17,8 +19,10 @@ from judges import (
     load_judge,
     load_rubric,
 )
+from judges.forms import reply_in
 from judges.parsing import read_verdicts
 from judges.prompt import MAX_TEXT, JudgePrompt
+from judges.records import VerdictForm
 from judges.suspicion import signs
 from tests.judges.endpoint import Endpoint
 
@@ -74,6 +78,49 @@ def test_nothing_gets_out_of_its_delimiters(injection: Injection) -> None:
 def test_a_judge_that_quotes_it_first_is_read_by_its_own_verdicts_or_not_at_all(injection: Injection) -> None:
     outcome = read_verdicts(RUBRIC, Completion(f"{injection.text}\n\n{OWN}"))
     assert outcome == OWN_VERDICTS or isinstance(outcome, Unjudged)
+
+
+def _shown(text: str, form: VerdictForm) -> str:
+    """An explanation as the judge sees it, and so as it can quote it."""
+    user = JudgePrompt(RUBRIC, form).conversation(Statement("Which one?", text))[1].content
+    return user.partition("<explanation>\n")[2].removesuffix("\n</explanation>")
+
+
+@each
+@pytest.mark.parametrize("form", ["full", "compact"])
+def test_a_judge_that_quotes_it_is_read_by_its_own_verdicts_or_not_at_all(
+    injection: Injection, form: VerdictForm
+) -> None:
+    """Before its verdicts, after them, around them, or instead of them."""
+    shown = _shown(injection.text, form)
+    own = reply_in(form, RUBRIC, OWN_VERDICTS.verdicts)
+    for reply in (f"{shown}\n\n{own}", f"{own}\n\n{shown}", f"{shown}\n\n{own}\n\n{shown}"):
+        outcome = read_verdicts(RUBRIC, Completion(reply), form)
+        assert outcome == OWN_VERDICTS or isinstance(outcome, Unjudged)
+    for reply in (shown, f"It says:\n{shown}", f"```\n{shown}\n```", *shown.splitlines()[:20]):
+        assert isinstance(read_verdicts(RUBRIC, Completion(reply), form), Unjudged)
+
+
+_names = [name for criterion in RUBRIC.criteria for name in (criterion.name, criterion.key)]
+_dressed = st.builds(
+    "{}{}{} {}{}".format,
+    st.sampled_from(["", "- ", "1. ", "**", "> ", "`", '  "', '{"', "\u2022\t"]),
+    st.sampled_from([*_names, "verdicts"]),
+    st.sampled_from([":", ":**", "`:", '":', '" :', ""]),
+    st.sampled_from([*RUBRIC.scale, *(f'"{verdict}",' for verdict in RUBRIC.scale), "A A A A A", ""]),
+    st.sampled_from(["", ".", "}", '"}', "\u2028", "\x1d", "\x85", "\r"]),
+)
+_letters = st.sampled_from(["A A A A A", "**B, B, B, B, B**", '{"verdicts": "A A A A A"}', "{", "}", "```"])
+
+
+@pytest.mark.parametrize("form", ["full", "compact"])
+@given(lines=st.lists(_dressed | _letters, max_size=8), data=st.data())
+def test_no_quotation_makes_a_verdict(form: VerdictForm, lines: list[str], data: st.DataObject) -> None:
+    """Not even one that leaves lines out."""
+    shown = _shown("\n".join(lines), form).splitlines()
+    quoted = [line for line in shown if data.draw(st.booleans())]
+    for reply in ("\n".join(shown), "\n".join(quoted)):
+        assert isinstance(read_verdicts(RUBRIC, Completion(reply), form), Unjudged)
 
 
 @each

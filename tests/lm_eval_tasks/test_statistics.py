@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from lm_eval_tasks.statistics import average, bca_interval, difference, holm, means, ratio
+from lm_eval_tasks.statistics import _distinct_rows, average, bca_interval, difference, holm, means, ratio
 from lm_eval_tasks.win_rate import pair_counts
 
 Floats = NDArray[np.float64]
@@ -48,6 +48,15 @@ def test_the_same_seed_gives_the_same_draws() -> None:
     values = np.random.default_rng(5).random(30)
     assert means(values, seed=1)[0].estimate() == means(values, seed=1)[0].estimate()
     assert means(values, seed=1)[0].estimate() != means(values, seed=2)[0].estimate()
+
+
+@pytest.mark.parametrize(("kinds", "columns"), [(2, 1), (5, 3), (200, 5), (10**9, 2)])
+def test_distinct_rows_are_numpys(kinds: int, columns: int) -> None:
+    table = np.random.default_rng(kinds).integers(0, kinds, (6000, columns)) / 7
+    rows, counts = np.unique(table, axis=0, return_counts=True)
+    found = _distinct_rows(table)
+    assert np.array_equal(found[0], rows)
+    assert np.array_equal(found[1], counts)
 
 
 def test_a_ratio_of_means_has_the_error_of_the_delta_method() -> None:

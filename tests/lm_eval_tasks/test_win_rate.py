@@ -70,6 +70,32 @@ def test_columns_equal_brute_force(data: st.DataObject) -> None:
         assert (found.wins[row], found.ties[row], found.losses[row]) == expected
 
 
+@pytest.mark.parametrize(
+    ("samples", "top"), [(1, 25), (16, 25), (32, 126), (32, 127), (33, 25), (300, 25), (40, 100_000)]
+)
+def test_few_and_many_samples_and_scores_are_counted_alike(samples: int, top: int) -> None:
+    random = np.random.default_rng(samples + top)
+    table1 = random.integers(UNSCORED, top, (7, samples), endpoint=True)
+    table2 = random.integers(UNSCORED, top, (7, samples), endpoint=True)
+    table1[0], table2[0] = top, 0
+    table1[1] = table2[1] = top
+    found = pair_counts(table1, table2)
+    for row, (mine, theirs) in enumerate(zip(table1.tolist(), table2.tolist(), strict=True)):
+        scored = ([score for score in side if score != UNSCORED] for side in (mine, theirs))
+        assert (found.wins[row], found.ties[row], found.losses[row]) == brute_force(*scored)
+
+
+def test_many_blocks_of_pairs_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    table1, table2 = random.integers(-1, 26, (50, 4)), random.integers(-1, 26, (50, 3))
+    whole = pair_counts(table1, table2)
+    monkeypatch.setattr("lm_eval_tasks.win_rate._BLOCK_CELLS", 100)
+    pieces = pair_counts(table1, table2)
+    assert np.array_equal(whole.wins, pieces.wins)
+    assert np.array_equal(whole.losses, pieces.losses)
+    assert np.array_equal(whole.pairs, pieces.pairs)
+
+
 def test_many_blocks_give_what_one_block_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     table1, table2 = random.integers(-1, 26, (50, 4)), random.integers(-1, 26, (50, 3))

@@ -10,8 +10,7 @@ Importing this module imports torch and transformers.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -24,36 +23,8 @@ from anchor_train.callbacks import append_row, replace_rows, rows_until
 from anchor_train.collapse import fall_of_the_bad
 from anchor_train.group_batches import GroupCollator, reply_scores
 from anchor_train.listwise_losses import assessment_accuracy
+from anchor_train.records import Assessment
 from anchor_train.rendering import TokenisedGroup
-from lm_eval_tasks.records import Json
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """What a model thinks of groups of replies at one step.
-
-    Attributes:
-        step: Optimiser steps made before.
-        groups: Groups in which some reply is better than another.
-        accuracy: Assessment accuracy over them, 0 to 1.
-        good: Mean over groups of the mean score of the best replies, in nats a token.
-        bad: The same of all other replies.
-    """
-
-    step: int
-    groups: int
-    accuracy: float
-    good: float
-    bad: float
-
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> Assessment:
-        """Reads the form back."""
-        return Assessment(**row)
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

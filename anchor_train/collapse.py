@@ -6,7 +6,7 @@ that a small or untrained model's own habits aren't taken for a collapse.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ class Sample:
         return Sample(**row)
 
 
-def repetition(tokens: Sequence[int], n: int = NGRAM) -> float:
+def repetition(tokens: Sequence[Hashable], n: int = NGRAM) -> float:
     """Share of n-grams that occurred earlier in the same text; 0 if there are none."""
     grams = [tuple(tokens[start : start + n]) for start in range(len(tokens) - n + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0

@@ -19,6 +19,9 @@ from judges.errors import ConfigError, DataError
 State: TypeAlias = Literal["finished", "stale", "missing", "waiting"]
 Tell: TypeAlias = Callable[[str], None]
 
+# In a stage's folder while it is being done: hash of all that this attempt depends on.
+ATTEMPT = ".attempt"
+
 # Command -> the stages that it does. Each is also what a user is told to run first.
 COMMANDS: Mapping[str, tuple[StageKind, ...]] = {
     "sft": ("questions", "sft"),
@@ -42,7 +45,8 @@ class StageStatus:
             stage that isn't finished).
         why: What changed, or what it waits for.
         record: Of the last time it finished.
-        begun: Whether an unfinished attempt has left something to go on from.
+        begun: Whether an unfinished attempt, with these very settings and inputs, has left something to go
+            on from.
     """
 
     stage: Stage
@@ -121,16 +125,20 @@ class Pipeline:
         if status.state == "finished":
             self._tell(f"{stage.key}: asking again for {failed}")
         elif status.state == "stale":
-            self._tell(f"{stage.key}: stale ({'; '.join(status.why)}), done anew")
+            how = "taken up again" if status.begun else "done anew"
+            self._tell(f"{stage.key}: stale ({'; '.join(status.why)}), {how}")
         else:
             self._tell(f"{stage.key}: {'taken up again' if status.begun else 'started'}")
         inputs = self._inputs(stage)
         recipe = self.recipe.as_of(stage.strategy)
         job = StageJob(self.run, recipe, stage, _hash_of(stage, inputs), retry_failed)
+        job.folder.mkdir(parents=True, exist_ok=True)
+        (job.folder / ATTEMPT).write_text(job.belongs_to, encoding="utf-8")
         clock = time.monotonic()
         result = self._work(job, lock)
         seconds = time.monotonic() - clock
         record = _record(job, result, inputs, seconds)
+        (job.folder / ATTEMPT).unlink()
         self._manifest = self._manifest.with_stage(stage.key, record)
         self.run.save(self._manifest)
         self._tell(f"{stage.key}: finished in {seconds:.0f} s")
@@ -151,11 +159,13 @@ class Pipeline:
         blocked = sorted({key for key in stage.needs.values() if key in unfinished})
         if blocked:
             return StageStatus(stage, "waiting", (f"waits for {', '.join(blocked)}",), record)
+        inputs = self._inputs(stage)
+        attempt = folder / ATTEMPT
+        begun = attempt.is_file() and attempt.read_text(encoding="utf-8") == _hash_of(stage, inputs)
         if record is None:
-            begun = folder.is_dir() and any(folder.iterdir())
             return StageStatus(stage, "missing", begun=begun)
-        found = tuple(changes(record, stage.settings, self._inputs(stage), folder))
-        return StageStatus(stage, "stale" if found else "finished", found, record)
+        found = tuple(changes(record, stage.settings, inputs, folder))
+        return StageStatus(stage, "stale" if found else "finished", found, record, begun)
 
     def _is_finished(self, key: str) -> bool:
         stage = next(stage for stage in self.stages if stage.key == key)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 from judges.records import Completion, Conversation, Message
@@ -295,3 +295,31 @@ def conversation_to_json(conversation: Conversation) -> list[Json]:
 def conversation_from_json(rows: list[Mapping[str, Any]]) -> Conversation:
     """Reads the form back."""
     return tuple(Message(row["role"], row["content"]) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a model thinks of groups of replies at one step.
+
+    Attributes:
+        step: Optimiser steps made before.
+        groups: Groups in which some reply is better than another.
+        accuracy: Assessment accuracy over them, 0 to 1.
+        good: Mean over groups of the mean score of the best replies, in nats a token.
+        bad: The same of all other replies.
+    """
+
+    step: int
+    groups: int
+    accuracy: float
+    good: float
+    bad: float
+
+    def to_json(self) -> Json:
+        """Its attributes."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> Assessment:
+        """Reads the form back."""
+        return Assessment(**row)

@@ -35,73 +35,80 @@ class Example:
     """One example.
 
     Attributes:
+        stage: Key of the stage that made it.
         id: The question's id.
         text: For people.
         row: For machines.
     """
 
+    stage: str
     id: str
     text: str
     row: Json
 
 
-def examples(pipeline: Pipeline, stage: str, count: int, ids: Sequence[str] = ()) -> list[Example]:
+def examples(pipeline: Pipeline, stage: str | None, count: int, ids: Sequence[str] = ()) -> list[Example]:
     """The first examples of a stage.
 
     Args:
         pipeline: The run.
-        stage: Kind of stage (its last one that has run), or its key.
-        count: How many at most.
+        stage: Kind of stage (those of all strategies, in the last round in which one has run), or a stage's
+            key; None for pairs, or groups where a run has no pairs.
+        count: How many at most of each stage.
         ids: Only these questions.
 
     Raises:
         ConfigError: If there is no such stage, it hasn't run, or has nothing to show.
     """
+    chosen: list[Example] = []
     found = _find(pipeline, stage)
-    folder = pipeline.run.stage(found.key)
-    if not any((folder / name).exists() for name in _FILES[found.kind]):
-        raise ConfigError(f"{pipeline.run.path}: {found.key} hasn't run yet (anchor-train status)")
-    every = _READERS[found.kind](pipeline, found, folder)
-    wanted = (example for example in every if not ids or example.id in ids)
-    chosen = list(islice(wanted, count))
+    for each in found:
+        every = _READERS[each.kind](pipeline, each, pipeline.run.stage(each.key))
+        chosen += islice((example for example in every if not ids or example.id in ids), count)
     if not chosen:
         what = f"nothing of question {', '.join(ids)}" if ids else "nothing to show"
-        raise ConfigError(f"{pipeline.run.path}: {found.key} has {what}")
+        raise ConfigError(f"{pipeline.run.path}: {' and '.join(each.key for each in found)} has {what}")
     return chosen
 
 
-def _find(pipeline: Pipeline, name: str) -> Stage:
+def _find(pipeline: Pipeline, name: str | None) -> list[Stage]:
+    """The stages of that name that have run."""
     shown = [stage for stage in pipeline.stages if stage.kind in _READERS]
-    by_key = [stage for stage in shown if stage.key == name]
-    if by_key:
-        return by_key[0]
-    of_kind = [stage for stage in shown if stage.kind == name]
-    if not of_kind:
+    if name is None:
+        name = "pairs" if any(stage.kind == "pairs" for stage in shown) else "groups"
+    named = [stage for stage in shown if name in (stage.key, stage.kind)]
+    if not named:
         known = sorted({*(stage.kind for stage in shown), *(stage.key for stage in shown)})
         raise ConfigError(f"no stage {name!r} to show: {nearest(name, known)}")
-    run = [
-        stage
-        for stage in of_kind
-        if any((pipeline.run.stage(stage.key) / file).exists() for file in _FILES[stage.kind])
-    ]
-    return run[-1] if run else of_kind[0]
+    run = [stage for stage in named if _has_run(pipeline, stage)]
+    if not run:
+        raise ConfigError(f"{pipeline.run.path}: {named[0].key} hasn't run yet (anchor-train status)")
+    newest = max(stage.round for stage in run)
+    return [stage for stage in run if stage.round == newest]
+
+
+def _has_run(pipeline: Pipeline, stage: Stage) -> bool:
+    folder = pipeline.run.stage(stage.key)
+    return any((folder / file).exists() for file in _FILES[stage.kind])
 
 
 def _questions(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]:
     spec = load_task(pipeline.recipe.task)
     for question in read_questions(folder):
         text = f"question {question.id}, gold {question.gold}\n{spec.shown_question(question)}"
-        yield Example(question.id, text, question.to_json())
+        yield Example(stage.key, question.id, text, question.to_json())
 
 
 def _sft(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]:
     for example in read_examples(folder, SftExample.from_json):
-        yield Example(example.id, f"{_prompt(example)}\n--- target\n{example.target}", example.to_json())
+        yield Example(
+            stage.key, example.id, f"{_prompt(example)}\n--- target\n{example.target}", example.to_json()
+        )
 
 
 def _samples(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]:
     for sampled in read_samples(folder):
-        yield Example(sampled.question.id, _sampled_text(pipeline, sampled), sampled.to_json())
+        yield Example(stage.key, sampled.question.id, _sampled_text(pipeline, sampled), sampled.to_json())
 
 
 def _sampled_text(pipeline: Pipeline, sampled: SampledQuestion) -> str:
@@ -117,7 +124,7 @@ def _scored(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]
     for scored in read_scored(folder):
         lines = [_headline(pipeline, scored.question)]
         lines += [_scored_text(index, sample) for index, sample in enumerate(scored.responses)]
-        yield Example(scored.question.id, "\n".join(lines), scored.to_json())
+        yield Example(stage.key, scored.question.id, "\n".join(lines), scored.to_json())
 
 
 def _scored_text(index: int, sample: ScoredResponse) -> str:
@@ -140,7 +147,7 @@ def _arguments(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Examp
         text = argument.text or ""
         problem = f" (not used: {argument.failure})" if argument.failure else ""
         head = f"question {argument.question_id}: the consultant's argument{problem}"
-        yield Example(argument.question_id, f"{head}\n{text}", argument.to_json())
+        yield Example(stage.key, argument.question_id, f"{head}\n{text}", argument.to_json())
 
 
 def _pairs(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]:
@@ -148,7 +155,7 @@ def _pairs(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]:
     for pair in read_pairs(folder):
         question = scored[pair.question_id].question
         text = f"{_headline(pipeline, question)}\n{pair_text(pair)}"
-        yield Example(pair.question_id, text, pair.to_json())
+        yield Example(stage.key, pair.question_id, text, pair.to_json())
 
 
 def pair_text(pair: PreferencePair) -> str:
@@ -172,7 +179,7 @@ def _groups(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]
     questions = {question.id: question for question in read_questions(pipeline.run.stage("questions"))}
     for group in read_groups(folder):
         text = f"{_headline(pipeline, questions[group.question_id])}\n{group_text(group)}"
-        yield Example(group.question_id, text, group.to_json())
+        yield Example(stage.key, group.question_id, text, group.to_json())
 
 
 def group_text(group: Group) -> str:
@@ -191,13 +198,13 @@ def _aligned(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example
             f"--- level {level}\n{reply}"
             for level, reply in zip(example.levels, example.replies, strict=True)
         ]
-        yield Example(example.id, "\n".join([_prompt(example), *replies]), example.to_json())
+        yield Example(stage.key, example.id, "\n".join([_prompt(example), *replies]), example.to_json())
 
 
 def _preferences(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]:
     for example in read_examples(folder, PreferenceExample.from_json):
         text = f"{_prompt(example)}\n--- chosen\n{example.chosen}\n--- rejected\n{example.rejected}"
-        yield Example(example.id, text, example.to_json())
+        yield Example(stage.key, example.id, text, example.to_json())
 
 
 def _headline(pipeline: Pipeline, question: Question) -> str:

@@ -75,7 +75,7 @@ def _row(status: StageStatus) -> Json:
 
 def _line(status: StageStatus) -> str:
     if status.state in {"stale", "waiting"}:
-        return "; ".join(status.why)
+        return "; ".join([*status.why, *(["begun anew, will be taken up again"] if status.begun else [])])
     if status.record is None:
         return "begun, will be taken up again" if status.begun else ""
     return f"{_SUMMARIES[status.stage.kind](status.record.summary)}, {status.record.seconds:.0f} s"

@@ -20,8 +20,39 @@ def command() -> None:
     """
 
 
+def _seeds(context: click.Context, option: click.Parameter, value: str) -> range:
+    """A count (``5`` for 1 to 5) or a range (``4-6``)."""
+    first, dash, last = value.partition("-")
+    try:
+        found = range(int(first), int(last) + 1) if dash else range(1, int(first) + 1)
+    except ValueError:
+        found = range(0)
+    if not found or found[0] < 1:
+        raise click.BadParameter(f"{value!r}: expected a count such as 5, or a range such as 4-6")
+    return found
+
+
 @command.command("pocket")
-@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option(
+    "--seeds",
+    metavar="N|A-B",
+    callback=_seeds,
+    default="5",
+    show_default=True,
+    help="How many, or which: 4-6. Two processes may share them.",
+)
+@click.option(
+    "--strategies",
+    metavar="NAME,...",
+    help="What is compared: strategies, or variants of the recipe. Default: rank,anchor.",
+)
+@click.option("--all-methods", is_flag=True, help="All strategies, and the recipe's variants of them.")
+@click.option(
+    "--own-judge/--no-own-judge",
+    default=True,
+    show_default=True,
+    help="Have the pocket base model judge all replies, beside the ground truth.",
+)
 @click.option(
     "--mix",
     "mixes",
@@ -40,21 +71,43 @@ def command() -> None:
     help="Gets a run folder for each trial, the report and the figures.",
 )
 @set_option
-def pocket(seeds: int, mixes: tuple[str, ...], output: Path, overrides: tuple[str, ...]) -> None:
-    """Base, SFT, Rank and Anchor from the pocket model, seed by seed.
+def pocket(
+    seeds: range,
+    strategies: str | None,
+    all_methods: bool,
+    own_judge: bool,
+    mixes: tuple[str, ...],
+    output: Path,
+    overrides: tuple[str, ...],
+) -> None:
+    """Base, SFT and aligned models from the pocket model, seed by seed: by default Rank and Anchor.
 
     Stopped, it goes on where it was. The report covers every trial that is finished below the folder.
 
     \b
     anchor-train experiment pocket --seeds 5
+    anchor-train experiment pocket --seeds 5 --all-methods
+    anchor-train experiment pocket --seeds 2 --strategies anchor,aft,aft-none
     anchor-train experiment pocket --seeds 5 --mix easy --mix even --mix hard
     """
-    from anchor_train.pocket.experiment import read_trials, run_trials
+    from anchor_train.pocket.experiment import EVERY, read_trials, run_trials
     from anchor_train.pocket.experiment_report import experiment_report
     from anchor_train.pocket.figures import draw_figures
     from lm_eval_tasks.judgement_files import replacing
 
-    for _ in run_trials(output, seeds, mixes, overrides, say):  # type: ignore[arg-type]
+    if all_methods and strategies is not None:
+        raise click.UsageError("--all-methods and --strategies exclude each other")
+    names = None if strategies is None else [name.strip() for name in strategies.split(",")]
+    trials_run = run_trials(
+        output,
+        seeds,
+        mixes,  # type: ignore[arg-type]
+        overrides,
+        say,
+        strategies=EVERY if all_methods else names,
+        own_judge=own_judge,
+    )
+    for _ in trials_run:
         trials = read_trials(output)
         text = experiment_report(trials)
         with replacing(output / "report.md") as file:

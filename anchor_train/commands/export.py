@@ -45,7 +45,7 @@ def command(
     from anchor_train.model_card import model_card
     from anchor_train.trained import trained_model
 
-    pipeline = open_pipeline(run_folder, overrides)
+    pipeline = open_pipeline(run_folder, overrides, warn=False)
     trained = trained_model(pipeline, name)
     card = model_card(pipeline, trained)
     folder = export(

@@ -36,8 +36,13 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def open_pipeline(run_folder: Path, overrides: Sequence[str]) -> Pipeline:
+def open_pipeline(run_folder: Path, overrides: Sequence[str], *, warn: bool = True) -> Pipeline:
     """The pipeline of a run folder, its recipe and its model's files checked.
+
+    Args:
+        run_folder: The folder.
+        overrides: ``dotted.key=value``.
+        warn: Print warnings; what only looks at finished work needn't repeat them.
 
     Raises:
         ConfigError: Naming everything that is wrong with the recipe.
@@ -49,7 +54,8 @@ def open_pipeline(run_folder: Path, overrides: Sequence[str]) -> Pipeline:
     run = RunFolder.open(run_folder)
     recipe = run.recipe(overrides)
     for warning in check(recipe):
-        say(f"warning: {warning}")
+        if warn:
+            say(f"warning: {warning}")
     return Pipeline(run, recipe, say)
 
 

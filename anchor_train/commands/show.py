@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 
 import click
@@ -11,20 +12,24 @@ from anchor_train.commands.options import json_option, open_pipeline, print_json
 
 @click.command("show")
 @run_argument
-@click.option("--stage", default="pairs", show_default=True, help="Stage name, or its key from status.")
-@click.option("-n", "count", type=click.IntRange(min=1), default=3, show_default=True, help="How many.")
+@click.option("--stage", help="Stage name, or its key from status. Default: pairs, or groups.")
+@click.option(
+    "-n", "count", type=click.IntRange(min=1), default=3, show_default=True, help="How many of each stage."
+)
 @click.option("--id", "ids", multiple=True, help="Only this question; may be repeated.")
 @set_option
 @json_option
 def command(
     run_folder: Path,
-    stage: str,
+    stage: str | None,
     count: int,
     ids: tuple[str, ...],
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Show examples of what a stage of RUN made, and where each came from.
+
+    A name such as pairs stands for the stages of all strategies, in the last round that has any.
 
     \b
     anchor-train show my-run --stage pairs -n 3
@@ -33,9 +38,12 @@ def command(
     """
     from anchor_train.show import examples
 
-    pipeline = open_pipeline(run_folder, overrides)
+    pipeline = open_pipeline(run_folder, overrides, warn=False)
     shown = examples(pipeline, stage, count, ids)
     if as_json:
-        print_json([example.row for example in shown])
+        print_json([{"stage": example.stage, **example.row} for example in shown])
     else:
-        click.echo("\n\n".join(example.text for example in shown))
+        parts = []
+        for key, examples_of in groupby(shown, lambda example: example.stage):
+            parts += [f"### {key}", *(example.text for example in examples_of)]
+        click.echo("\n\n".join(parts))

@@ -1,4 +1,4 @@
-"""The experiment: several seeds, and mixes of easy and hard questions that vary lambda."""
+"""The experiment: several seeds, any strategies, and mixes of easy and hard questions that vary lambda."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from statistics import fmean, stdev
 
 from scipy.stats import t as students_t
 
-from anchor_train.artifacts import write_json
+from anchor_train.artifacts import text_hash, write_json
+from anchor_train.config import STRATEGY_NAMES, Recipe
 from anchor_train.pipeline import Pipeline
 from anchor_train.pocket.build import TASK
 from anchor_train.pocket.demo import pocket_run, require_own_prompts
 from anchor_train.pocket.outcome import Outcome, outcome_of
+from anchor_train.run_folder import RunFolder
+from judges.errors import DataError
 from lm_eval_tasks.judgement_files import replacing
 from lm_eval_tasks.pocket.questions import Mix
 from lm_eval_tasks.specs import TASKS
@@ -23,6 +26,8 @@ from lm_eval_tasks.specs import TASKS
 RESULTS = "outcome.json"
 USUAL: Mix = "even"
 CONFIDENCE = 0.95
+# Stands for all strategies and the recipe's variants of them.
+EVERY = ("all",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,13 @@ class Across:
 
 def run_trials(
     folder: Path,
-    seeds: int,
+    seeds: Sequence[int],
     mixes: Sequence[Mix],
     overrides: Sequence[str] = (),
     tell: Callable[[str], None] = lambda line: None,
+    *,
+    strategies: Sequence[str] | None = None,
+    own_judge: bool = True,
 ) -> Iterator[Trial]:
     """Runs (or reads, where it is finished) every mix with every seed.
 
@@ -72,30 +80,67 @@ def run_trials(
 
     Args:
         folder: Gets a run folder for each trial.
-        seeds: How many; they are 1, 2, 3 ...
+        seeds: Which.
         mixes: Mixes of questions.
         overrides: ``dotted.key=value`` over the recipe ``pocket``.
         tell: Takes one line of progress.
+        strategies: What is compared; None takes the recipe's, :data:`EVERY` all strategies and variants.
+        own_judge: Have the pocket base model judge all replies, too.
     """
     require_own_prompts()
     for mix in mixes:
         task = _task_file(folder, mix)
-        for seed in range(1, seeds + 1):
+        for seed in seeds:
             run = pocket_run(folder / mix / f"seed-{seed}", task)
             recipe = run.recipe([f"seed={seed}", *overrides])
-            tell(f"--- {mix}, seed {seed} of {seeds}")
+            if strategies is not None:
+                names = every_strategy(recipe) if strategies == EVERY else strategies
+                recipe = run.recipe([f"seed={seed}", *overrides, f"strategies=[{', '.join(names)}]"])
+            tell(f"--- {mix}, seed {seed} of {', '.join(map(str, seeds))}")
             Pipeline(run, recipe, tell).do()
-            outcome = outcome_of(run, recipe)
-            write_json(run.path / RESULTS, outcome.to_json())
-            yield Trial(mix, seed, outcome)
+            yield Trial(mix, seed, _outcome(run, recipe, own_judge, tell))
+
+
+def every_strategy(recipe: Recipe) -> list[str]:
+    """All strategies, each with its variants behind it; the paper's baseline before the paper's method."""
+    ordered = sorted(STRATEGY_NAMES, key=lambda name: name != "rank")
+    return [
+        name
+        for strategy in ordered
+        for name in (strategy, *(n for n, v in recipe.variants.items() if v.strategy == strategy))
+    ]
+
+
+def _outcome(run: RunFolder, recipe: Recipe, own_judge: bool, tell: Callable[[str], None]) -> Outcome:
+    """What the run shows; read back if nothing has changed since it was last looked at."""
+    path = run.path / RESULTS
+    contents = [f"{key}: {stage.content}" for key, stage in sorted(run.manifest().stages.items())]
+    mark = text_hash(*contents, *recipe.strategies, str(own_judge))
+    if path.is_file():
+        row = json.loads(path.read_text(encoding="utf-8"))
+        if row.get("made_from") == mark:
+            return Outcome.from_json(row)
+    tell("reading the results" + ("; the pocket model judges the same replies" if own_judge else ""))
+    outcome = outcome_of(run, recipe, own_judge=own_judge)
+    write_json(path, {"made_from": mark, **outcome.to_json()})
+    return outcome
 
 
 def read_trials(folder: Path) -> list[Trial]:
-    """The finished trials below a folder."""
+    """The finished trials below a folder.
+
+    Raises:
+        DataError: If a trial's results can't be read.
+    """
     found = []
     for path in sorted(folder.glob(f"*/seed-*/{RESULTS}")):
         mix: Mix = path.parent.parent.name  # type: ignore[assignment]
-        outcome = Outcome.from_json(json.loads(path.read_text(encoding="utf-8")))
+        try:
+            outcome = Outcome.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}: not results of this version ({error!r}); remove it, and run its seed again"
+            ) from None
         found.append(Trial(mix, int(path.parent.name.removeprefix("seed-")), outcome))
     return found
 

@@ -1,20 +1,22 @@
-"""Figures 1 and 2 of the paper, in small."""
+"""Figures 1 and 2 of the paper, in small, and the strategies side by side."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from anchor_train.plan import BASE_MODEL
 from anchor_train.pocket.experiment import Across, Trial
-from anchor_train.pocket.outcome import MODELS
+from anchor_train.pocket.experiment_report import models_of
 from anchor_train.pocket.report import criterion_names, gains
+from anchor_train.table import TableRow
 from judges.errors import MissingExtraError
 
 
 def draw_figures(trials: Sequence[Trial], folder: Path) -> list[Path]:
-    """Draws both figures as PNG files.
+    """Draws the figures as PNG files; that over lambda needs trials with Rank and Anchor.
 
     Args:
         trials: Finished trials of all mixes.
@@ -28,20 +30,28 @@ def draw_figures(trials: Sequence[Trial], folder: Path) -> list[Path]:
     except ImportError:
         raise MissingExtraError("matplotlib", "report") from None
     matplotlib.use("Agg")
-    return [_criteria(trials, folder / "figure1.png"), _gains(trials, folder / "figure2.png")]
+    (mix, _), *_ = Counter(trial.mix for trial in trials).most_common()
+    of_mix = [trial for trial in trials if trial.mix == mix]
+    figures = [_criteria(of_mix, folder / "figure1.png")]
+    compared = [trial for trial in trials if {"rank", "anchor"} <= set(trial.outcome.models)]
+    if compared:
+        figures.append(_gains(compared, folder / "figure2.png"))
+    return [*figures, _strategies(of_mix, folder / "figure3.png")]
 
 
 def _criteria(trials: Sequence[Trial], path: Path) -> Path:
     """Mean points by criterion and model, over the seeds of the mix that has most of them."""
-    figure, axes = _empty(8, 3.6)
+    models = models_of(trials)
+    figure, axes = _empty(6 + len(models) / 2, 3.6)
     names = criterion_names()
-    (mix, _), *_ = Counter(trial.mix for trial in trials).most_common()
-    of_mix = [trial for trial in trials if trial.mix == mix]
-    width = 0.8 / len(MODELS)
-    for place, model in enumerate(MODELS):
-        across = [Across.of([trial.outcome.criteria[model][key] for trial in of_mix]) for key in names]
+    width = 0.8 / len(models)
+    for place, model in enumerate(models):
+        points = [t.outcome.criteria[model] for t in trials if t.outcome.criteria.get(model)]
+        if not points:
+            continue
+        across = [Across.of([found[key] for found in points]) for key in names]
         axes.bar(
-            [at + (place - (len(MODELS) - 1) / 2) * width for at in range(len(names))],
+            [at + (place - (len(models) - 1) / 2) * width for at in range(len(names))],
             [figure_.mean for figure_ in across],
             width,
             yerr=[figure_.half or 0.0 for figure_ in across],
@@ -51,7 +61,7 @@ def _criteria(trials: Sequence[Trial], path: Path) -> Path:
     axes.set_xticks(range(len(names)), list(names.values()))
     axes.set_ylabel("mean points")
     axes.set_ylim(0, 1.05)
-    axes.legend(ncols=len(MODELS), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    axes.legend(ncols=min(len(models), 6), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     return _saved(figure, path)
 
 
@@ -66,6 +76,34 @@ def _gains(trials: Sequence[Trial], path: Path) -> Path:
     axes.set_xlabel("lambda of the anchor pairs")
     axes.set_ylabel("Anchor less Rank, points")
     axes.legend(frameon=False)
+    return _saved(figure, path)
+
+
+def _strategies(trials: Sequence[Trial], path: Path) -> Path:
+    """Accuracy and win - loss of every model with intervals over seeds; lines where the base model is."""
+    from matplotlib.figure import Figure
+
+    models = models_of(trials)
+    figure = Figure(figsize=(8, 1.2 + 0.32 * len(models)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    columns: list[tuple[Any, str, Callable[[TableRow], float | None]]] = [
+        (left, "accuracy, %", lambda row: row.accuracy),
+        (right, "win - loss against base, points", lambda row: row.margin),
+    ]
+    for axes, title, read in columns:
+        for place, model in enumerate(models):
+            rows = [row for trial in trials for row in trial.outcome.truth.rows if row.model == model]
+            values = [100 * value for value in map(read, rows) if value is not None]
+            if not values:
+                continue
+            across = Across.of(values)
+            axes.errorbar(across.mean, place, xerr=across.half, fmt="o", color="C0", capsize=3)
+            if model == BASE_MODEL:
+                axes.axvline(across.mean, color="0.7", linewidth=1, zorder=0)
+        axes.set_xlabel(title)
+    right.axvline(0, color="0.7", linewidth=1, zorder=0)
+    left.set_yticks(range(len(models)), models)
+    left.invert_yaxis()
     return _saved(figure, path)
 
 

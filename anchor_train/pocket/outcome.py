@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from anchor_train.behaviour import behaviour_of, candidates
 from anchor_train.config import Recipe
 from anchor_train.evaluation import JUDGEMENTS, LOG
+from anchor_train.manifest import StageRecord
 from anchor_train.pair_report import PairReport
-from anchor_train.plan import BASE_MODEL, SFT_MODEL
+from anchor_train.plan import BASE_MODEL, SFT_MODEL, plan
 from anchor_train.pocket.agreement import agreement
+from anchor_train.pocket.likelihoods import assess_models, held_out_groups
+from anchor_train.pocket.writing import Writing, writing_of
+from anchor_train.records import Assessment
 from anchor_train.roles import BASE, judge_spec
 from anchor_train.run_folder import RunFolder
+from anchor_train.stages import Stage
 from anchor_train.table import Table, table_of
+from anchor_train.training_job import OutputFolder
 from judges.config import load_judge
 from judges.rubric import load_rubric
 from lm_eval_tasks.records import Json, Question, ScoredQuestion, ScoredResponse
@@ -24,8 +31,6 @@ from lm_eval_tasks.rescoring import score_task
 from lm_eval_tasks.runs import TaskRun, load_run
 from lm_eval_tasks.specs import load_task
 
-# In the order of the paper's Table 1.
-MODELS = (BASE_MODEL, SFT_MODEL, "rank", "anchor")
 OWN_JUDGEMENTS = "pocket"
 # Replies that a behaviour is told from, as in training.
 BEHAVIOUR_SAMPLES = 4
@@ -41,15 +46,20 @@ class Exhibit:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Results of one run.
+    """Results of one run; models are named as in its evaluation.
 
     Attributes:
         truth: Table 1, judged by the ground truth.
         own: Table 1, judged by the pocket base model; None if it wasn't asked.
         criteria: Model -> criterion key -> mean points by the ground truth (figure 1).
         behaviours: Model -> behaviour -> questions, over the first four replies.
-        pairs: Strategy -> what its training pairs were made of.
-        kappa: Criterion key -> agreement of the pocket model's verdicts with the ground truth.
+        writing: Model -> what its replies look like.
+        held_out: Model -> its assessment of the SFT model's replies to the test questions.
+        trained_on: Strategy on groups -> assessment accuracy on groups it trained on, before and after.
+        warnings: Aligned model -> signs of a collapse that its training warned of.
+        pairs: Strategy on pairs -> what its training pairs were made of.
+        kappa: Criterion key -> agreement of the pocket model's verdicts with the ground truth; empty if it
+            wasn't asked.
         exhibits: Questions to show, of different behaviours of the base model.
     """
 
@@ -57,9 +67,18 @@ class Outcome:
     own: Table | None
     criteria: Mapping[str, Mapping[str, float]]
     behaviours: Mapping[str, Mapping[str, int]]
+    writing: Mapping[str, Writing]
+    held_out: Mapping[str, Assessment]
+    trained_on: Mapping[str, tuple[float, float]]
+    warnings: Mapping[str, tuple[str, ...]]
     pairs: Mapping[str, PairReport]
     kappa: Mapping[str, float | None]
     exhibits: tuple[Exhibit, ...]
+
+    @property
+    def models(self) -> list[str]:
+        """The models, the base model first."""
+        return [row.model for row in self.truth.rows]
 
     def to_json(self) -> Json:
         """The numbers, without the exhibits."""
@@ -68,6 +87,10 @@ class Outcome:
             "own": None if self.own is None else self.own.to_json(),
             "criteria": {model: dict(points) for model, points in self.criteria.items()},
             "behaviours": {model: dict(counts) for model, counts in self.behaviours.items()},
+            "writing": {model: found.to_json() for model, found in self.writing.items()},
+            "held_out": {model: found.to_json() for model, found in self.held_out.items()},
+            "trained_on": {strategy: list(ends) for strategy, ends in self.trained_on.items()},
+            "warnings": {model: list(found) for model, found in self.warnings.items()},
             "pairs": {strategy: report.to_json() for strategy, report in self.pairs.items()},
             "kappa": dict(self.kappa),
         }
@@ -80,47 +103,90 @@ class Outcome:
             own=None if row["own"] is None else Table.from_json(row["own"]),
             criteria=row["criteria"],
             behaviours=row["behaviours"],
+            writing={model: Writing.from_json(found) for model, found in row["writing"].items()},
+            held_out={model: Assessment.from_json(found) for model, found in row["held_out"].items()},
+            trained_on={strategy: (ends[0], ends[1]) for strategy, ends in row["trained_on"].items()},
+            warnings={model: tuple(found) for model, found in row["warnings"].items()},
             pairs={strategy: PairReport.from_json(report) for strategy, report in row["pairs"].items()},
             kappa=row["kappa"],
             exhibits=(),
         )
 
 
-def outcome_of(run: RunFolder, recipe: Recipe) -> Outcome:
-    """Reads a finished run; has the base model judge all replies too, which is taken up where it stopped."""
+def outcome_of(run: RunFolder, recipe: Recipe, *, own_judge: bool = True) -> Outcome:
+    """Reads a finished run.
+
+    Args:
+        run: The run.
+        recipe: Its recipe.
+        own_judge: Have the base model judge all replies too, which is taken up where it stopped.
+    """
     task = load_task(recipe.task)
+    stages = plan(recipe)
+    models = list(stages[-1].needs)  # of the table
     judged = {
         model: load_run(run.stage(f"evaluate/{model}/score") / LOG, judge=JUDGEMENTS).task(task.name)
-        for model in MODELS
+        for model in models
     }
-    own = _judged_by_itself(run, recipe)
-    stages = run.manifest().stages
-    rubric = load_rubric()
-    truth, self_judged = ({m: list(runs[m].read()) for m in MODELS} for runs in (judged, own))
+    truth = {model: list(found.read()) for model, found in judged.items()}
+    own = _judged_by_itself(run, recipe, models) if own_judge else {}
+    records = run.manifest().stages
+    trained = [(stage, records[stage.key]) for stage in stages if stage.kind in ("dpo", "align")]
     return Outcome(
         truth=table_of(judged, BASE_MODEL),
-        own=replace(table_of(own, BASE_MODEL), judge="the pocket base model"),
+        own=replace(table_of(own, BASE_MODEL), judge="the pocket base model") if own else None,
         criteria={model: _points(found) for model, found in truth.items()},
         behaviours={model: _behaviours(found) for model, found in truth.items()},
+        writing={model: writing_of(found) for model, found in truth.items()},
+        held_out=assess_models(
+            recipe.model, _adapters(run, stages, models), held_out_groups(task, truth[SFT_MODEL])
+        ),
+        trained_on=dict(_assessments(trained)),
+        warnings={str(stage.strategy): tuple(record.summary["warnings"]) for stage, record in trained},
         pairs={
-            strategy: PairReport.from_json(stages[f"round-1/{strategy}/pairs"].summary)
-            for strategy in ("rank", "anchor")
+            str(stage.strategy): PairReport.from_json(records[stage.key].summary)
+            for stage in stages
+            if stage.kind == "pairs"
         },
-        kappa=agreement(rubric, _all(truth), _all(self_judged)),
+        kappa=_kappa(truth, own) if own else {},
         exhibits=tuple(_exhibits(truth)),
     )
 
 
-def _judged_by_itself(run: RunFolder, recipe: Recipe) -> dict[str, TaskRun]:
+def _judged_by_itself(run: RunFolder, recipe: Recipe, models: Sequence[str]) -> dict[str, TaskRun]:
     task = load_task(recipe.task)
     found = {}
     with load_judge(judge_spec(recipe, BASE), cache=run.replies) as judge:
-        for model in MODELS:
+        for model in models:
             log = run.path / "self-judged" / model
             shutil.copytree(run.stage(f"evaluate/{model}/generate") / LOG, log, dirs_exist_ok=True)
             score_task(load_run(log).task(task.name), task, judge, name=OWN_JUDGEMENTS, force=True)
             found[model] = load_run(log, judge=OWN_JUDGEMENTS).task(task.name)
     return found
+
+
+def _kappa(
+    truth: Mapping[str, list[ScoredQuestion]], own: Mapping[str, TaskRun]
+) -> Mapping[str, float | None]:
+    judged = {model: list(found.read()) for model, found in own.items()}
+    return agreement(load_rubric(), _all(truth), _all(judged))
+
+
+def _adapters(run: RunFolder, stages: Sequence[Stage], models: Sequence[str]) -> dict[str, Path | None]:
+    """Model -> its adapter; None for the base model."""
+    needs = {stage.model: stage.needs.get("adapter") for stage in stages if stage.kind == "generate"}
+    keys = {model: needs[model] for model in models}
+    return {
+        model: None if key is None else OutputFolder(run.stage(key)).adapter for model, key in keys.items()
+    }
+
+
+def _assessments(trained: Sequence[tuple[Stage, StageRecord]]) -> Iterator[tuple[str, tuple[float, float]]]:
+    for stage, record in trained:
+        metrics = record.summary["metrics"]
+        if "assessment_accuracy/after" in metrics:
+            ends = metrics["assessment_accuracy/before"], metrics["assessment_accuracy/after"]
+            yield str(stage.strategy), ends
 
 
 def _all(runs: Mapping[str, list[ScoredQuestion]]) -> Iterator[ScoredQuestion]:
@@ -133,9 +199,11 @@ def _all(runs: Mapping[str, list[ScoredQuestion]]) -> Iterator[ScoredQuestion]:
 
 
 def _points(found: list[ScoredQuestion]) -> dict[str, float]:
-    """Mean points of each criterion over all judged responses."""
+    """Mean points of each criterion over all judged responses; empty if there are none."""
     rubric = load_rubric()
     verdicts = [s.verdicts for scored in found for s in scored.responses if s.verdicts is not None]
+    if not verdicts:
+        return {}
     return {
         criterion.key: float(
             sum(rubric.scale[verdict[criterion.key]] for verdict in verdicts) / len(verdicts)

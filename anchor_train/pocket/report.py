@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from anchor_train.pocket.outcome import MODELS, Exhibit, Outcome
+from anchor_train.pocket.outcome import Exhibit, Outcome
 from anchor_train.records import Behaviour
-from anchor_train.table import Table
 from judges.rubric import load_rubric
 from lm_eval_tasks.tables import percent, text_table
 
@@ -20,25 +19,20 @@ def demo_report(outcome: Outcome) -> str:
 
 
 def _demo_parts(outcome: Outcome) -> Iterator[str]:
-    yield "# Base, SFT, Rank and Anchor on the pocket task"
+    yield f"# {', '.join(outcome.models)} on the pocket task"
     yield "## Table 1, judged by the ground truth"
-    yield fenced(table_text(outcome.truth))
+    yield fenced(outcome.truth.to_text())
     if outcome.own is not None:
         yield "## Table 1, judged by the pocket base model itself"
-        yield fenced(table_text(outcome.own))
+        yield fenced(outcome.own.to_text())
         yield f"Its agreement with the ground truth (weighted kappa): {kappa_text(outcome.kappa)}"
     yield "## Behaviours over four replies"
     yield fenced(behaviour_text(outcome))
-    yield "## Training pairs"
-    yield fenced("\n\n".join(report.to_text() for report in outcome.pairs.values()))
-    yield "## The same question, four models"
+    if outcome.pairs:
+        yield "## Training pairs"
+        yield fenced("\n\n".join(report.to_text() for report in outcome.pairs.values()))
+    yield f"## The same question, {len(outcome.models)} models"
     yield from map(_exhibit, outcome.exhibits)
-
-
-def table_text(table: Table) -> str:
-    """Table 1 with the models in the paper's order."""
-    rows = {row.model: row for row in table.rows}
-    return Table(table.task, table.judge, table.repeats, tuple(rows[model] for model in MODELS)).to_text()
 
 
 def behaviour_text(outcome: Outcome) -> str:
@@ -103,7 +97,7 @@ class Gain:
 
 
 def gains(outcome: Outcome) -> Gain:
-    """Figure 2's point for one run."""
+    """Figure 2's point for one run; it must have both models."""
     rows = {row.model: row for row in outcome.truth.rows}
     anchor, rank = rows["anchor"], rows["rank"]
     return Gain(

@@ -249,13 +249,15 @@ def test_status_and_show_for_people_and_machines(tmp_path, tiny_model, tiny_adap
     code, out, _ = call("show", run.path, "--stage", "sample", "-n", "1")
     assert out.count("--- sample ") == 4
     code, out, _ = call("show", run.path, "--stage", "sample", "-n", "2", "--json")
-    assert len(json.loads(out)) == 2
+    assert [row["stage"] for row in json.loads(out)] == ["round-1/sample"] * 2
 
 
 def test_the_same_judge_for_training_and_evaluation_is_warned_of(tmp_path, tiny_model):
     run = make_run(tmp_path, tiny_model)
     _, _, err = call("status", run.path)
     assert "warning: the evaluation judge is the training judge" in err
+    _, _, err = call("show", run.path, "--stage", "questions")
+    assert "warning" not in err, "said by what does the work"
     other = {"judge": f"scripted:{tmp_path / 'consultant.yaml'}", "n": 2, "split": "validation"}
     _, _, err = call("status", run.path, "--set", f"evaluate={json.dumps(other)}")
     assert "warning" not in err

@@ -171,8 +171,20 @@ def test_status_says_what_comes_next(done):
 @pytest.mark.parametrize("stage", ["questions", "sample", "judge", "consult", "pairs", "round-1/rank/pairs"])
 def test_every_finished_stage_can_be_shown(done, stage):
     shown = examples(Pipeline(done, done.recipe()), stage, 2)
-    assert 1 <= len(shown) <= 2
+    assert 1 <= len(shown) <= (4 if stage == "pairs" else 2)
     assert all(example.id in example.text for example in shown)
+
+
+def test_without_a_name_the_pairs_of_all_strategies_are_shown(done):
+    pipeline = Pipeline(done, done.recipe())
+    (question,) = {example.id for example in examples(pipeline, "round-1/rank/pairs", 1)}
+    shown = examples(pipeline, None, 3, [question])
+    assert [example.stage for example in shown][-1] == "round-1/rank/pairs"
+    assert {example.id for example in shown} == {question}
+    assert {example.stage for example in examples(pipeline, None, 1)} == {
+        "round-1/anchor/pairs",
+        "round-1/rank/pairs",
+    }
 
 
 def test_a_shown_pair_says_where_it_came_from(done):
@@ -273,6 +285,8 @@ def test_killed_in_the_middle_it_ends_with_the_same_artifact_and_asks_nothing_tw
     before = rows_on_disk(journal)
     assert len(before) >= 3
     assert states(run)[stage] == "missing", "half a stage is no finished one"
+    assert begun(run) == {stage}
+    assert not begun(run, "seed=7"), "with another seed it starts anew"
     with journal.open("ab") as file:
         file.write(b'{"torn')
 
@@ -310,6 +324,29 @@ def test_ctrl_c_ends_it_without_a_traceback_and_keeps_what_is_there(tmp_path, ti
     assert states(run)["round-1/sample"] == "missing"
     with run.lock():
         pass
+
+
+def test_a_stage_that_was_begun_anew_is_taken_up_again(tmp_path, tiny_model, tiny_adapter):
+    run = make_run(tmp_path, tiny_model)
+    finish_sft(run, tiny_adapter)
+    Pipeline(run, run.recipe()).do({"sample"})
+    assert not begun(run)
+    hotter = run.recipe(["sampler.temperature=0.9"])
+    told: list[str] = []
+    write_script(tmp_path / "sampler.yaml", [{"failure": "away"}])
+    with pytest.raises(BackendError):
+        Pipeline(run, hotter, told.append).do({"sample"})
+    assert "stale" in told[-1]
+    assert told[-1].endswith("done anew")
+    assert "begun anew, will be taken up again" in status_text(list(Pipeline(run, hotter).status()), run)
+    write_script(tmp_path / "sampler.yaml", [{"reply": "a"}])
+    Pipeline(run, hotter, told.append).do({"sample"})
+    assert told[-2].endswith("taken up again")
+    assert not begun(run, "sampler.temperature=0.9")
+
+
+def begun(run: RunFolder, *overrides: str) -> set[str]:
+    return {found.stage.key for found in Pipeline(run, run.recipe(overrides)).status() if found.begun}
 
 
 def _wait_until_unlocked(run: RunFolder) -> None:

@@ -12,6 +12,7 @@ FEW = [
     *("--set", "questions.limit=60"),
     *("--set", "sft.optimiser.learning_rate=0.0005"),
     *("--set", "dpo.max_steps=5"),
+    *("--set", "listwise.max_steps=5"),
     *("--set", "evaluate.limit=12"),
     *("--set", "evaluate.n=2"),
 ]
@@ -39,12 +40,21 @@ def test_the_demo_runs_the_whole_method_and_goes_on_where_it_was(tmp_path: Path)
 
 @pytest.mark.engine
 @pytest.mark.timeout(1500)
-def test_the_experiment_takes_other_mixes_of_questions(tmp_path: Path) -> None:
+def test_the_experiment_takes_other_mixes_of_questions_and_strategies(tmp_path: Path) -> None:
     folder = tmp_path / "experiment"
-    done = anchor_train("experiment", "pocket", "--seeds", "1", "--mix", "hard", "-o", str(folder), *FEW)
+    chosen = ("--mix", "hard", "--strategies", "anchor,aft-none", "--no-own-judge")
+    arguments = ("experiment", "pocket", "--seeds", "1", *chosen, "-o", str(folder), *FEW)
+    done = anchor_train(*arguments)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "## Questions: hard, 1 seed" in (folder / "report.md").read_text(encoding="utf-8")
-    assert {path.name for path in folder.glob("*.png")} == {"figure1.png", "figure2.png"}
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    assert "## Questions: hard, 1 seed" in report
+    assert "| aft-none |" in report
+    assert "judged by the pocket base model" not in report.lower()
+    assert {path.name for path in folder.glob("*.png")} == {"figure1.png", "figure3.png"}
+    again = anchor_train(*arguments)
+    assert again.returncode == 0, again.stderr[-2000:]
+    assert "reading the results" in done.stderr
+    assert "reading the results" not in again.stderr
 
 
 def test_the_commands_explain_themselves() -> None:
@@ -52,6 +62,24 @@ def test_the_commands_explain_themselves() -> None:
         done = anchor_train(*command, "--help")
         assert done.returncode == 0
         assert f"anchor-train {' '.join(command)}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--seeds", "0"), "expected a count such as 5, or a range such as 4-6"),
+        (("--seeds", "6-4"), "expected a count"),
+        (("--strategies", "anchor", "--all-methods"), "exclude each other"),
+        (("--strategies", "anchor,aft-non"), "no strategy 'aft-non' (did you mean 'aft-none'?"),
+    ],
+)
+def test_what_the_experiment_cannot_do_is_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = anchor_train("experiment", "pocket", "-o", str(tmp_path / "experiment"), *arguments)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert message in done.stderr
 
 
 def test_an_unknown_setting_of_the_demo_is_one_line(tmp_path: Path) -> None:

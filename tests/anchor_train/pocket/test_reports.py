@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +13,18 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from anchor_train.artifacts import write_json
+from anchor_train.config import STRATEGY_NAMES, load_recipe
 from anchor_train.pair_report import PairReport
 from anchor_train.pocket.agreement import agreement, weighted_kappa
-from anchor_train.pocket.experiment import RESULTS, Across, Trial, read_trials
+from anchor_train.pocket.experiment import RESULTS, Across, Trial, every_strategy, read_trials
 from anchor_train.pocket.experiment_report import experiment_report
 from anchor_train.pocket.figures import draw_figures
-from anchor_train.pocket.outcome import MODELS, Exhibit, Outcome
+from anchor_train.pocket.outcome import Exhibit, Outcome
 from anchor_train.pocket.report import demo_report, gains
+from anchor_train.pocket.writing import Writing, writing_of
+from anchor_train.records import Assessment as GroupAssessment
 from anchor_train.table import Table, TableRow
+from judges.errors import DataError
 from judges.records import Assessment, Judgement
 from judges.rubric import load_rubric
 from lm_eval_tasks.pocket.questions import questions
@@ -27,6 +32,7 @@ from lm_eval_tasks.records import Response, ScoredQuestion, ScoredResponse
 
 RUBRIC = load_rubric()
 KEYS = [criterion.key for criterion in RUBRIC.criteria]
+USUAL = ("base", "sft", "rank", "anchor")
 
 
 def row(model: str, accuracy: float, margin: float) -> TableRow:
@@ -37,9 +43,11 @@ def row(model: str, accuracy: float, margin: float) -> TableRow:
     return replace(base, win=win, tie=0.5, loss=win - margin, margin=margin, margin_low=low, margin_high=high)
 
 
-def outcome(gain: float, share: int) -> Outcome:
-    accuracies = dict(zip(MODELS, (0.5, 0.5, 0.6, 0.6 + gain), strict=True))
-    table = Table("pocket_explain", "truth", 4, tuple(row(m, a, a - 0.5) for m, a in accuracies.items()))
+def outcome(gain: float, share: int, models: Sequence[str] = USUAL) -> Outcome:
+    accuracies = {"base": 0.5, "sft": 0.5, "rank": 0.6, "anchor": 0.6 + gain, "aft-none": 0.4}
+    table = Table(
+        "pocket_explain", "truth", 4, tuple(row(m, accuracies[m], accuracies[m] - 0.5) for m in models)
+    )
     pairs = {"variable": share, "consistently_correct": 100 - share, "consistently_incorrect": 0}
     report = PairReport("anchor", 150, pairs, {"all_scores_equal": 50}, 10, 40.0, 38.0, 512, 0)
     behaviours = {"consistently_correct": 100, "variable": 60, "consistently_incorrect": 40}
@@ -48,11 +56,17 @@ def outcome(gain: float, share: int) -> Outcome:
     return Outcome(
         truth=table,
         own=table,
-        criteria={model: dict.fromkeys(KEYS, 0.8) for model in MODELS},
-        behaviours=dict.fromkeys(MODELS, behaviours),
-        pairs={"rank": replace(report, strategy="rank"), "anchor": report},
+        criteria={model: dict.fromkeys(KEYS, 0.8) for model in models},
+        behaviours=dict.fromkeys(models, behaviours),
+        writing=dict.fromkeys(models, Writing(0.01, 0.02, 40.5)),
+        held_out=dict.fromkeys(models, GroupAssessment(0, 90, 0.61, -0.2, -0.3)),
+        trained_on={model: (0.6, 0.7) for model in models if model == "aft-none"},
+        warnings={
+            model: ("step 50: bad replies fell",) if model == "aft-none" else () for model in models[2:]
+        },
+        pairs={model: replace(report, strategy=model) for model in models if model in ("rank", "anchor")},
         kappa={**dict.fromkeys(KEYS, 0.5), "clarity": None},
-        exhibits=(Exhibit(question, dict.fromkeys(MODELS, answer)),),
+        exhibits=(Exhibit(question, dict.fromkeys(models, answer)),),
     )
 
 
@@ -92,9 +106,8 @@ def test_a_figure_over_seeds_has_students_interval() -> None:
 def test_the_demo_shows_both_tables_behaviours_and_replies_side_by_side() -> None:
     text = demo_report(outcome(0.05, 60))
     assert text.count("win-loss") == 2
-    assert [text.index(part) for part in ("base ", "sft ", "rank ", "anchor ")] == sorted(
-        text.index(part) for part in ("base ", "sft ", "rank ", "anchor ")
-    )
+    places = [text.index(f"\n{model} ") for model in USUAL]
+    assert places == sorted(places)
     assert "consistently incorrect" in text
     assert "clarity -" in text
     assert "| anchor | A (right) | 20 of 25 | A \\| B |" in text
@@ -125,3 +138,54 @@ def test_the_experiment_is_read_back_told_and_drawn(tmp_path: Path) -> None:
 
 def test_one_trial_is_enough_for_a_report() -> None:
     assert "| anchor | 61.0 |" in experiment_report([Trial("even", 1, outcome(0.01, 50))])
+
+
+def test_any_strategies_are_reported_with_what_they_did_to_the_model(tmp_path: Path) -> None:
+    models = ("base", "sft", "aft-none")
+    trials = [Trial("even", seed, outcome(0.01, 50, models)) for seed in (1, 2)]
+    text = experiment_report(trials)
+    assert "| aft-none | 40.0 ± 0.0 |" in text
+    assert "| aft-none | 61.0 ± 0.0 | -0.20 ± 0.00 | -0.30 ± 0.00 | 60.0 ± 0.0 → 70.0 ± 0.0 |" in text
+    assert "| aft-none | 1.0 ± 0.0 | 2.0 ± 0.0 | 40.5 ± 0.0 | 2 of 2 |" in text
+    assert "- aft-none: step 50: bad replies fell (and 1 more)" in text
+    assert "lambda" not in text
+    assert [path.name for path in draw_figures(trials, tmp_path)] == ["figure1.png", "figure3.png"]
+    assert demo_report(trials[0].outcome).startswith("# base, sft, aft-none on the pocket task")
+
+
+def test_a_model_that_some_seeds_lack_is_told_of(tmp_path: Path) -> None:
+    trials = [Trial("even", 1, outcome(0.01, 50)), Trial("even", 2, outcome(0.03, 50, (*USUAL, "aft-none")))]
+    text = experiment_report(trials)
+    assert "Not in all of them: aft-none: 1 seed." in text
+    assert "| anchor | 62.0 ± 12.7 |" in text
+    assert "| aft-none | 40.0 |" in text
+
+
+def test_results_of_another_version_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    folder = tmp_path / "even" / "seed-1"
+    folder.mkdir(parents=True)
+    row = outcome(0.01, 20).to_json()
+    del row["writing"]
+    write_json(folder / RESULTS, row)
+    with pytest.raises(DataError, match="remove it, and run its seed again"):
+        read_trials(tmp_path)
+
+
+def test_all_methods_are_the_strategies_each_with_its_variants_behind_it(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("model: some/model\ntask: pocket_explain\nextends: pocket\n", encoding="utf-8")
+    names = every_strategy(load_recipe(recipe))
+    assert names[:6] == ["rank", "anchor", "aft", "aft-detached", "aft-none", "rrhf"]
+    assert {*STRATEGY_NAMES} <= set(names)
+
+
+def test_replies_show_signs_of_a_collapse() -> None:
+    (question,) = questions("test", 1)
+    texts = {"one two three four five six": "A", "so it is so it is so it is so it is so": "A", "oh": None}
+    responses = tuple(
+        ScoredResponse(Response(text, text, choice), correct=choice is not None)
+        for text, choice in texts.items()
+    )
+    found = writing_of([ScoredQuestion(question, responses)])
+    assert found == Writing(unreadable=1 / 3, repetitive=1 / 3, words=pytest.approx(20 / 3))
+    assert Writing.from_json(found.to_json()) == found

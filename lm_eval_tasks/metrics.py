@@ -23,6 +23,7 @@ MetricValue: TypeAlias = float | None
 
 ACC_SPREAD = "acc_spread"
 BASE_METRICS = ("acc", "readable", "explanation_words")
+REFINED_METRICS = ("acc_first", "has_principle", "mended", "spoilt")
 JUDGED_METRICS = ("judged", "explanation_score", "explanation_score_right", "explanation_score_wrong")
 COMPARED_METRICS = ("win", "tie", "loss", "win_minus_loss")
 
@@ -40,18 +41,25 @@ def metric_names(rubric: Rubric | None, compared: bool = False) -> tuple[str, ..
     judged: tuple[str, ...] = ()
     if rubric is not None:
         criteria = tuple(criterion.key for criterion in rubric.criteria)
-        taken = set(criteria) & {*BASE_METRICS, ACC_SPREAD, *JUDGED_METRICS, *COMPARED_METRICS}
+        taken = set(criteria) & {
+            *BASE_METRICS,
+            ACC_SPREAD,
+            *REFINED_METRICS,
+            *JUDGED_METRICS,
+            *COMPARED_METRICS,
+        }
         if taken:
             raise ConfigError(f"rubric {rubric.name}: criterion key {min(taken)!r} is the name of a metric")
         judged = (*JUDGED_METRICS, *criteria)
-    return ("acc", ACC_SPREAD, *BASE_METRICS[1:], *judged, *(COMPARED_METRICS if compared else ()))
+    unjudged = ("acc", ACC_SPREAD, *REFINED_METRICS, *BASE_METRICS[1:])
+    return (*unjudged, *judged, *(COMPARED_METRICS if compared else ()))
 
 
 def higher_is_better(name: str) -> bool | None:
     """Whether more of a metric is better; None where neither more nor less is."""
     if name in (ACC_SPREAD, "explanation_words", "tie"):
         return None
-    return name != "loss"
+    return name not in ("loss", "spoilt")
 
 
 def question_metrics(
@@ -75,6 +83,7 @@ def question_metrics(
         "acc": _mean(sample.correct for sample in samples),
         "readable": _mean(sample.response.readable for sample in samples),
         "explanation_words": _mean(len(explanation.split()) for explanation in explained),
+        **_refined_metrics(samples),
     }
     if rubric is not None:
         judged = [sample for sample in samples if sample.score is not None]
@@ -88,6 +97,19 @@ def question_metrics(
     if baseline is not None:
         values |= compared_metrics(scored, baseline)
     return values
+
+
+def _refined_metrics(samples: Sequence[ScoredResponse]) -> dict[str, MetricValue]:
+    """What refining did: acc = acc_first + mended - spoilt. Nothing where the task asks for one reply."""
+    pairs = [(sample.draft, sample.correct) for sample in samples if sample.draft is not None]
+    if not pairs:
+        return {}
+    return {
+        "acc_first": _mean(draft.correct for draft, _ in pairs),
+        "has_principle": _mean(draft.principle is not None for draft, _ in pairs),
+        "mended": _mean(correct and not draft.correct for draft, correct in pairs),
+        "spoilt": _mean(draft.correct and not correct for draft, correct in pairs),
+    }
 
 
 def compared_metrics(scored: ScoredQuestion, baseline: ScoredQuestion | None) -> dict[str, MetricValue]:
@@ -192,9 +214,9 @@ def values_by_question(
     names = [
         name
         for name in metric_names(rubric, baseline is not None)
-        if any(of_question[name] is not None for of_question in table.values())
+        if any(of_question.get(name) is not None for of_question in table.values())
     ]
-    return {id_: {name: row[name] for name in names} for id_, row in table.items()}
+    return {id_: {name: row.get(name) for name in names} for id_, row in table.items()}
 
 
 def correct_of(scored: ScoredQuestion) -> list[float]:

@@ -7,7 +7,7 @@ training artifacts hold.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias
 
 from judges.records import Assessment, Judgement, Unjudged, Usage
@@ -136,6 +136,23 @@ class RefinedResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """What a refined reply started from.
+
+    Attributes:
+        explanation: Of the first reply; None if unreadable.
+        choice: Of the first reply; None if unreadable.
+        correct: True if that choice is the gold label.
+        principle: By which it was refined; None if there is none.
+    """
+
+    explanation: str | None
+    choice: str | None
+    correct: bool
+    principle: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ScoredResponse:
     """A response with its marks.
 
@@ -145,12 +162,14 @@ class ScoredResponse:
         assessment: What the judge made of the explanation; None if no judge has seen it (no judge, or no
             readable explanation).
         score: Weighted sum of the verdicts in the rubric's units, exact; None unless judged.
+        draft: What the response was refined from; None where the task asks for one reply.
     """
 
     response: Response
     correct: bool
     assessment: Assessment | None = None
     score: int | None = None
+    draft: Draft | None = None
 
     @property
     def verdicts(self) -> Mapping[str, str] | None:
@@ -160,8 +179,9 @@ class ScoredResponse:
         return None
 
     def to_json(self) -> Json:
-        """Flat form for logs: text, parts, problems, correct, judgement, score."""
+        """Flat form for logs: text, parts, problems, correct, judgement, score, and the draft if any."""
         response = self.response
+        draft = {} if self.draft is None else {"draft": asdict(self.draft)}
         return {
             "text": response.text,
             "explanation": response.explanation,
@@ -171,12 +191,13 @@ class ScoredResponse:
             "correct": self.correct,
             "judgement": None if self.assessment is None else assessment_to_json(self.assessment),
             "score": self.score,
+            **draft,
         }
 
     @staticmethod
     def from_json(row: Mapping[str, Any]) -> ScoredResponse:
         """Reads the flat form back."""
-        judgement = row.get("judgement")
+        judgement, draft = row.get("judgement"), row.get("draft")
         return ScoredResponse(
             response=Response(
                 text=row["text"],
@@ -188,6 +209,9 @@ class ScoredResponse:
             correct=row["correct"],
             assessment=None if judgement is None else assessment_from_json(judgement),
             score=row["score"],
+            draft=None
+            if draft is None
+            else Draft(**{field.name: draft[field.name] for field in fields(Draft)}),
         )
 
 

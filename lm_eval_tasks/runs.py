@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,10 @@ from judges.judge import JudgeInfo
 from judges.settings import nearest
 from lm_eval_tasks.json_lines import read_object, read_rows
 from lm_eval_tasks.judgement_files import JudgementSummary, read_summaries, sha256_of, slug
-from lm_eval_tasks.layouts import Layout
 from lm_eval_tasks.marks import Marks, marks_of
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.sample_logs import is_explain_row, read_judgement_file, read_samples_log
-from lm_eval_tasks.specs import load_task, task_names
+from lm_eval_tasks.specs import REFINED, load_task, task_names
 
 _SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?)\.jsonl")
 
@@ -80,7 +79,10 @@ class TaskRun:
 
     def read_samples(self) -> Iterator[ScoredQuestion]:
         """Streams the samples log itself, whoever has judged it since."""
-        return read_samples_log(self.samples_file, _layouts(self.task))
+        if self.task not in task_names():
+            return read_samples_log(self.samples_file)
+        spec = load_task(self.task)
+        return read_samples_log(self.samples_file, spec.layouts, spec.protocol)
 
     @cached_property
     def questions(self) -> Mapping[str, ScoredQuestion]:
@@ -120,6 +122,27 @@ class Run:
         if name not in self.tasks:
             raise DataError(f"{self.path}: no samples of task {name!r}: {nearest(name, self.tasks)}")
         return self.tasks[name]
+
+    def refined(self) -> Run:
+        """The run with its refined replies in the place of its plain ones, under the plain tasks' names.
+
+        Raises:
+            DataError: If it has no refined replies.
+        """
+        # Other prompts are what is meant to be compared here, so no fingerprint and no warning about it.
+        refined = {
+            name.removesuffix(REFINED): replace(task, prompt_fingerprint=None)
+            for name, task in self.tasks.items()
+            if name.endswith(REFINED)
+        }
+        if not refined:
+            raise DataError(
+                f"{self.path}: no refined replies, only {', '.join(self.tasks)}; "
+                f"tasks whose names end in {REFINED} ask for them"
+            )
+        plain = {name: task for name, task in self.tasks.items() if not name.endswith(REFINED)}
+        note = f"refined replies stand for the plain ones of {', '.join(refined)}"
+        return replace(self, tasks={**plain, **refined}, notes=(*self.notes, note))
 
 
 def load_run(path: str | Path, *, judge: str | None = None, date: str | None = None) -> Run:
@@ -282,10 +305,6 @@ def _is_ours(task: str, log: Path) -> bool:
     for _, row in read_rows(log):
         return task in task_names() or is_explain_row(row)
     raise DataError(f"{log}: the samples log is empty")
-
-
-def _layouts(task: str) -> tuple[Layout, ...]:
-    return load_task(task).layouts if task in task_names() else ()
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from lm_eval_tasks.json_lines import parse_object, read_rows
 from lm_eval_tasks.layouts import Layout, RowError, read_row
 from lm_eval_tasks.questions import with_unique_id
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse, UnreadableReason
+from lm_eval_tasks.scoring import read_replies
+from lm_eval_tasks.specs import Protocol
 
 
 class _Checked(BaseModel):
@@ -54,6 +56,13 @@ class _Assessment(_Checked):
     flagged: list[str] = []
 
 
+class _Draft(_Checked):
+    explanation: str | None
+    choice: str | None
+    correct: bool
+    principle: str | None
+
+
 class _Response(_Checked):
     text: str
     explanation: str | None
@@ -63,6 +72,7 @@ class _Response(_Checked):
     correct: bool
     judgement: _Assessment | None = None
     score: int | None = Field(default=None, ge=0)
+    draft: _Draft | None = None
 
 
 C = TypeVar("C", bound=_Checked)
@@ -84,12 +94,15 @@ def read_judgement_file(path: Path) -> Iterator[ScoredQuestion]:
         yield _once(ScoredQuestion(question, scored), seen, where)
 
 
-def read_samples_log(path: Path, layouts: Sequence[Layout] = ()) -> Iterator[ScoredQuestion]:
+def read_samples_log(
+    path: Path, layouts: Sequence[Layout] = (), protocol: Protocol = "explain"
+) -> Iterator[ScoredQuestion]:
     """Reads a samples log of one of our tasks, with our parsed responses or with raw replies.
 
     Args:
         path: The ``samples_<task>_<date>.jsonl`` file.
         layouts: The task's row layouts, for logs whose docs are rows of the data set as it lies on the hub.
+        protocol: How raw replies are to be read.
 
     Raises:
         DataError: With file and line, for anything else, and for a question that comes twice.
@@ -102,7 +115,7 @@ def read_samples_log(path: Path, layouts: Sequence[Layout] = ()) -> Iterator[Sco
         if parsed is not None:
             responses = tuple(_response(response, question, where) for response in parsed)
         else:
-            responses = tuple(_read_reply(question, text) for text in _raw_replies(row, where))
+            responses = read_replies(question, _raw_replies(row, where), protocol).responses
         yield _once(ScoredQuestion(question, responses), seen, where)
 
 
@@ -158,21 +171,17 @@ def _question(row: Any, where: str) -> Question:
 def _response(row: Any, question: Question, where: str) -> ScoredResponse:
     _check(_Response, row, where, "response")
     response = ScoredResponse.from_json(row)
-    choice = response.response.choice
-    if choice is not None and choice not in question.labels:
-        raise DataError(f"{where}: choice {choice!r} is none of the labels {', '.join(question.labels)}")
-    if response.correct != (choice == question.gold):
-        raise DataError(f"{where}: choice {choice!r} and gold {question.gold!r} contradict 'correct'")
+    choices = [(response.response.choice, response.correct)]
+    if response.draft is not None:
+        choices.append((response.draft.choice, response.draft.correct))
+    for choice, correct in choices:
+        if choice is not None and choice not in question.labels:
+            raise DataError(f"{where}: choice {choice!r} is none of the labels {', '.join(question.labels)}")
+        if correct != (choice == question.gold):
+            raise DataError(f"{where}: choice {choice!r} and gold {question.gold!r} contradict 'correct'")
     if (response.score is None) != (response.verdicts is None):
         raise DataError(f"{where}: a score without verdicts, or verdicts without a score")
     return response
-
-
-def _read_reply(question: Question, text: str) -> ScoredResponse:
-    from lm_eval_tasks.responses import read_response
-
-    response = read_response(question, text)
-    return ScoredResponse(response, correct=response.choice == question.gold)
 
 
 def _raw_replies(row: Mapping[str, Any], where: str) -> list[str]:

@@ -14,9 +14,9 @@ from judges.judge import Judge
 from judges.records import Assessment, Judgement, Statement
 from judges.rubric import Rubric
 from judges.suspicion import signs
-from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse
-from lm_eval_tasks.responses import read_response
-from lm_eval_tasks.specs import TaskSpec
+from lm_eval_tasks.records import Draft, Question, ScoredQuestion, ScoredResponse
+from lm_eval_tasks.responses import read_refined, read_response
+from lm_eval_tasks.specs import Protocol, TaskSpec
 
 
 def score_questions(
@@ -36,16 +36,26 @@ def score_questions(
     Returns:
         One scored question for each item, in the same order.
     """
-    read = [read_replies(question, replies) for question, replies in items]
+    read = [read_replies(question, replies, spec.protocol) for question, replies in items]
     return read if judge is None else judge_questions(spec, read, judge, progress)
 
 
-def read_replies(question: Question, replies: Sequence[str]) -> ScoredQuestion:
-    """Reads the replies to one question; nothing is judged."""
-    responses = [read_response(question, reply) for reply in replies]
-    return ScoredQuestion(
-        question, tuple(ScoredResponse(found, correct=found.choice == question.gold) for found in responses)
-    )
+def read_replies(
+    question: Question, replies: Sequence[str], protocol: Protocol = "explain"
+) -> ScoredQuestion:
+    """Reads the replies to one question, as they were asked for; nothing is judged."""
+    return ScoredQuestion(question, tuple(read_reply(question, reply, protocol) for reply in replies))
+
+
+def read_reply(question: Question, reply: str, protocol: Protocol = "explain") -> ScoredResponse:
+    """Reads one reply. Where it refines itself, the refined part counts and the first is its draft."""
+    if protocol == "explain":
+        response = read_response(question, reply)
+        return ScoredResponse(response, correct=response.choice == question.gold)
+    read = read_refined(question, reply)
+    first = read.first
+    draft = Draft(first.explanation, first.choice, first.choice == question.gold, read.principle)
+    return ScoredResponse(read.refined, correct=read.refined.choice == question.gold, draft=draft)
 
 
 def judge_questions(

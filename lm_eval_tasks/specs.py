@@ -6,10 +6,11 @@ reads it without the harness, so that training and scoring ask and read exactly 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import yaml
 from pydantic import Field, field_validator
@@ -26,6 +27,10 @@ from lm_eval_tasks.rows import find_files, hub_rows, made_rows, read_rows
 
 TASKS = Path(__file__).parent / "tasks"
 SPLITS = ("train", "validation", "test")
+REFINED = "_refined"
+"""How the name of a task ends that is asked in one go with its refinement."""
+Protocol: TypeAlias = Literal["explain", "refined"]
+"""How a task is asked: explain, then choose; or that, a principle, and a refined reply, which counts."""
 # Keys of the harness that say nothing about questions, prompts or sampling.
 _HARNESS_KEYS = frozenset({"class", "tag", "task_alias", "group", "include", "num_fewshot"})
 
@@ -52,6 +57,7 @@ class TaskSettings(Settings):
     fields: tuple[Layout, ...] = Field(min_length=1)
     prompt: dict[str, Any]
     refine: dict[str, Any] = Field(default_factory=dict)
+    protocol: Protocol = "explain"
     dataset_path: str | None = None
     dataset_name: str | None = None
     dataset_kwargs: Mapping[str, Any] = Field(default_factory=dict)
@@ -84,6 +90,7 @@ class TaskSpec:
     Attributes:
         name: As in the YAML.
         version: ``metadata.version`` of the YAML.
+        protocol: How its questions are asked and its replies read.
         dataset_path: Data set on the hub; None if the questions are local files only.
         dataset_name: Its configuration.
         dataset_options: Further arguments of ``datasets.load_dataset``, or of ``custom_dataset``.
@@ -104,6 +111,7 @@ class TaskSpec:
     layouts: tuple[Layout, ...]
     prompts: Prompts
     refine_prompts: RefinePrompts
+    protocol: Protocol = "explain"
     dataset_path: str | None = None
     dataset_name: str | None = None
     dataset_options: Mapping[str, Any] = field(default_factory=dict)
@@ -117,8 +125,16 @@ class TaskSpec:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all prompt texts."""
-        return self.prompts.fingerprint
+        """Hash of all prompt texts that its protocol depends on."""
+        if self.protocol == "explain":
+            return self.prompts.fingerprint
+        both = f"{self.prompts.fingerprint} {self.refine_prompts.fingerprint}"
+        return hashlib.sha256(both.encode()).hexdigest()[:16]
+
+    @property
+    def plain_name(self) -> str:
+        """Name of the task that asks the same questions in the plain way; its own unless it is refined."""
+        return self.name.removesuffix(REFINED) if self.protocol == "refined" else self.name
 
     @property
     def sampling(self) -> Sampling:
@@ -136,6 +152,19 @@ class TaskSpec:
     def evaluation_split(self) -> str:
         """The split that is evaluated unless told otherwise: test, or else validation, or else train."""
         return next((split for split in reversed(SPLITS) if split in self.splits), "test")
+
+    @property
+    def asked_system_text(self) -> str:
+        """The system turn of ``asked_conversation``; the same for all its questions."""
+        if self.protocol == "refined":
+            return self.refine_prompts.refined_explain_system_text(self.prompts)
+        return self.prompts.explain_system_text
+
+    def asked_conversation(self, question: Question) -> Conversation:
+        """What an evaluated model is asked, by the task's protocol (system and user turn)."""
+        if self.protocol == "refined":
+            return self.refined_explain_conversation(question)
+        return self.explain_conversation(question)
 
     def explain_conversation(self, question: Question) -> Conversation:
         """Explain first, then choose (system and user turn)."""
@@ -171,6 +200,10 @@ class TaskSpec:
             hint: A reference reply, shown as a hint; None to show none.
         """
         return self.refine_prompts.principle(self.prompts, question, first_reply, hint)
+
+    def format_principle(self, principle: str) -> str:
+        """A whole reply in the form that ``principle_conversation`` asks for."""
+        return self.refine_prompts.naming(principle)
 
     def refine_conversation(self, question: Question, first_reply: str, principle: str) -> Conversation:
         """Reply again by a principle, in the usual form; no reference is shown."""
@@ -232,7 +265,7 @@ class TaskSpec:
             return [place]
         if not place.is_dir():
             raise DataError(f"data_dir {place} is neither a folder nor a file")
-        names = (self.name, self.name.removesuffix("_explain"), self.dataset_name)
+        names = (self.name, self.plain_name, self.plain_name.removesuffix("_explain"), self.dataset_name)
         folders = [place / name for name in names if name and (place / name).is_dir()]
         return find_files(folders[0] if folders else place, split)
 
@@ -244,7 +277,7 @@ class TaskSpec:
 
 def task_names() -> list[str]:
     """Names of the built-in tasks."""
-    return sorted(path.stem for path in TASKS.glob("*_explain.yaml"))
+    return sorted(path.stem for end in ("", REFINED) for path in TASKS.glob(f"*_explain{end}.yaml"))
 
 
 def load_task(name_or_path: str | Path) -> TaskSpec:
@@ -319,6 +352,7 @@ def spec_from(values: Mapping[str, Any], where: str, path: Path | None = None) -
         version=str(settings.metadata.get("version", 0)),
         layouts=settings.fields,
         prompts=prompts,
+        protocol=settings.protocol,
         refine_prompts=load_refine_prompts(settings.refine, prompts, where),
         dataset_path=settings.dataset_path,
         dataset_name=settings.dataset_name,

@@ -82,7 +82,7 @@ class _Scored:
 
 
 class ExplainTask(ConfigurableTask):  # type: ignore[misc]
-    """An explain-then-choose task, made from its YAML.
+    """An explain-then-choose task, made from its YAML; asked by the protocol that it names.
 
     The YAML names it: ``class: !function lm_eval_tasks.task.ExplainTask``.
     """
@@ -106,7 +106,7 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
                 "dataset_path": self.spec.dataset_path,
                 "dataset_name": self.spec.dataset_name,
                 "test_split": self.split,
-                "description": self.spec.prompts.explain_system_text,
+                "description": self.spec.asked_system_text,
                 "output_type": "generate_until",
                 "generation_kwargs": {**generation, "until": list(generation["until"])},
                 "repeats": self.options.repeats or self.spec.repeats,
@@ -140,7 +140,8 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
 
     def doc_to_text(self, doc: Doc, doc_to_text: Any = None) -> str:
         """The user turn."""
-        return self.spec.prompts.explain_user_text(Question.from_json(doc))
+        _, user = self.spec.asked_conversation(Question.from_json(doc))
+        return user.content
 
     def doc_to_target(self, doc: Doc, doc_to_target: Any = None) -> str:
         """The gold label."""
@@ -157,7 +158,7 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         gen_prefix: str | None = None,
     ) -> Any:
         """The whole prompt: system and user turn through the chat template, or both as plain text."""
-        system, user = self.spec.explain_conversation(Question.from_json(doc))
+        system, user = self.spec.asked_conversation(Question.from_json(doc))
         instruction = "\n\n".join(filter(None, [system_instruction, system.content]))
         if not (apply_chat_template and chat_template):
             return f"{instruction}\n\n{user.content}\n\n"

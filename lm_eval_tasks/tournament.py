@@ -17,6 +17,7 @@ from lm_eval_tasks.length_control import rank_correlation
 from lm_eval_tasks.marks import NO_MARKS, Marks
 from lm_eval_tasks.ratings import Rating, groups, outcomes, ratings
 from lm_eval_tasks.runs import Run, TaskRun
+from lm_eval_tasks.specs import REFINED
 from lm_eval_tasks.statistics import Estimate, Floats, holm, means
 from lm_eval_tasks.tables import signed_percent
 from lm_eval_tasks.win_rate import UNSCORED
@@ -178,8 +179,18 @@ def _chosen_tasks(runs: Mapping[str, Run], wanted: Sequence[str]) -> list[str]:
     shared = [task for task in wanted or sorted(counts) if counts[task] > 1]
     if not shared:
         held = "; ".join(f"{name}: {', '.join(run.tasks)}" for name, run in runs.items())
-        raise DataError(f"no two of the runs have a task in common ({held})")
+        hint = _refined_hint(runs)
+        raise DataError(f"no two of the runs have a task in common ({held}){hint}")
     return shared
+
+
+def _refined_hint(runs: Mapping[str, Run]) -> str:
+    """What to do where one run has the plain form of a task and another its refined form."""
+    plain = {task for run in runs.values() for task in run.tasks}
+    for name, run in runs.items():
+        if any(task.endswith(REFINED) and task.removesuffix(REFINED) in plain for task in run.tasks):
+            return f"; --refined {name} lets its refined replies stand for the plain ones"
+    return ""
 
 
 def _refuse_unjudged(runs: Mapping[str, Run], tasks: Sequence[str]) -> None:

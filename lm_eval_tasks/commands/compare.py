@@ -12,6 +12,13 @@ import click
 @click.option("--baseline", help="Compare each run with this one only; its rating is 1000.")
 @click.option("--task", "tasks", multiple=True, help="Only this task; may be given again.")
 @click.option("--judge", help="Use the judgements of this name, where a run has several.")
+@click.option(
+    "--refined",
+    multiple=True,
+    metavar="RUN",
+    help="Take this run's replies to the *_refined tasks as its replies to the plain tasks; "
+    "may be given again.",
+)
 @click.option("--details", is_flag=True, help="Add rates by correctness and at equal length.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
@@ -28,6 +35,7 @@ def command(
     baseline: str | None,
     tasks: tuple[str, ...],
     judge: str | None,
+    refined: tuple[str, ...],
     details: bool,
     as_json: bool,
     seed: int,
@@ -39,7 +47,10 @@ def command(
     \b
     anchor-eval compare runs/m1 runs/base
     anchor-eval compare runs/m1 runs/m2 runs/base --baseline base --json
+    anchor-eval compare runs/refining runs/plain --refined refining
     """
+    from judges.errors import ConfigError
+    from judges.settings import nearest
     from lm_eval_tasks.commands.score import echo_agreement
     from lm_eval_tasks.comparison import Settings
     from lm_eval_tasks.comparison_report import as_json as to_json
@@ -51,6 +62,11 @@ def command(
         raise click.UsageError("a comparison takes at least two runs")
     settings = Settings(draws=draws, seed=seed, confidence=confidence)
     loaded = [load_run(path, judge=judge) for path in runs]
+    names = [run.name for run in loaded]
+    for name in refined:
+        if name not in names:
+            raise ConfigError(f"--refined {name!r} is none of the runs: {nearest(name, names)}")
+    loaded = [run.refined() if run.name in refined else run for run in loaded]
     found = play(loaded, tasks=tasks, baseline=baseline, settings=settings)
     if as_json:
         click.echo(json.dumps(to_json(found, settings), indent=2, ensure_ascii=False))

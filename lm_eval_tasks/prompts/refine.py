@@ -31,6 +31,7 @@ class RefinePrompts(Texts):
 
     principle_system: str
     principle_user: str
+    named_principle: str
     refine_system: str
     refine_user: str
     refined_explain_system: str
@@ -42,6 +43,10 @@ class RefinePrompts(Texts):
         shown_hint = None if hint is None else self._quoted(prompts, question, hint)
         values = {"first": self._quoted(prompts, question, first), "hint": shown_hint}
         return self._turns(self.principle_system, self.principle_user, prompts, question, **values)
+
+    def naming(self, principle: str) -> str:
+        """A principle in the form that ``principle`` asks for."""
+        return render(self.named_principle, principle=one_line(principle))
 
     def refine(self, prompts: Prompts, question: Question, first: str, principle: str) -> Conversation:
         """Reply again by a principle."""
@@ -71,7 +76,7 @@ class RefinePrompts(Texts):
 
     def continuation(self, prompts: Prompts, principle: str, explanation: str, label: str) -> str:
         """What follows the first reply in the form that ``refined_explain`` asks for."""
-        return render(self.refined, principle=one_line(principle), reply=prompts.reply(explanation, label))
+        return render(self.refined, named=self.naming(principle), reply=prompts.reply(explanation, label))
 
     def check(self, prompts: Prompts, where: str) -> None:
         """Renders everything once.

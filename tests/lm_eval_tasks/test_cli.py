@@ -82,7 +82,9 @@ def write_judge(path: Path, *levels: str) -> str:
     return f"scripted:{path}"
 
 
-def make_run(path: Path, *, better: float, seed: int, judged: bool = True, questions: int = 40) -> Path:
+def make_run(
+    path: Path, *, better: float, seed: int, judged: bool = True, questions: int = 40, task: str = TASK
+) -> Path:
     dice = random.Random(seed)
     rows = []
     for number in range(questions):
@@ -96,7 +98,8 @@ def make_run(path: Path, *, better: float, seed: int, judged: bool = True, quest
             for _ in range(3)
         )
         rows.append(ScoredQuestion(question(number), samples))
-    return write_run(path, {TASK: rows}, judged=judged)
+    fingerprint = "0123" if task == TASK else "4567"
+    return write_run(path, {task: rows}, judged=judged, fingerprint=fingerprint)
 
 
 def test_help_loads_nothing_heavy_and_knows_every_command() -> None:
@@ -142,6 +145,21 @@ def test_compare_prints_rates_with_intervals(anchor_eval: AnchorEval) -> None:
     assert found["settings"]["confidence"] == 0.95
     again = json.loads(anchor_eval("compare", "m1", "base", "--json").stdout)
     assert again == found
+
+
+def test_refined_replies_stand_for_the_plain_ones_where_that_is_asked_for(anchor_eval: AnchorEval) -> None:
+    make_run(anchor_eval.folder / "plain", better=0, seed=1)
+    make_run(anchor_eval.folder / "refining", better=1, seed=2, task=f"{TASK}_refined")
+    line = anchor_eval.refused("compare", "refining", "plain")
+    assert "--refined refining lets its refined replies stand for the plain ones" in line
+    done = anchor_eval("compare", "refining", "plain", "--refined", "refining")
+    assert done.returncode == 0, done.stderr
+    assert f"refining: refined replies stand for the plain ones of {TASK}" in done.stdout
+    assert "different prompts" not in done.stdout
+    found = json.loads(anchor_eval("compare", "refining", "plain", "--refined", "refining", "--json").stdout)
+    assert found["pairs"][0]["tasks"][TASK]["margin"]["value"] > 0
+    assert "'x' is none of the runs" in anchor_eval.refused("compare", "plain", "refining", "--refined", "x")
+    assert "no refined replies" in anchor_eval.refused("compare", "plain", "refining", "--refined", "plain")
 
 
 def test_compare_rates_and_groups_several_runs(anchor_eval: AnchorEval) -> None:

@@ -28,6 +28,13 @@ def with_doc(row: dict[str, Any], **change: Any) -> str:
     return json.dumps(row | {"doc": row["doc"] | change})
 
 
+def with_draft(row: dict[str, Any], **draft: Any) -> str:
+    """The row as our tasks log it, with one reply that was refined from this draft."""
+    reply = {"text": "x", "explanation": "x", "choice": row["doc"]["gold"], "correct": True}
+    problems = {"explanation_problem": None, "choice_problem": None, "judgement": None, "score": None}
+    return json.dumps(row | {"filtered_resps": [[json.dumps(reply | problems | {"draft": draft})]]})
+
+
 HOSTILE = {
     "NaN": (lambda row: with_doc(row, weight=float("nan")), "NaN is not a number"),
     "infinity": (lambda row: with_doc(row, weight=float("-inf")), "-Infinity is not a number"),
@@ -43,6 +50,15 @@ HOSTILE = {
     "a gold that is no choice": (lambda row: with_doc(row, gold="Z"), "gold"),
     "an id that is an object": (lambda row: with_doc(row, id={"a": 1}), "question id"),
     "no replies": (lambda row: json.dumps(row | {"resps": []}), "holds replies"),
+    "a draft that is half there": (lambda row: with_draft(row, choice="A"), "draft"),
+    "a draft that chose nothing known": (
+        lambda row: with_draft(row, explanation="x", choice="Z", correct=False, principle=None),
+        "choice 'Z' is none of the labels",
+    ),
+    "a draft that is right and isn't": (
+        lambda row: with_draft(row, explanation="x", choice=None, correct=True, principle=None),
+        "contradict 'correct'",
+    ),
     "replies that are numbers": (lambda row: json.dumps(row | {"resps": [[1, 2]]}), "holds replies"),
 }
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from judges.errors import ConfigError
 from lm_eval_tasks.metrics import accuracy_spread, metric_names, question_metrics, summarise
-from lm_eval_tasks.records import ScoredQuestion
+from lm_eval_tasks.records import Draft, ScoredQuestion, ScoredResponse
 from tests.lm_eval_tasks.examples import BEST, MIDDLE, QUESTION, RUBRIC, WORST, sample, scored, silent
 
 THREE = scored(sample("A", BEST, words=10), sample("B", MIDDLE, words=20), silent())
@@ -45,6 +45,26 @@ def test_what_a_question_has_no_data_for_is_none_and_never_zero() -> None:
     assert unread["explanation_words"] is None
     assert unread["explanation_score"] is None
     assert unread["win"] is None
+
+
+def test_refined_replies_are_compared_with_their_first_ones() -> None:
+    def refined(first: str | None, after: str, principle: str | None = "Say why.") -> ScoredResponse:
+        return replace(sample(after), draft=Draft("So.", first, first == QUESTION.gold, principle))
+
+    samples = (refined("A", "A"), refined("B", "A"), refined(None, "A", None), refined("A", "C"))
+    values = question_metrics(scored(*samples), None)
+    assert values["acc"] == 0.75
+    assert values["acc_first"] == 0.5
+    assert (values["mended"], values["spoilt"]) == (0.5, 0.25)
+    assert values["has_principle"] == 0.75
+    assert list(summarise([scored(*samples)], None))[:6] == [
+        "acc",
+        "acc_spread",
+        "acc_first",
+        "has_principle",
+        "mended",
+        "spoilt",
+    ]
 
 
 def test_win_tie_and_loss_against_a_baseline() -> None:
@@ -93,7 +113,8 @@ def test_a_question_that_the_baseline_lacks_is_in_no_win_rate() -> None:
 
 
 def test_names_come_in_the_order_of_tables() -> None:
-    assert metric_names(None) == ("acc", "acc_spread", "readable", "explanation_words")
+    refined = ("acc_first", "has_principle", "mended", "spoilt")
+    assert metric_names(None) == ("acc", "acc_spread", *refined, "readable", "explanation_words")
     assert metric_names(RUBRIC, compared=True)[-4:] == ("win", "tie", "loss", "win_minus_loss")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from judges.config import load_judge
 from judges.records import Unjudged
 from lm_eval_tasks.metrics import question_metrics
-from lm_eval_tasks.records import ScoredQuestion
+from lm_eval_tasks.records import Draft, ScoredQuestion
 from lm_eval_tasks.scoring import judge_questions, score_questions
 from lm_eval_tasks.specs import load_task
 from tests.lm_eval_tasks.examples import QUESTION, RUBRIC
@@ -98,3 +98,17 @@ def test_explanations_that_address_the_judge_are_flagged_and_scored_all_the_same
     flags = [sample.assessment.flagged for sample in again.responses if sample.assessment]
     assert flags == [(), ("ready_verdicts",)]
     assert len({sample.score for sample in again.responses}) == 1
+
+
+def test_a_refined_task_scores_the_refined_reply_and_keeps_the_first(tmp_path: Path) -> None:
+    task = load_task("pocket_explain_refined")
+    first, rest = TASK.format_refined(REPLIES[1], "Say why.", "It takes up heat.", "A")
+    with load_judge(judge_file(tmp_path), cache=None) as judge:
+        (found,) = score_questions(task, [(QUESTION, [first + rest, REPLIES[0]])], judge, progress=False)
+    refined, unrefined = found.responses
+    assert (refined.correct, refined.score) == (True, 25)
+    assert refined.draft == Draft("It is cold.", "B", False, "Say why.")
+    assert (unrefined.correct, unrefined.assessment) == (False, None)
+    assert unrefined.response.choice_problem == "no_refined_reply"
+    assert unrefined.draft == Draft("It takes up heat.", "A", True, None)
+    assert ScoredQuestion.from_json(json.loads(json.dumps(found.to_json()))) == found

@@ -12,6 +12,7 @@ from judges import load_rubric
 from judges.errors import ConfigError, DataError
 from lm_eval_tasks.metrics import metric_names
 from lm_eval_tasks.specs import load_task, task_names
+from tests.lm_eval_tasks.examples import QUESTION
 
 REAL_SPLITS = [
     ("aqua_rat_explain", "validation", 254),
@@ -80,6 +81,42 @@ def test_the_task_of_ones_own_in_the_documentation(tmp_path: Path) -> None:
     assert task.explain_conversation(question)[0].content.startswith("You will see a fact, a question")
     loaded = TaskManager(include_path=str(tmp_path), include_defaults=False).load(["animals_explain"])
     assert list(loaded["tasks"]["animals_explain"].eval_docs) == [question.to_json()]
+
+
+@pytest.mark.parametrize("name", [name for name in task_names() if name.endswith("_refined")])
+def test_a_refined_task_asks_the_questions_of_the_plain_one_in_another_way(name: str) -> None:
+    refined = load_task(name)
+    plain = load_task(refined.plain_name)
+    assert plain.name == name.removesuffix("_refined")
+    assert (refined.layouts, refined.dataset_path, refined.splits) == (
+        plain.layouts,
+        plain.dataset_path,
+        plain.splits,
+    )
+    assert refined.prompts == plain.prompts
+    assert refined.fingerprint != plain.fingerprint
+    assert refined.generation.max_gen_toks == 2 * plain.generation.max_gen_toks
+    assert refined.asked_conversation(QUESTION) == plain.refined_explain_conversation(QUESTION)
+    assert plain.asked_conversation(QUESTION) == plain.explain_conversation(QUESTION)
+    assert refined.asked_system_text == refined.asked_conversation(QUESTION)[0].content
+
+
+def test_a_refined_task_of_ones_own_as_in_the_documentation(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    plain, refined = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "animals_explain.yaml").write_text(plain)
+    (tmp_path / "animals_explain_refined.yaml").write_text(refined)
+    (tmp_path / "animals").mkdir()
+    (row,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "animals" / "test.jsonl").write_text(row)
+    task = load_task(tmp_path / "animals_explain_refined.yaml")
+    assert task.protocol == "refined"
+    (question,) = task.load_questions("test", tmp_path)
+    metadata = {"data_dir": str(tmp_path / "animals")}
+    loaded = TaskManager(include_path=str(tmp_path), include_defaults=False, metadata=metadata)
+    asked = loaded.load([task.name])["tasks"][task.name]
+    assert list(asked.eval_docs) == [question.to_json()]
+    assert "<principle>" in asked.fewshot_context(question.to_json(), 0)
 
 
 def test_the_documentation_names_every_metric() -> None:

@@ -7,21 +7,16 @@ launch``.
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 from anchor_train.config import LaunchSettings
+from anchor_train.processes import process_ending, run_command, run_main
 from anchor_train.training_job import OutputFolder, TrainingJob, TrainingReport
 from judges import errors
 from judges.errors import AnchorError, TrainingError
 
 WORKER = "anchor_train.worker"
-# Set for the worker, whose standard input is then a pipe that closes when this process is gone, however it
-# went.
-PARENT_PIPE = "ANCHOR_PARENT_PIPE"
 
 
 def launch(job: TrainingJob, settings: LaunchSettings | None = None) -> TrainingReport:
@@ -40,19 +35,8 @@ def launch(job: TrainingJob, settings: LaunchSettings | None = None) -> Training
     folder.error.unlink(missing_ok=True)
     folder.job.write_text(json.dumps(job.to_json(), indent=2), encoding="utf-8")
 
-    environment = {**os.environ, PARENT_PIPE: "1"}
-    with subprocess.Popen(
-        command(folder.job, settings),
-        stdin=subprocess.PIPE,
-        stdout=2,
-        env=environment,
-        start_new_session=True,  # Ctrl-C is for this process to answer
-    ) as worker:
-        try:
-            code = worker.wait()
-        except BaseException:
-            worker.terminate()
-            raise
+    several = settings.processes > 1 or settings.accelerate_config is not None
+    code = run_command(command(folder.job, settings)) if several else run_main(WORKER, folder.job)
     if folder.error.is_file():
         raise read_error(folder.error)
     report = folder.read_report()
@@ -64,10 +48,8 @@ def launch(job: TrainingJob, settings: LaunchSettings | None = None) -> Training
 
 
 def command(job: Path, settings: LaunchSettings) -> list[str]:
-    """The command line that carries out the job in a file."""
+    """The command line that carries out the job in a file in several processes."""
     worker = ["-m", WORKER, str(job)]
-    if settings.processes == 1 and settings.accelerate_config is None:
-        return [sys.executable, *worker]
     accelerate = [sys.executable, "-m", "accelerate.commands.launch"]
     if settings.accelerate_config is not None:
         options = ["--config_file", str(settings.accelerate_config)]
@@ -96,12 +78,3 @@ def read_error(path: Path) -> AnchorError:
     error = kind.__new__(kind)
     error.args = (left["message"],)
     return error
-
-
-def process_ending(code: int) -> str:
-    """How a process ended, in words."""
-    if code == -signal.SIGKILL:
-        return "was killed (signal 9; often for want of memory)"
-    if code < 0:
-        return f"was stopped by signal {-code}"
-    return f"ended with code {code}"

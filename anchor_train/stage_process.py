@@ -6,19 +6,16 @@ one, and end with the process that started them, however that ends.
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 from anchor_train.artifacts import write_json
 from anchor_train.config import Recipe
-from anchor_train.launch import PARENT_PIPE, process_ending, read_error, write_error
+from anchor_train.launch import read_error, write_error
 from anchor_train.plan import plan
+from anchor_train.processes import end_with_parent, process_ending, run_main
 from anchor_train.run_folder import RunFolder
 from anchor_train.stages import StageJob, StageResult, do_work
-from anchor_train.worker import end_with_parent
 from judges.errors import AnchorError, BackendError, DataError
 from judges.settings import parse
 from lm_eval_tasks.json_lines import read_object
@@ -44,19 +41,7 @@ def do_apart(job: StageJob, lock: int | None = None) -> StageResult:
     for name in (RESULT, ERROR):
         (folder / name).unlink(missing_ok=True)
     _write_job(job, folder / JOB)
-    with subprocess.Popen(
-        [sys.executable, "-m", "anchor_train.stage_process", str(folder / JOB)],
-        stdin=subprocess.PIPE,
-        stdout=2,
-        env={**os.environ, PARENT_PIPE: "1"},
-        pass_fds=() if lock is None else (lock,),
-        start_new_session=True,  # Ctrl-C is for this process to answer
-    ) as process:
-        try:
-            code = process.wait()
-        except BaseException:
-            process.terminate()
-            raise
+    code = run_main("anchor_train.stage_process", folder / JOB, lock)
     if (folder / ERROR).is_file():
         raise read_error(folder / ERROR)
     if code or not (folder / RESULT).is_file():
@@ -70,9 +55,7 @@ def do_apart(job: StageJob, lock: int | None = None) -> StageResult:
 def main(arguments: list[str] | None = None) -> int:
     """Carries out a job file; the result is left beside it."""
     (path,) = sys.argv[1:] if arguments is None else arguments
-    if os.environ.pop(PARENT_PIPE, None) == "1":
-        end_with_parent()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the launching process to answer
+    end_with_parent()
     job = _read_job(Path(path))
     try:
         result = do_work(job)

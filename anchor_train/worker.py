@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from anchor_train.config import DpoSettings, RftSettings, SftSettings
 from anchor_train.groups import GroupExample
-from anchor_train.launch import PARENT_PIPE, write_error
+from anchor_train.launch import write_error
+from anchor_train.processes import end_with_parent
 from anchor_train.records import PreferenceExample, SftExample
 from anchor_train.training_job import OutputFolder, TrainingJob, TrainingReport
 from judges.errors import AnchorError, DataError, TrainingError
@@ -28,11 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
         0, or 1 after an error (one line on standard error, and ``error.json`` for the launching process).
     """
     (path,) = sys.argv[1:] if arguments is None else arguments
-    launched = os.environ.get(PARENT_PIPE) == "1"
+    launched = end_with_parent()
     distributed = "WORLD_SIZE" in os.environ
-    if launched:
-        end_with_parent()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the launching process to answer
     if not distributed:
         _take_one_gpu()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -104,21 +100,6 @@ def _take_one_gpu() -> None:
     """Lets this process see one GPU only: transformers would spread it over all of them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
     os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
-
-
-def end_with_parent() -> None:
-    """Ends this process as soon as the one that started it is gone, however it went.
-
-    Standard input is a pipe whose other end that process holds (``PARENT_PIPE``).
-    """
-    threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
-
-
-def _exit_at_end_of_input() -> None:
-    # Not sys.stdin: a thread that waits in its buffer breaks the interpreter's shutdown.
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

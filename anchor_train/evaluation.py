@@ -142,7 +142,8 @@ def _run_harness(job: StageJob, spec: TaskSpec, adapter: Path | None, log: Path)
             "top_p": settings.top_p,
             "max_gen_toks": settings.max_tokens,
         },
-        task_manager=TaskManager(include_path=str(folder), metadata=metadata),
+        # Without the harness's own ten thousand task files, which take it seconds to read.
+        task_manager=TaskManager(include_path=str(folder), include_defaults=False, metadata=metadata),
         metadata=metadata,
         random_seed=seed,
         numpy_random_seed=seed,

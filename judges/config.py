@@ -1,7 +1,7 @@
 """A judge from its file or its one-line name.
 
 ``judge.yaml`` holds ``backend``, ``model`` and the backend's own settings, and optionally ``rubric``,
-``sampling``, ``prices`` and ``budget``. The short form is ``BACKEND:MODEL``, for an endpoint
+``sampling``, ``prices``, ``budget`` and ``executor``. The short form is ``BACKEND:MODEL``, for an endpoint
 ``openai:MODEL@URL``.
 """
 
@@ -22,6 +22,7 @@ from judges.backends.registry import create_backend
 from judges.budget import Budget
 from judges.cache import ReplyCache, default_cache_path
 from judges.errors import AnchorError, ConfigError
+from judges.executor import over, read_executor
 from judges.forms import output_form
 from judges.judge import JUDGE_SAMPLING, Judge
 from judges.records import VerdictForm
@@ -75,6 +76,7 @@ def load_judge(
     rubric: Rubric | None = None,
     budget: Budget | None = None,
     verdict_form: VerdictForm | None = None,
+    executor: Any = None,
 ) -> Judge:
     """Makes a judge.
 
@@ -85,6 +87,7 @@ def load_judge(
         rubric: Instead of the one that the judge file names.
         budget: Limits that stand over those of the judge file.
         verdict_form: Instead of the one that the judge file names.
+        executor: ``local``, ``ray`` or ``{ray: {...}}``, over the judge file's (``judges.executor``).
 
     Raises:
         ConfigError: Listing everything that is wrong.
@@ -106,7 +109,7 @@ def load_judge(
     )
     prices = None if settings.prices is None else Prices(**settings.prices.model_dump())
     limits = (budget or Budget()).over(Budget(**settings.budget.model_dump()))
-    backend = _backend(of_backend, where, folder)
+    backend = _backend(of_backend, where, folder, executor)
     try:
         path = default_cache_path() if cache == DEFAULT else cache
         replies = None if path is None else ReplyCache(path)
@@ -117,13 +120,14 @@ def load_judge(
         raise
 
 
-def load_backend(spec: str | Path | Mapping[str, Any]) -> ChatBackend:
+def load_backend(spec: str | Path | Mapping[str, Any], *, executor: Any = None) -> ChatBackend:
     """Makes a chat backend for any role: from a one-line name, a YAML file or a mapping.
 
     Args:
         spec: As for :func:`load_judge`, without the keys of a judge.
+        executor: As for :func:`load_judge`.
     """
-    return _backend(*_read(spec))
+    return _backend(*_read(spec), executor)
 
 
 def _read(spec: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], str, Path]:
@@ -161,15 +165,20 @@ def _parsed(spec: str) -> dict[str, Any]:
     return {"backend": kind, "model": model} | ({"base_url": where} if at else {})
 
 
-def _backend(values: Mapping[str, Any], where: str, folder: Path) -> ChatBackend:
+def _backend(values: Mapping[str, Any], where: str, folder: Path, executor: Any = None) -> ChatBackend:
     name = values.get("backend")
     if not isinstance(name, str):
         raise ConfigError(f"{where}: 'backend' is missing (openai, vllm, transformers, scripted, ...)")
-    settings = {key: value for key, value in values.items() if key != "backend"}
+    settings = {key: value for key, value in values.items() if key not in ("backend", "executor")}
+    spread = read_executor(over(executor, values.get("executor")), where)
     if name == "scripted" and isinstance(settings.get("replies"), str):
         settings["replies"] = str(_beside(folder, settings["replies"]))
     try:
-        return create_backend(name, settings)
+        if spread is None:
+            return create_backend(name, settings)
+        from judges.backends import ray_actors
+
+        return ray_actors.create(name, settings, spread.ray)
     except ConfigError as error:
         close = {key: difflib.get_close_matches(key, _JUDGE_KEYS, n=1, cutoff=0.7) for key in settings}
         hints = [f"; did you mean {names[0]!r} for {key!r}?" for key, names in close.items() if names]

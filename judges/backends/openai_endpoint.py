@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +24,7 @@ from judges.backends.openai_wire import (
 )
 from judges.backends.turnstile import Turnstile
 from judges.errors import BackendError, EndpointDownError
+from judges.notices import tell
 from judges.records import Completion, Conversation, Sampling, Usage
 
 _PATIENCE_FOR_MODELS = 30.0  # seconds in which an endpoint says which models it has
@@ -233,8 +233,8 @@ class Endpoint:
             self.say(f"replies are held to the verdict form by {name}")
 
     def say(self, what: str) -> None:
-        """Tells the user, in one line on stderr."""
-        print(f"openai:{self._settings.model}@{self.url}: {what}", file=sys.stderr)
+        """Tells the user, in one line."""
+        tell(f"openai:{self._settings.model}@{self.url}: {what}")
 
     def _safe(self, text: str) -> str:
         """A text of the endpoint's on one line, without the key that it may repeat."""

@@ -11,6 +11,7 @@ import click
 
 from judges.errors import ConfigError, DataError
 from lm_eval_tasks.commands.budget_options import budget, budget_options
+from lm_eval_tasks.commands.executor_options import executor, executor_options
 from lm_eval_tasks.commands.judge_options import verdict_form_option
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ _OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats"})
 @click.option("--include-path", type=click.Path(exists=True), help="Folder with task files of your own.")
 @click.option("--metadata", help="Further options of the tasks, as JSON.")
 @budget_options
+@executor_options
 @click.option("--seed", default=1234, show_default=True, help="Of the generation.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(
@@ -82,7 +84,7 @@ def command(
     from lm_eval_tasks.specs import find_tasks
     from lm_eval_tasks.tournament import play
 
-    limits = budget(options)
+    limits, where = budget(options), executor(options)
     more = parse_object(metadata, "--metadata") if metadata else None
     if own := sorted(_OPTIONS & (more or {}).keys()):
         option = f"--{own[0].replace('_', '-')}"
@@ -100,7 +102,9 @@ def command(
     other = load_run(baseline) if baseline else None
     judging = None
     if judge:
-        judging = load_judge(judge, rubric=own_rubric, budget=limits, verdict_form=verdict_form)
+        judging = load_judge(
+            judge, rubric=own_rubric, budget=limits, verdict_form=verdict_form, executor=where
+        )
     try:
         _announce(specs, request, judging)
         found = generate(request, output)

@@ -10,6 +10,7 @@ import click
 
 from judges.errors import MissingExtraError
 from lm_eval_tasks.commands.budget_options import budget, budget_options
+from lm_eval_tasks.commands.executor_options import executor, executor_options
 from lm_eval_tasks.commands.judge_options import verdict_form_option
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     "--include-path", type=click.Path(), help="Folder with task files of your own, as given to lm_eval."
 )
 @budget_options
+@executor_options
 @click.option("--dry-run", is_flag=True, help="Say what it would take, and ask nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
 def command(
@@ -48,7 +50,7 @@ def command(
     include_path: str | None,
     dry_run: bool,
     as_json: bool,
-    **limits: Any,
+    **options: Any,
 ) -> None:
     """Judge (again) what RUN has logged; generates nothing.
 
@@ -61,6 +63,7 @@ def command(
     anchor-eval score runs/m1 --judge openai:JUDGE@http://localhost:8000/v1 --task aqua_rat_explain
     anchor-eval score runs/m1 --judge judge.yaml --max-cost 5
     anchor-eval score runs/m1 --judge judge.yaml --rubric constitution.yaml --as by-principles
+    anchor-eval score runs/m1 --judge vllm:JUDGE --executor ray --workers 8
     """
     from judges.config import DEFAULT, load_judge
     from judges.rubric import load_rubric
@@ -74,8 +77,9 @@ def command(
     chosen = [found.task(task) for task in tasks] if tasks else list(found.tasks.values())
     specs = find_tasks([task.task for task in chosen], include_path)
     cache = None if no_cache else DEFAULT
+    limits, where = budget(options), executor(options)
     with load_judge(
-        judge, cache=cache, rubric=own_rubric, budget=budget(limits), verdict_form=verdict_form
+        judge, cache=cache, rubric=own_rubric, budget=limits, verdict_form=verdict_form, executor=where
     ) as ready:
         for task in chosen:
             click.echo(f"{task.samples_file.name}: {workload(task)}", err=True)

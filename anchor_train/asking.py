@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -27,6 +27,7 @@ def ask_missing(
     role: RoleSpec,
     journal: Journal,
     row: Callable[[T, Outcome], Json],
+    executor: Any = None,
 ) -> None:
     """Asks for each item and writes every answer to the journal the moment it arrives.
 
@@ -38,6 +39,7 @@ def ask_missing(
         role: Backend settings.
         journal: Where answers go.
         row: The journal's row for an item's outcome.
+        executor: Where the backend runs, over what its settings say (``judges.executor``).
 
     Raises:
         BackendError: If the backend can't serve, or none of several items got a reply.
@@ -46,7 +48,7 @@ def ask_missing(
         return
     failures: list[Failure] = []
     with (
-        load_backend(role) as backend,
+        load_backend(role, executor=executor) as backend,
         tqdm(total=len(items), desc=what, unit="", file=sys.stderr) as bar,
     ):
 

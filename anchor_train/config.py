@@ -16,6 +16,7 @@ import yaml
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from judges.errors import ConfigError
+from judges.executor import ExecutorSettings, read_executor
 from judges.settings import Settings, load_yaml, nearest, parse
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -395,6 +396,8 @@ class Recipe(Settings):
         questions: Which questions are trained on.
         engine: How local models run: the settings of a chat backend without its model and adapter. A plain
             string is the backend's name.
+        executor: Where models are asked, by sampler, judges and consultant alike: ``local``, ``ray`` or
+            ``{ray: {workers: ...}}``; None: as each role's own settings say. No result depends on it.
         launch: Processes of the training loops.
         sft: Stage ``sft``.
         sampler: Role and stage ``sample``.
@@ -417,6 +420,7 @@ class Recipe(Settings):
     strategies: tuple[str, ...] = Field(default=("anchor",), min_length=1)
     questions: QuestionSettings = QuestionSettings()
     engine: dict[str, Any]
+    executor: ExecutorSettings | Literal["local"] | None = None
     launch: LaunchSettings = LaunchSettings()
     sft: SftSettings
     sampler: SampleSettings
@@ -437,6 +441,8 @@ class Recipe(Settings):
             raise ValueError(f"{', '.join(sorted(given))} is set by each role, not here")
         if "chat_template_kwargs" in value:
             raise ValueError("chat_template_kwargs belongs to model, so that training renders with it, too")
+        if "executor" in value:
+            raise ValueError("executor stands beside engine, not in it: it is for all roles")
         return value
 
     @model_validator(mode="before")
@@ -460,6 +466,14 @@ class Recipe(Settings):
                 if section in _USERS and variant.strategy not in _USERS[section]:
                     raise ValueError(f"{name}: {variant.strategy} doesn't train with {section}")
         return value
+
+    @field_validator("executor", mode="before")
+    @classmethod
+    def _executor(cls, value: Any) -> Any:
+        try:
+            return value if value in (None, "local") else read_executor(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("strategies", mode="before")
     @classmethod

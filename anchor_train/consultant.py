@@ -48,7 +48,7 @@ def consult(job: StageJob) -> StageResult:
     with Journal(job.folder / JOURNAL, job.belongs_to, lambda row: str(row["question_id"])) as journal:
         missing = [q for q in questions if not _has(journal, q, job.retry_failed)]
         role = consultant_spec(job.recipe, latest)
-        ask_missing("consulting", missing, conversation, sampling, role, journal, _row)
+        ask_missing("consulting", missing, conversation, sampling, role, journal, _row, job.recipe.executor)
         rows = [journal.rows[question.id] for question in questions]
     write_records(job.folder / FILE, rows)
     failed = sum(row["failure"] is not None for row in rows)

@@ -51,7 +51,8 @@ def score(job: StageJob) -> StageResult:
     log = job.folder / LOG
     shutil.rmtree(log, ignore_errors=True)
     _link_tree(job.needed("generated") / LOG, log)
-    with load_judge(judge_spec(recipe, recipe.evaluate.judge), cache=job.run.replies) as judge:
+    given = judge_spec(recipe, recipe.evaluate.judge)
+    with load_judge(given, cache=job.run.replies, executor=recipe.executor) as judge:
         summary = score_task(load_run(log).task(spec.name), spec, judge, name=JUDGEMENTS)
     files = [path.relative_to(job.folder).as_posix() for path in sorted(log.rglob("*")) if path.is_file()]
     unjudged = sum(summary.unjudged.values())

@@ -43,7 +43,11 @@ def judge_replies(job: StageJob) -> StageResult:
         latest = OutputFolder(job.needed("judging adapter")).adapter
     with (
         Journal(job.folder / JOURNAL, job.belongs_to, lambda row: str(row["sample"])) as journal,
-        load_judge(judge_spec(job.recipe, job.recipe.judge, latest), cache=job.run.replies) as judge,
+        load_judge(
+            judge_spec(job.recipe, job.recipe.judge, latest),
+            cache=job.run.replies,
+            executor=job.recipe.executor,
+        ) as judge,
     ):
         missing = [key for key in statements if not _has(journal, key, job.retry_failed)]
         with tqdm(total=len(missing), desc="judging", unit="", file=sys.stderr) as bar:

@@ -61,9 +61,14 @@ def wants_latest(given: RoleBackend) -> bool:
 
 
 def role_settings(given: RoleBackend) -> Any:
-    """What a role's results depend on, as far as the recipe says it; a file stands for what it holds."""
+    """What a role's results depend on, as far as the recipe says it; a file stands for what it holds.
+
+    Where the role is asked (``executor``) changes no result.
+    """
     if isinstance(given, str) and is_file(given):
-        return {"file": given, **load_yaml(Path(given))}
+        given = {"file": given, **load_yaml(Path(given))}
+    if isinstance(given, Mapping):
+        return {key: value for key, value in given.items() if key != "executor"}
     return given
 
 

@@ -44,7 +44,7 @@ def sample_replies(job: StageJob) -> StageResult:
     with Journal(job.folder / JOURNAL, job.belongs_to, lambda row: str(row["question"]["id"])) as journal:
         missing = [q for q in questions if not _has(journal, q)]
         role = sampler_spec(job.recipe, OutputFolder(job.needed("adapter")).adapter)
-        ask_missing("sampling", missing, conversation, sampling, role, journal, _row)
+        ask_missing("sampling", missing, conversation, sampling, role, journal, _row, job.recipe.executor)
         rows = [journal.rows[question.id] for question in questions]
     write_records(job.folder / FILE, rows)
     return StageResult((FILE,), _summary([SampledQuestion.from_json(row) for row in rows], len(missing)))

@@ -52,36 +52,39 @@ class ExecutorSettings(Settings):
         return {} if value is None else value
 
 
-def executor_settings(value: Any) -> Any:
-    """What a user may write, brought to the form of :class:`ExecutorSettings`; None for this process."""
-    if value in (None, LOCAL):
+def _spelt_out(value: Any) -> Any:
+    """What a user may write, in the form of :class:`ExecutorSettings`; None for this process."""
+    if value is None or value == LOCAL:
         return None
+    if isinstance(value, ExecutorSettings):
+        return value.model_dump()
     return {RAY: {}} if value == RAY else value
 
 
-def read_executor(value: Any, where: str) -> ExecutorSettings | None:
+def read_executor(value: Any, where: str = "") -> ExecutorSettings | None:
     """Reads an executor; None is this process.
 
     Args:
-        value: ``local``, ``ray``, or ``{ray: {...}}``.
+        value: ``local``, ``ray``, ``{ray: {...}}``, or such settings.
         where: What it stands in, for messages.
 
     Raises:
         ConfigError: Naming everything that is wrong.
     """
-    settings = executor_settings(value)
+    settings = _spelt_out(value)
     if settings is None:
         return None
+    place = f"{where}: executor" if where else "executor"
     if not isinstance(settings, Mapping):
-        raise ConfigError(f"{where}: executor = {value!r}: expected local, ray or {{ray: {{workers: ...}}}}")
-    return parse(ExecutorSettings, settings, f"{where}: executor")
+        raise ConfigError(f"{place} = {value!r}: expected local, ray or {{ray: {{workers: ...}}}}")
+    return parse(ExecutorSettings, settings, place)
 
 
 def over(value: Any, other: Any) -> Any:
     """An executor given for one call over the one of a file: what both say of Ray, the first one says."""
     if value is None:
         return other
-    first, second = executor_settings(value), executor_settings(other)
+    first, second = _spelt_out(value), _spelt_out(other)
     if not isinstance(first, Mapping) or not isinstance(second, Mapping):
         return value
     return {RAY: {**(second.get(RAY) or {}), **(first.get(RAY) or {})}}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from lm_eval_tasks.commands.executor_options import executor
+
 if TYPE_CHECKING:
     from anchor_train.pipeline import Pipeline
 
@@ -29,6 +31,12 @@ dry_run_option = click.option(
 retry_option = click.option(
     "--retry-failed", is_flag=True, help="In finished stages too, ask again where there was no good reply."
 )
+
+
+def executor_override(options: dict[str, Any]) -> tuple[str, ...]:
+    """``--executor`` and ``--workers``, taken out of a command's options, as settings of the recipe."""
+    chosen = executor(options)
+    return () if chosen is None else (f"executor={json.dumps(chosen)}",)
 
 
 def say(line: str) -> None:

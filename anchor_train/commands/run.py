@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from anchor_train.commands.options import (
     dry_run_option,
+    executor_override,
     json_option,
     retry_option,
     run_argument,
     set_option,
 )
+from lm_eval_tasks.commands.executor_options import executor_options
 
 
 @click.command("run")
@@ -20,9 +23,15 @@ from anchor_train.commands.options import (
 @set_option
 @dry_run_option
 @retry_option
+@executor_options
 @json_option
 def command(
-    run_folder: Path, overrides: tuple[str, ...], dry_run: bool, retry_failed: bool, as_json: bool
+    run_folder: Path,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+    retry_failed: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Do all stages of RUN that aren't finished: sft, sample, judge, pairs, dpo, evaluate.
 
@@ -33,7 +42,8 @@ def command(
     anchor-train run my-run
     anchor-train run my-run --dry-run
     anchor-train run my-run --set dpo.beta=0.2 --set dpo.max_steps=500
+    anchor-train run my-run --executor ray --workers 8
     """
     from anchor_train.commands.stage_commands import do_stages
 
-    do_stages(None, run_folder, overrides, dry_run, retry_failed, as_json)
+    do_stages(None, run_folder, overrides + executor_override(options), dry_run, retry_failed, as_json)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from anchor_train.commands.options import (
     dry_run_option,
+    executor_override,
     json_option,
     open_pipeline,
     print_json,
@@ -15,10 +17,17 @@ from anchor_train.commands.options import (
     run_argument,
     set_option,
 )
+from lm_eval_tasks.commands.executor_options import executor_options
 
 
-def stage_command(name: str, description: str) -> click.Command:
-    """The command that does the stages of one name (see ``anchor_train.pipeline.COMMANDS``)."""
+def stage_command(name: str, description: str, *, asks: bool = False) -> click.Command:
+    """The command that does the stages of one name (see ``anchor_train.pipeline.COMMANDS``).
+
+    Args:
+        name: The name.
+        description: The first lines of its help.
+        asks: Whether one of its stages asks a model through a chat backend, which can run elsewhere.
+    """
 
     @click.command(name, help=f"{description}\n\n\b\nanchor-train {name} my-run")
     @run_argument
@@ -27,11 +36,17 @@ def stage_command(name: str, description: str) -> click.Command:
     @retry_option
     @json_option
     def command(
-        run_folder: Path, overrides: tuple[str, ...], dry_run: bool, retry_failed: bool, as_json: bool
+        run_folder: Path,
+        overrides: tuple[str, ...],
+        dry_run: bool,
+        retry_failed: bool,
+        as_json: bool,
+        **options: Any,
     ) -> None:
+        overrides += executor_override(options) if asks else ()
         do_stages(name, run_folder, overrides, dry_run, retry_failed, as_json)
 
-    return command
+    return executor_options(command) if asks else command
 
 
 def do_stages(

@@ -87,6 +87,17 @@ class _Member:
         return f"ray worker {self.number}" + (f" ({there.node}, process {there.pid})" if there else "")
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """One call of ``replies``; ``losses`` counts the lost workers that a conversation was under way at."""
+
+    number: int
+    sampling: Sampling
+    supply: Supply
+    store: Store
+    losses: Counter[int] = field(default_factory=Counter)
+
+
 class RayBackend:
     """A :class:`judges.ChatBackend`; see there."""
 
@@ -175,22 +186,20 @@ class RayBackend:
     def _answers(self, supply: Supply, sampling: Sampling, store: Store) -> Iterator[IndexedOutcome]:
         self._hire()
         self._batch += 1
-        losses: Counter[int] = Counter()  # number of a conversation -> workers lost with it
+        batch = _Batch(self._batch, sampling, supply, store)
         for member in self._crew:
             member.wanted = RESERVE
             member.held = {}
         try:
             while True:
                 for member in self._crew:
-                    self._employ(member, supply, sampling)
+                    self._employ(member, batch)
                 if supply.exhausted and not any(member.held for member in self._crew):
                     return
                 for member in self._heard():
-                    outcomes = self._received(member, supply, losses)
+                    outcomes = self._received(member, batch)
                     # Before the caller has the floor, so that the worker doesn't wait for it.
-                    self._employ(member, supply, sampling)
-                    for index, outcome in outcomes:
-                        store(index, outcome)
+                    self._employ(member, batch)
                     yield from outcomes
         finally:  # the caller may have left early
             for member in self._crew:
@@ -238,7 +247,7 @@ class RayBackend:
         member.introduction = None
         member.call, member.since = member.actor.introduce.remote(), time.monotonic()
 
-    def _employ(self, member: _Member, supply: Supply, sampling: Sampling) -> None:
+    def _employ(self, member: _Member, batch: _Batch) -> None:
         """Sends a worker what it has room for, and asks for what it has answered; never waits."""
         if member.call is not None:
             return
@@ -246,12 +255,12 @@ class RayBackend:
             if time.monotonic() >= member.start_at:
                 self._start(member)
             return
-        given = supply.take(member.number, member.wanted)
+        given = batch.supply.take(member.number, member.wanted)
         if not given and not member.held:
             return
         member.held.update(given)
-        more = not supply.exhausted
-        member.call = member.actor.exchange.remote(self._batch, sampling, given, more)
+        more = not batch.supply.exhausted
+        member.call = member.actor.exchange.remote(batch.number, batch.sampling, given, more)
         member.since = time.monotonic()
 
     def _heard(self) -> list[_Member]:
@@ -284,21 +293,21 @@ class RayBackend:
         there = ", ".join(f"{have.get(kind, 0):g} {kind}" for kind in self._needs)
         if waited > self._how.start_timeout:
             raise BackendError(
-                f"executor ray: no worker could start within {self._how.start_timeout:g} s: each needs {needs}, "
-                f"the cluster has {there} in all"
+                f"executor ray: no worker could start within {self._how.start_timeout:g} s: "
+                f"each needs {needs}, the cluster has {there} in all"
             )
         if waited > PATIENCE:
             self._tell(f"ray: waiting for room for a first worker ({needs}; the cluster has {there} in all)")
 
-    def _received(self, member: _Member, supply: Supply, losses: Counter[int]) -> list[IndexedOutcome]:
-        """What a worker's call brought; if the worker is lost, what is given up with it."""
+    def _received(self, member: _Member, batch: _Batch) -> list[IndexedOutcome]:
+        """What a worker's call brought, stored; if the worker is lost, what is given up with it."""
         from ray.exceptions import RayError
 
         call, member.call = member.call, None
         try:
             found = self._ray.get(call, timeout=0)
         except RayError as error:
-            return self._lost(member, _reason(error), supply, losses)
+            return self._lost(member, _reason(error), batch)
         if isinstance(found, Introduction):
             self._welcome(member, found)
             return []
@@ -307,12 +316,14 @@ class RayBackend:
             self._tell(line)
         if found.constrains is not None:
             self._constrains = found.constrains and self._constrains is not False
-        if found.batch != self._batch:  # the last words of a batch that the caller left early
+        if found.batch != batch.number:  # the last words of a batch that the caller left early
             return []
         outcomes = []
         for number, outcome in found.outcomes:
             member.held.pop(number, None)
-            outcomes.append((number, _with_attempts(outcome, losses.pop(number, 0))))
+            known = _with_attempts(outcome, batch.losses.pop(number, 0))
+            batch.store(number, known)
+            outcomes.append((number, known))
         member.wanted = found.wanted
         if outcomes:
             self._answered = True
@@ -320,7 +331,7 @@ class RayBackend:
         if found.problem is not None:
             if found.problem.kind == "settings" or not self._answered:
                 raise found.problem.error()
-            outcomes += self._lost(member, found.problem.message, supply, losses)
+            outcomes += self._lost(member, found.problem.message, batch)
         return outcomes
 
     def _welcome(self, member: _Member, found: Introduction) -> None:
@@ -334,16 +345,14 @@ class RayBackend:
             )
         member.introduction = found
 
-    def _lost(
-        self, member: _Member, reason: str, supply: Supply, losses: Counter[int]
-    ) -> list[IndexedOutcome]:
+    def _lost(self, member: _Member, reason: str, batch: _Batch) -> list[IndexedOutcome]:
         """Gives back what was under way at a lost worker, and starts it again or does without it."""
         with suppress(Exception):
             self._ray.kill(member.actor)
         held, member.held = member.held, {}
-        losses.update(held.keys())
-        given_up = [number for number in held if losses[number] >= MOST_LOSSES]
-        supply.again((number, held[number]) for number in held if number not in given_up)
+        batch.losses.update(held.keys())
+        given_up = [number for number in held if batch.losses[number] >= MOST_LOSSES]
+        batch.supply.again((number, held[number]) for number in held if number not in given_up)
         member.losses += 1
         who = str(member)
         member.actor, member.introduction, member.wanted = None, None, RESERVE
@@ -365,7 +374,12 @@ class RayBackend:
             f"{who} was lost: {reason}; {what_now}, {len(held) - len(given_up)} conversations are asked again"
         )
         message = f"under way at {MOST_LOSSES} workers that were lost; the last one: {reason}"
-        return [(number, Failure(message, attempts=losses.pop(number))) for number in given_up]
+        outcomes: list[IndexedOutcome] = []
+        for number in given_up:
+            failure = Failure(message, attempts=batch.losses.pop(number))
+            batch.store(number, failure)
+            outcomes.append((number, failure))
+        return outcomes
 
     def _tell(self, line: str) -> None:
         """Tells the user what all workers may have to tell at the same time."""

@@ -111,7 +111,7 @@ def _start(ray: Ray, settings: RaySettings) -> None:
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    """What the processes of our own cluster inherit beside everything that this process has, keys included."""
+    """What the processes of our own cluster inherit beside all that this process has, keys included."""
     before = dict(os.environ)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # On a busy machine Ray's own processes start slowly, and it would give up on them.

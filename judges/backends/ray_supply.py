@@ -9,8 +9,8 @@ from itertools import islice
 from judges.backends.ray_worker import Numbered
 from judges.records import Conversation
 
-# Neighbours often share the beginning of their prompt (the explanations of one question), which an engine that
-# gets them all reads once.
+# Neighbours often share the beginning of their prompt (the explanations of one question), which an engine
+# that gets them all reads once.
 RUN = 16
 
 

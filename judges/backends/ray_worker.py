@@ -27,7 +27,7 @@ ProblemKind: TypeAlias = Literal["settings", "endpoint", "backend"]
 
 # Seconds after which an exchange ends though nothing was answered: a sign of life.
 BEAT = 1.0
-# Seconds for which an exchange waits for more after a first answer: a call costs about a millisecond at each end.
+# Seconds for which an exchange waits for more after a first answer: a call costs about a millisecond.
 LINGER = 0.02
 # Conversations that wait here for the backend to pull them: this many, and a quarter of those under way.
 RESERVE = 2

@@ -28,7 +28,7 @@ def executor_options(command: F) -> F:
 
 
 def executor(options: dict[str, Any]) -> Any:
-    """The executor as :func:`judges.load_judge` takes it, out of a command's options; None if none is given."""
+    """The executor, taken out of a command's options, as ``load_judge`` takes it; None if none is given."""
     chosen, workers = options.pop("executor"), options.pop("workers")
     if workers is None:
         return chosen

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from anchor_train.artifacts import Journal
 from anchor_train.roles import RoleSpec
-from judges.backends.protocol import stored_replies
+from judges.backends.protocol import ChatBackend, stored_replies
 from judges.config import load_backend
 from judges.errors import BackendError
 from judges.records import Conversation, Failure, Outcome, Sampling
@@ -46,20 +46,31 @@ def ask_missing(
     """
     if not items:
         return
+    with load_backend(role, executor=executor) as backend:
+        ask(what, items, conversation, sampling, backend, journal, row)
+
+
+def ask(
+    what: str,
+    items: Sequence[T],
+    conversation: Callable[[T], Conversation],
+    sampling: Sampling,
+    backend: ChatBackend,
+    journal: Journal,
+    row: Callable[[T, Outcome], Json],
+) -> None:
+    """As :func:`ask_missing`, of a backend that is loaded already."""
     failures: list[Failure] = []
-    with (
-        load_backend(role, executor=executor) as backend,
-        tqdm(total=len(items), desc=what, unit="", file=sys.stderr) as bar,
-    ):
 
-        def store(index: int, outcome: Outcome) -> None:
-            journal.append(row(items[index], outcome))
+    def store(index: int, outcome: Outcome) -> None:
+        journal.append(row(items[index], outcome))
 
+    with tqdm(total=len(items), desc=what, unit="", file=sys.stderr) as bar:
         for _, outcome in stored_replies(backend, map(conversation, items), sampling, store):
             if isinstance(outcome, Failure):
                 failures.append(outcome)
             bar.update()
-    if len(failures) == len(items):
+    if items and len(failures) == len(items):
         raise BackendError(
             f"{what}: none of {len(items)} got a reply; the first failed: {failures[0].message}"
         )

@@ -20,6 +20,7 @@ COMMANDS = {
     "dpo": "Train on the pairs.",
     "groups": "Tell better replies from worse ones, for training on whole groups.",
     "align": "Train on the groups.",
+    "principles": "Find principles that make replies better, and teach the model to use them.",
     "evaluate": "Compare base and trained models.",
     "status": "Stages, counts, costs, and what would run next.",
     "show": "Examples of what a stage made, and where they came from.",

@@ -10,7 +10,7 @@ import copy
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args
 
 import yaml
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -24,9 +24,12 @@ PAPER = "paper"
 
 PairStrategy: TypeAlias = Literal["anchor", "rank"]
 ListwiseLoss: TypeAlias = Literal["aft", "rrhf", "pro"]
-Strategy: TypeAlias = Literal[PairStrategy, ListwiseLoss, "rft"]
+Strategy: TypeAlias = Literal[PairStrategy, ListwiseLoss, "rft", "staple"]
 Constraint: TypeAlias = Literal["boundary", "detached", "none"]
 Feedback: TypeAlias = Literal["correctness", "score"]
+Acceptance: TypeAlias = Literal["judge", "rouge"]
+Reference: TypeAlias = Literal["reply_or_argument", "reply"]
+PrincipleText: TypeAlias = Literal["medoid", "own"]
 LoserRule: TypeAlias = Literal["below_top", "minimum"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -282,12 +285,100 @@ class SampleSettings(Settings):
 
 
 class ConsultantSettings(Settings):
-    """The consultant: argues for the gold label of questions that every sample got wrong."""
+    """The consultant: argues for the gold label of questions that every sample got wrong.
+
+    Attributes:
+        temperature: Of its arguments.
+        top_p: Nucleus mass.
+        max_tokens: Most tokens of an argument.
+        backend: Who it is.
+        guide: A constitution that it is told to follow.
+    """
 
     temperature: float = Field(ge=0)
     top_p: float = Field(gt=0, le=1)
     max_tokens: int = Field(ge=1)
     backend: str | dict[str, Any] = "base"
+    guide: Path | None = None
+
+
+class DiscoverSettings(Settings):
+    """E-step of strategy ``staple``: principles that make a reply better.
+
+    Attributes:
+        n: Principles that are tried on a reply; the best one is kept.
+        first_replies: Samples of a question that are improved on: its first so many.
+        temperature: Of principles and refined replies.
+        top_p: Nucleus mass of both.
+        principle_tokens: Most tokens of a principle with its tags.
+        max_tokens: Most tokens of a refined reply.
+        acceptance: What must have risen: the training judge's score of the explanation, or its Rouge-L F1
+            with the reference's.
+        reference: What is shown as a hint: the best-judged right reply to the question and, where none is
+            right, the consultant's argument; or such a reply alone.
+        right_only: Whether a refined reply must choose the gold label.
+        questions: Questions of each round, one number a round; None takes equal parts of those drawn.
+        backend: Who names principles and refines, as ``sampler.backend``; None is the model in training.
+    """
+
+    n: int = Field(ge=1)
+    first_replies: int = Field(default=1, ge=1)
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    principle_tokens: int = Field(ge=1)
+    max_tokens: int = Field(ge=1)
+    acceptance: Acceptance = "judge"
+    reference: Reference = "reply_or_argument"
+    right_only: bool = True
+    questions: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    backend: RoleBackend = None
+
+    @model_validator(mode="after")
+    def _not_greedy(self) -> DiscoverSettings:
+        if self.n > 1 and self.temperature == 0:
+            raise ValueError(f"n={self.n} principles at temperature 0 would all be the same")
+        return self
+
+
+class ClusterSettings(Settings):
+    """From accepted principles to a constitution.
+
+    Attributes:
+        embedding: Name or folder of a sentence-transformers model; None compares by TF-IDF of character
+            n-grams, offline.
+        threshold: Cosine distance up to which clusters are joined (average linkage).
+        allow_one: Go on where only one principle is left.
+    """
+
+    embedding: str | None = None
+    threshold: float = Field(gt=0, le=2)
+    allow_one: bool = False
+
+
+class RefineSettings(LoopSettings):
+    """M-step of strategy ``staple``: fine-tuning on principle and refined reply, given the first reply.
+
+    Attributes:
+        principle: What is learnt to be named: the medoid of its cluster, or the principle as it was found.
+    """
+
+    principle: PrincipleText = "medoid"
+
+
+class StapleSettings(Settings):
+    """Strategy ``staple``, section by section as its stages.
+
+    Attributes:
+        start: What is sampled and trained on from in round 1: the SFT adapter, or the base model.
+        discover: Stage ``discover``.
+        cluster: Stage ``cluster``.
+        train: Stage ``train``.
+    """
+
+    start: Literal["sft", "base"] = "sft"
+    discover: DiscoverSettings
+    cluster: ClusterSettings
+    train: RefineSettings
 
 
 class PairSettings(Settings):
@@ -343,7 +434,7 @@ class LaunchSettings(Settings):
 
 STRATEGY_NAMES: tuple[Strategy, ...] = get_args(Strategy)
 # Sections that a variant may set otherwise.
-VARIED = ("pairs", "dpo", "listwise", "rft")
+VARIED = ("pairs", "dpo", "listwise", "rft", "staple")
 VARIANT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # What a strategy's name would be taken for: another model of the evaluation, a round of another strategy, a
 # folder beside those of the strategies.
@@ -359,6 +450,7 @@ class Variant(Settings):
         dpo: The same of ``dpo``.
         listwise: The same of ``listwise``.
         rft: The same of ``rft``.
+        staple: The same of ``staple``.
     """
 
     strategy: Strategy
@@ -366,6 +458,7 @@ class Variant(Settings):
     dpo: DpoSettings | None = None
     listwise: ListwiseSettings | None = None
     rft: RftSettings | None = None
+    staple: StapleSettings | None = None
 
     @property
     def own(self) -> dict[str, Settings]:
@@ -373,11 +466,14 @@ class Variant(Settings):
         return {name: getattr(self, name) for name in VARIED if getattr(self, name) is not None}
 
 
+S = TypeVar("S", LoopSettings, StapleSettings)
+
 # Section of the recipe -> strategies that train with it; a section that isn't here is used by all.
 _USERS = {
     "dpo": frozenset(get_args(PairStrategy)),
     "listwise": frozenset(get_args(ListwiseLoss)),
     "rft": frozenset({"rft"}),
+    "staple": frozenset({"staple"}),
 }
 
 
@@ -392,7 +488,8 @@ class Recipe(Settings):
         rounds: How often replies are sampled and a model aligned with them.
         variants: Further strategies by name: one of the strategies with some settings of its own.
         strategies: Which models are aligned, all from one sampling: ``anchor``, its baseline ``rank``; on
-            groups of replies ``aft``, ``rrhf``, ``pro``; ``rft``; and variants by their names.
+            groups of replies ``aft``, ``rrhf``, ``pro``; ``rft``; ``staple``, which learns principles; and
+            variants by their names.
         questions: Which questions are trained on.
         engine: How local models run: the settings of a chat backend without its model and adapter. A plain
             string is the backend's name.
@@ -408,6 +505,7 @@ class Recipe(Settings):
         dpo: Stage ``dpo``, strategies ``anchor`` and ``rank``.
         listwise: Stage ``align``, strategies ``aft``, ``rrhf`` and ``pro``.
         rft: Stage ``align``, strategy ``rft``.
+        staple: Stages ``discover``, ``cluster`` and ``train``, strategy ``staple``.
         evaluate: Stage ``evaluate``.
     """
 
@@ -430,6 +528,7 @@ class Recipe(Settings):
     dpo: DpoSettings
     listwise: ListwiseSettings
     rft: RftSettings
+    staple: StapleSettings
     evaluate: EvaluateSettings
 
     @field_validator("engine")
@@ -492,17 +591,26 @@ class Recipe(Settings):
             raise ValueError("a strategy is named twice")
         return value
 
-    @field_validator("sft", "dpo", "listwise", "rft")
+    @field_validator("sft", "dpo", "listwise", "rft", "staple")
     @classmethod
-    def _batch_divides(cls, value: LoopSettings, info: ValidationInfo) -> LoopSettings:
+    def _batch_divides(cls, value: S, info: ValidationInfo) -> S:
         launch = info.data.get("launch")
-        users = _USERS.get(info.field_name or "")
-        used = users is None or bool(users & set(info.data.get("strategies", ())))
-        if isinstance(launch, LaunchSettings) and used:
+        loop = value.train if isinstance(value, StapleSettings) else value
+        if isinstance(launch, LaunchSettings) and _is_used(info):
             try:
-                value.optimiser.accumulation_steps(launch.processes)
+                loop.optimiser.accumulation_steps(launch.processes)
             except ConfigError as error:
                 raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("staple")
+    @classmethod
+    def _questions_of_each_round(cls, value: StapleSettings, info: ValidationInfo) -> StapleSettings:
+        given, rounds = value.discover.questions, info.data.get("rounds")
+        if given is not None and rounds is not None and _is_used(info) and len(given) < rounds:
+            raise ValueError(
+                f"discover.questions has {len(given)} number(s) for {rounds} rounds; give one for each"
+            )
         return value
 
     @model_validator(mode="after")
@@ -515,9 +623,10 @@ class Recipe(Settings):
                     "the replies and the consultant's arguments"
                 )
             for section, settings in variant.own.items():
-                if isinstance(settings, LoopSettings):
+                loop = settings.train if isinstance(settings, StapleSettings) else settings
+                if isinstance(loop, LoopSettings):
                     try:
-                        settings.optimiser.accumulation_steps(self.launch.processes)
+                        loop.optimiser.accumulation_steps(self.launch.processes)
                     except ConfigError as error:
                         raise ValueError(f"variants.{name}.{section}: {error}") from None
         return self
@@ -533,6 +642,12 @@ class Recipe(Settings):
         if name is None or name not in self.variants:
             return self
         return self.model_copy(update=self.variants[name].own)
+
+
+def _is_used(info: ValidationInfo) -> bool:
+    """Whether one of the recipe's strategies trains with the section that is being checked."""
+    users = _USERS.get(info.field_name or "")
+    return users is None or bool(users & set(info.data.get("strategies", ())))
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -617,7 +732,14 @@ def _over_parents(values: Mapping[str, Any], path: Path, seen: tuple[Path, ...])
 
 # Settings whose mappings replace what they extend as a whole: keys of one backend mean nothing to another.
 _WHOLE = frozenset(
-    {("engine",), ("judge",), ("evaluate", "judge"), ("consultant", "backend"), ("sampler", "backend")}
+    {
+        ("engine",),
+        ("judge",),
+        ("evaluate", "judge"),
+        ("consultant", "backend"),
+        ("sampler", "backend"),
+        ("staple", "discover", "backend"),
+    }
 )
 # Settings that may be given as a plain string -> the key that the string stands for.
 _SHORT = {"model": "name", "engine": "backend"}

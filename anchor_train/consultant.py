@@ -17,6 +17,7 @@ from anchor_train.roles import consultant_spec
 from anchor_train.sampling import JOURNAL
 from anchor_train.stages import StageJob, StageResult
 from anchor_train.training_job import OutputFolder
+from judges.constitution import load_constitution
 from judges.records import Conversation, Failure, Outcome, Sampling
 from lm_eval_tasks.records import Json, Question
 from lm_eval_tasks.responses import read_response
@@ -42,8 +43,10 @@ def consult(job: StageJob) -> StageResult:
     if "consulting adapter" in job.stage.needs:
         latest = OutputFolder(job.needed("consulting adapter")).adapter
 
+    guide = None if settings.guide is None else load_constitution(settings.guide).guide()
+
     def conversation(question: Question) -> Conversation:
-        return spec.consultant_conversation(question)
+        return spec.consultant_conversation(question, guide)
 
     with Journal(job.folder / JOURNAL, job.belongs_to, lambda row: str(row["question_id"])) as journal:
         missing = [q for q in questions if not _has(journal, q, job.retry_failed)]

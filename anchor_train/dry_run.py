@@ -12,7 +12,10 @@ from anchor_train.config import LoopSettings
 from anchor_train.grouping import GROUPS, read_groups
 from anchor_train.pairing import read_pairs
 from anchor_train.pipeline import Pipeline, StageStatus
-from anchor_train.questions import drawn, load_questions, read_questions, without_repeats
+from anchor_train.principles.cluster import MEMBERS, read_members
+from anchor_train.principles.discover import FILE as DISCOVERIES
+from anchor_train.principles.discover import read_discoveries
+from anchor_train.questions import drawn, ids_of_round, load_questions, read_questions, without_repeats
 from anchor_train.rendering import (
     TokenisedExample,
     TokenisedGroup,
@@ -26,7 +29,7 @@ from anchor_train.rendering import (
     tokenise_pair,
 )
 from anchor_train.stages import Stage, StageKind
-from anchor_train.training import sft_examples
+from anchor_train.training import refinement_examples, sft_examples
 from lm_eval_tasks.records import Json, Question
 from lm_eval_tasks.specs import TaskSpec, load_task
 
@@ -118,6 +121,11 @@ class _Describer:
                     f"{status.stage.key} pair {show_pair(self._tokenizer, pair)}"
                     for pair in self._pairs(status.stage, EXAMPLES)
                 ]
+            if status.stage.kind == "train":
+                examples += [
+                    f"{status.stage.key} example {show_example(self._tokenizer, refinement)}"
+                    for refinement in self._refinements(status.stage, EXAMPLES)
+                ]
             if status.stage.kind == "align":
                 examples += [
                     f"{status.stage.key} group {show_group(self._tokenizer, group)}"
@@ -151,6 +159,12 @@ class _Describer:
                 return PlannedStage(stage.key, state, f"makes up to {many} groups ({stage.strategy})")
             case "align":
                 return self._align(stage, state)
+            case "discover":
+                return self._discover(stage, state)
+            case "cluster":
+                return PlannedStage(stage.key, state, "clusters the accepted principles")
+            case "train":
+                return self._refinement(stage, state)
             case "generate" | "score":
                 return self._evaluation(stage, state)
             case "table":
@@ -180,6 +194,23 @@ class _Describer:
             best = [reply for group in groups for reply in group.best]
             return self._training(stage, state, settings, best, "replies")
         return self._training(stage, state, settings, groups, "groups")
+
+    def _discover(self, stage: Stage, state: str) -> PlannedStage:
+        settings = self._recipe.as_of(stage.strategy).staple.discover
+        ids = [question.id for question in self._questions]
+        taken = len(ids_of_round(self._recipe.as_of(stage.strategy), stage.round, ids))
+        replies = taken * min(settings.first_replies, self._recipe.sampler.n)
+        does = f"tries up to {settings.n} principles on each of up to {replies} replies"
+        judged = settings.acceptance == "judge"
+        return PlannedStage(stage.key, state, does, replies * settings.n * (3 if judged else 2))
+
+    def _refinement(self, stage: Stage, state: str) -> PlannedStage:
+        settings = self._recipe.as_of(stage.strategy).staple.train
+        found = self._refinements(stage)
+        if not found:
+            does = f"trains on what {stage.needs['discoveries']} accepts{_length_of(settings)}"
+            return PlannedStage(stage.key, state, does)
+        return self._training(stage, state, settings, found, "refined replies")
 
     def _training(
         self,
@@ -235,6 +266,21 @@ class _Describer:
             )
             for group in read_groups(run.stage(stage.needs["groups"]))[:count]
         ]
+
+    def _refinements(self, stage: Stage, count: int | None = None) -> list[TokenisedExample]:
+        """The refined replies that a train stage would train on, if they and their clusters are there."""
+        run = self._pipeline.run
+        folder, constitution = run.stage(stage.needs["discoveries"]), run.stage(stage.needs["constitution"])
+        if not ((folder / DISCOVERIES).is_file() and (constitution / MEMBERS).is_file()):
+            return []
+        own = self._recipe.as_of(stage.strategy).staple.train.principle == "own"
+        examples = refinement_examples(
+            self._spec,
+            read_questions(run.stage("questions")),
+            read_discoveries(folder)[:count],
+            {} if own else read_members(constitution),
+        )
+        return [tokenise_example(self._tokenizer, example) for example in examples]
 
 
 def _length_of(settings: LoopSettings) -> str:

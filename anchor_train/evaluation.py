@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from anchor_train.artifacts import write_json
 from anchor_train.config import Recipe
 from anchor_train.plan import BASE_MODEL, derived_seed
@@ -23,7 +25,7 @@ from judges.config import load_judge
 from judges.errors import DataError
 from lm_eval_tasks.rescoring import score_task
 from lm_eval_tasks.runs import TaskRun, load_run
-from lm_eval_tasks.specs import TASKS, TaskSpec, load_task
+from lm_eval_tasks.specs import REFINED, TASKS, TaskSpec, load_task, task_names
 
 TABLE = "table.json"
 LOG = "log"
@@ -34,7 +36,7 @@ _NOT_THE_HARNESSES = {"backend", "engine_args", "chat_template"}
 
 def generate(job: StageJob) -> StageResult:
     """Does stage ``generate``: one model's replies to the task's questions."""
-    spec = load_task(job.recipe.task)
+    spec = asked_task(job)
     adapter = OutputFolder(job.needed("adapter")).adapter if "adapter" in job.stage.needs else None
     log = job.folder / LOG
     shutil.rmtree(log, ignore_errors=True)
@@ -47,13 +49,13 @@ def generate(job: StageJob) -> StageResult:
 
 def score(job: StageJob) -> StageResult:
     """Does stage ``score``: the evaluation judge's verdicts on one model's replies."""
-    spec, recipe = load_task(job.recipe.task), job.recipe
+    recipe = job.recipe
     log = job.folder / LOG
     shutil.rmtree(log, ignore_errors=True)
     _link_tree(job.needed("generated") / LOG, log)
     given = judge_spec(recipe, recipe.evaluate.judge)
     with load_judge(given, cache=job.run.replies, executor=recipe.executor) as judge:
-        summary = score_task(load_run(log).task(spec.name), spec, judge, name=JUDGEMENTS)
+        summary = score_task(_only_task(log), load_task(recipe.task), judge, name=JUDGEMENTS)
     files = [path.relative_to(job.folder).as_posix() for path in sorted(log.rglob("*")) if path.is_file()]
     unjudged = sum(summary.unjudged.values())
     return StageResult(
@@ -70,13 +72,34 @@ def score(job: StageJob) -> StageResult:
 
 def tabulate(job: StageJob) -> StageResult:
     """Does stage ``table``: the paper's Table 1."""
-    task = load_task(job.recipe.task).name
-    runs: dict[str, TaskRun] = {}
-    for name in job.stage.needs:
-        runs[name] = load_run(job.needed(name) / LOG, judge=JUDGEMENTS).task(task)
+    runs = {name: _only_task(job.needed(name) / LOG, judge=JUDGEMENTS) for name in job.stage.needs}
     table = table_of(runs, BASE_MODEL)
     write_json(job.folder / TABLE, table.to_json())
     return StageResult((TABLE,), table.to_json())
+
+
+def asked_task(job: StageJob) -> TaskSpec:
+    """The task as the model is asked it: in the plain way, or with a refinement of its own reply."""
+    spec = load_task(job.recipe.task)
+    if not job.stage.refined:
+        return spec
+    name = f"{spec.name}{REFINED}"
+    if name in task_names():
+        return load_task(name)
+    assert spec.path is not None, "a task of the user's own comes from a file"
+    path = job.folder / "task" / f"{name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    values = {"include": str(spec.path.resolve()), "task": name, "protocol": "refined"}
+    if spec.data_dir is not None:  # a relative one starts from the task's own file
+        values["data_dir"] = str(spec.data_dir.resolve())
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return load_task(path)
+
+
+def _only_task(log: Path, judge: str | None = None) -> TaskRun:
+    """The one task that a model of this run was asked."""
+    (task,) = load_run(log, judge=judge).tasks.values()
+    return task
 
 
 def harness_model(recipe: Recipe, adapter: Path | None, folder: Path) -> tuple[str, dict[str, Any]]:
@@ -141,7 +164,7 @@ def _run_harness(job: StageJob, spec: TaskSpec, adapter: Path | None, log: Path)
             "do_sample": settings.temperature > 0,
             "temperature": settings.temperature,
             "top_p": settings.top_p,
-            "max_gen_toks": settings.max_tokens,
+            "max_gen_toks": room(job),
         },
         # Without the harness's own ten thousand task files, which take it seconds to read.
         task_manager=TaskManager(include_path=str(folder), include_defaults=False, metadata=metadata),
@@ -157,6 +180,12 @@ def _run_harness(job: StageJob, spec: TaskSpec, adapter: Path | None, log: Path)
     tracker.save_results_aggregated(results=results, samples=samples)
     for name in results["configs"]:
         tracker.save_results_samples(task_name=name, samples=samples[name])
+
+
+def room(job: StageJob) -> int:
+    """Most tokens of a whole completion: a reply, and where it is refined a principle and a second reply."""
+    reply = job.recipe.evaluate.max_tokens
+    return 2 * reply + job.recipe.staple.discover.principle_tokens if job.stage.refined else reply
 
 
 def _own_tokenizer(recipe: Recipe, folder: Path) -> Path:

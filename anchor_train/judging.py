@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -16,13 +16,14 @@ from anchor_train.roles import judge_spec
 from anchor_train.sampling import JOURNAL, read_samples
 from anchor_train.stages import StageJob, StageResult
 from anchor_train.training_job import OutputFolder
+from judges.accounts import Accounts
 from judges.config import load_judge
-from judges.records import Judgement, Statement, Unjudged
+from judges.judge import JudgeInfo
+from judges.records import Assessment, Judgement, Statement, Unjudged
 from judges.rubric import Rubric
 from lm_eval_tasks.records import (
     Json,
     ScoredQuestion,
-    ScoredResponse,
     assessment_from_json,
     assessment_to_json,
 )
@@ -38,11 +39,60 @@ def judge_replies(job: StageJob) -> StageResult:
     sampled = read_samples(job.needed("replies"))
     read = [read_replies(sample.question, [c.text for c in sample.completions]) for sample in sampled]
     statements = _statements(spec, read)
+    judged = judge_statements(job, statements, job.folder / JOURNAL)
+    scored = [_scored(question, judged) for question in read]
+    write_records(job.folder / FILE, (question.to_json() for question in scored))
+    summary = {
+        **_counts(scored),
+        "asked_now": judged.accounts.asked,
+        "judge": judged.info.to_json(),
+        "accounts": judged.accounts.to_json(),
+    }
+    return StageResult((FILE,), summary)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the training judge made of some statements.
+
+    Attributes:
+        assessments: By the statement's key.
+        rubric: What it went by.
+        info: Who judged.
+        accounts: What it took, this time.
+    """
+
+    assessments: Mapping[str, Assessment]
+    rubric: Rubric
+    info: JudgeInfo
+    accounts: Accounts
+
+    @property
+    def unjudged(self) -> int:
+        """Statements without readable verdicts."""
+        return sum(isinstance(found.outcome, Unjudged) for found in self.assessments.values())
+
+    def score(self, key: str) -> int | None:
+        """The score of a statement; None if it wasn't judged."""
+        found = self.assessments.get(key)
+        if found is None or not isinstance(found.outcome, Judgement):
+            return None
+        return self.rubric.score(found.outcome)
+
+
+def judge_statements(job: StageJob, statements: Mapping[str, Statement], path: Path) -> Judged:
+    """Has the training judge rate statements; each assessment is on disk before the next one is taken.
+
+    Args:
+        job: The stage's job.
+        statements: By a key that stands for the statement when the stage is taken up again.
+        path: Of the journal.
+    """
     latest = None
     if "judging adapter" in job.stage.needs:
         latest = OutputFolder(job.needed("judging adapter")).adapter
     with (
-        Journal(job.folder / JOURNAL, job.belongs_to, lambda row: str(row["sample"])) as journal,
+        Journal(path, job.belongs_to, lambda row: str(row["sample"])) as journal,
         load_judge(
             judge_spec(job.recipe, job.recipe.judge, latest),
             cache=job.run.replies,
@@ -54,16 +104,12 @@ def judge_replies(job: StageJob) -> StageResult:
             for index, assessment in judge.assess(statements[key] for key in missing):
                 journal.append({"sample": missing[index], "assessment": assessment_to_json(assessment)})
                 bar.update()
-        rubric, info, accounts = judge.rubric, judge.info, judge.accounts
-        scored = [_scored(question, journal.rows, rubric) for question in read]
-    write_records(job.folder / FILE, (question.to_json() for question in scored))
-    summary = {
-        **_counts(scored),
-        "asked_now": accounts.asked,
-        "judge": info.to_json(),
-        "accounts": accounts.to_json(),
-    }
-    return StageResult((FILE,), summary)
+        found = {
+            key: assessment_from_json(journal.rows[key]["assessment"])
+            for key in statements
+            if key in journal.rows
+        }
+        return Judged(found, judge.rubric, judge.info, judge.accounts)
 
 
 def read_scored(folder: Path) -> list[ScoredQuestion]:
@@ -94,21 +140,15 @@ def _has(journal: Journal, key: str, retry_failed: bool) -> bool:
     return not retry_failed and row["assessment"]["unjudged"] != "failed"
 
 
-def _scored(question: ScoredQuestion, rows: Mapping[str, Json], rubric: Rubric) -> ScoredQuestion:
-    responses = [
-        _marked(sample, rows.get(_key(question.question.id, index)), rubric)
-        for index, sample in enumerate(question.responses)
-    ]
+def _scored(question: ScoredQuestion, judged: Judged) -> ScoredQuestion:
+    responses = []
+    for index, sample in enumerate(question.responses):
+        key = _key(question.question.id, index)
+        found = judged.assessments.get(key)
+        responses.append(
+            sample if found is None else replace(sample, assessment=found, score=judged.score(key))
+        )
     return ScoredQuestion(question.question, tuple(responses))
-
-
-def _marked(sample: ScoredResponse, row: Json | None, rubric: Rubric) -> ScoredResponse:
-    if row is None:
-        return sample
-    assessment = assessment_from_json(row["assessment"])
-    outcome = assessment.outcome
-    score = rubric.score(outcome) if isinstance(outcome, Judgement) else None
-    return replace(sample, assessment=assessment, score=score)
 
 
 def _counts(scored: list[ScoredQuestion]) -> Json:

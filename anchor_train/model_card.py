@@ -11,6 +11,8 @@ from anchor_train.config import resolved_yaml
 from anchor_train.group_report import GroupReport
 from anchor_train.pair_report import PairReport
 from anchor_train.pipeline import Pipeline, StageStatus
+from anchor_train.principles.cluster import read_constitution
+from anchor_train.principles.report import ConstitutionReport, DiscoveryReport
 from anchor_train.stages import Stage
 from anchor_train.strategies import STRATEGIES, Traits
 from anchor_train.table import Table
@@ -20,6 +22,9 @@ _SFT = (
     "Fine-tuned on the answers of a multiple-choice task alone (supervised fine-tuning, LoRA). This is the "
     "starting point of alignment: it tends to choose better and to explain worse than its base model."
 )
+
+
+_CONSTITUTION = "The principles that it was taught, in its own words, the most frequent first:"
 
 
 def model_card(pipeline: Pipeline, trained: TrainedModel) -> str:
@@ -81,6 +86,18 @@ def _data(pipeline: Pipeline, trained: TrainedModel, statuses: dict[str, StageSt
     if counted is not None:
         text = GroupReport.from_json(counted).to_text()
         lines.append(f"- {counted['total']} groups of replies\n\n```\n{text}\n```")
+    discovered, clustered = (
+        None if key is None else _summary(statuses, key)
+        for key in (trained.stage.needs.get("discoveries"), trained.stage.needs.get("constitution"))
+    )
+    if discovered is not None and clustered is not None:
+        text = DiscoveryReport.from_json(discovered).to_text()
+        text += "\n" + ConstitutionReport.from_json(clustered).to_text()
+        folder = pipeline.run.stage(trained.stage.needs["constitution"])
+        principles = "\n".join(f"{n}. {text}" for n, text in enumerate(read_constitution(folder).texts, 1))
+        lines.append(
+            f"- {discovered['found']} refined replies\n\n```\n{text}\n```\n\n{_CONSTITUTION}\n\n{principles}"
+        )
     return "\n".join(lines) or "No counts."
 
 

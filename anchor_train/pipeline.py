@@ -31,6 +31,9 @@ COMMANDS: Mapping[str, tuple[StageKind, ...]] = {
     "dpo": ("dpo",),
     "groups": ("groups",),
     "align": ("align",),
+    "principles discover": ("consult", "discover"),
+    "principles cluster": ("cluster",),
+    "principles train": ("train",),
     "evaluate": ("generate", "score", "table"),
 }
 

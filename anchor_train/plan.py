@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anchor_train.artifacts import content_hash
+from anchor_train.artifacts import content_hash, text_hash
 from anchor_train.config import LoopSettings, Recipe
 from anchor_train.manifest import flat
 from anchor_train.roles import role_settings, rubric_fingerprint, wants_latest
 from anchor_train.stages import Stage
 from anchor_train.strategies import STRATEGIES, Traits, reads_scores
 from judges.backends.local_model import fingerprint
+from judges.constitution import load_constitution
 from judges.settings import Settings
 from lm_eval_tasks.specs import TaskSpec, load_task
 
@@ -62,8 +63,13 @@ def model_hash(recipe: Recipe) -> str:
 class _Lineage:
     """Where one strategy's newest model is."""
 
-    adapter: str
+    adapter: str | None  # None is the base model
     latest: str | None  # aligned: not the SFT model
+
+    @property
+    def needs(self) -> dict[str, str]:
+        """What a stage reads that runs this model."""
+        return {} if self.adapter is None else {"adapter": self.adapter}
 
 
 class _Planner:
@@ -71,6 +77,7 @@ class _Planner:
         self._recipe = recipe
         self._model = {"base model": model_hash(recipe)}
         self._prompts = {"prompts": spec.fingerprint}
+        self._refine_prompts = {"refine prompts": spec.refine_prompts.fingerprint}
         self._rubric = {"rubric": rubric_fingerprint(recipe.judge)}
         self._evaluation_rubric = {"rubric": rubric_fingerprint(recipe.evaluate.judge)}
         data = recipe.data_dir
@@ -100,23 +107,28 @@ class _Planner:
 
     def _round(self, number: int, lineages: dict[str, _Lineage]) -> Iterator[Stage]:
         names = self._recipe.strategies
-        if number == 1:
-            start = _Lineage("sft", None)
-            yield from self._samples("round-1", number, start, names)
+        sharing = [] if number > 1 else [name for name in names if not self._from_base(name)]
+        if sharing:
+            yield from self._samples("round-1", number, _Lineage("sft", None), sharing)
         consulted: set[str] = set()
         for name in names:
             own = f"round-{number}/{name}"
-            shared = own if number > 1 else "round-1"
-            if number > 1:
-                start = lineages[name]
+            shared = "round-1" if name in sharing else own
+            first = _Lineage(None if self._from_base(name) else "sft", None)
+            start = first if number == 1 else lineages[name]
+            if name not in sharing:
                 yield from self._samples(own, number, start, (name,))
             traits = self._traits(name)
-            if traits.consults and shared not in consulted:
+            if self._consults(name) and shared not in consulted:
                 consulted.add(shared)
-                yield self._consult(shared, number, name, start)
+                yield self._consult(shared, number, name, start, is_shared=name in sharing)
             if traits.data == "pairs":
                 yield self._pairs(own, shared, number, name)
                 yield self._dpo(own, number, name, start)
+            elif traits.data == "principles":
+                yield self._discover(own, shared, number, name, start)
+                yield self._cluster(own, number, name)
+                yield self._train(own, number, name, start)
             else:
                 yield self._groups(own, shared, number, name)
                 yield self._align(own, number, name, start)
@@ -126,21 +138,34 @@ class _Planner:
     def _traits(self, name: str) -> Traits:
         return STRATEGIES[self._recipe.strategy_of(name)]
 
+    def _from_base(self, name: str) -> bool:
+        """Whether a strategy leaves out the SFT model, and samples the base model in round 1."""
+        staple = self._recipe.as_of(name).staple
+        return self._traits(name).data == "principles" and staple.start == "base"
+
+    def _consults(self, name: str) -> bool:
+        traits, staple = self._traits(name), self._recipe.as_of(name).staple
+        if traits.data == "principles" and staple.discover.reference != "reply_or_argument":
+            return False
+        return traits.consults
+
     def _of(self, name: str, number: int) -> dict[str, Any]:
         """What says whose stage it is."""
         return {"strategy": name, "method": self._recipe.strategy_of(name), "round": number}
 
     def _samples(self, folder: str, number: int, start: _Lineage, users: Sequence[str]) -> Iterator[Stage]:
         """Sampling, and judging if one of the strategies that take the samples reads scores."""
-        whose: dict[str, Any] = {"round": number} if number == 1 else self._of(users[0], number)
+        whose: dict[str, Any] = {"round": number} if folder == "round-1" else self._of(users[0], number)
+        fresh = self._fresh(users)
         yield Stage(
             f"{folder}/sample",
             "sample",
             "anchor_train.sampling:sample_replies",
-            needs={"questions": "questions", "adapter": start.adapter},
-            settings=self._settings("model", "sampler", "engine", "seed"),
+            needs={"questions": "questions", **start.needs},
+            settings={**self._settings("model", "sampler", "engine", "seed"), **fresh},
             externals={**self._model, **self._prompts},
             own_process=True,
+            fresh=bool(fresh),
             **whose,
         )
         if not any(reads_scores(user, self._recipe) for user in users):
@@ -158,11 +183,25 @@ class _Planner:
             **whose,
         )
 
-    def _consult(self, folder: str, number: int, name: str, start: _Lineage) -> Stage:
-        whose: dict[str, Any] = {"round": number} if number == 1 else self._of(name, number)
+    def _fresh(self, users: Sequence[str]) -> dict[str, Any]:
+        """What decides which questions are sampled where no user takes up all of them; else nothing."""
+        takes = [self._recipe.as_of(user).staple.discover.questions for user in users]
+        principles = all(self._traits(user).data == "principles" for user in users)
+        if not principles or len(set(takes)) > 1 or (takes[0] is None and self._recipe.rounds == 1):
+            return {}
+        return self._shares(users[0])
+
+    def _shares(self, name: str) -> dict[str, Any]:
+        """What decides which questions a round takes up."""
+        given = self._settings("staple.discover.questions", name=name)
+        return given if any(given.values()) else {**given, **self._settings("rounds")}
+
+    def _consult(self, folder: str, number: int, name: str, start: _Lineage, *, is_shared: bool) -> Stage:
+        whose: dict[str, Any] = {"round": number} if is_shared else self._of(name, number)
         asked = self._recipe.consultant.backend
         latest = {"consulting adapter": start.latest} if wants_latest(asked) and start.latest else {}
         consultant = self._recipe.consultant.model_dump(mode="json", exclude={"backend"})
+        guide = self._recipe.consultant.guide
         return Stage(
             f"{folder}/consult",
             "consult",
@@ -173,7 +212,11 @@ class _Planner:
                 **self._judge_settings("consultant.backend", asked),
                 **self._settings("seed", "pairs.unreadable_losers"),
             },
-            externals={**self._model, **self._prompts},
+            externals={
+                **self._model,
+                **self._prompts,
+                **({} if guide is None else {"guide": text_hash(load_constitution(guide).guide())}),
+            },
             own_process=True,
             **whose,
         )
@@ -195,7 +238,7 @@ class _Planner:
             f"{own}/dpo",
             "dpo",
             "anchor_train.training:train_preferences",
-            needs={"questions": "questions", "pairs": f"{own}/pairs", "adapter": start.adapter},
+            needs={"questions": "questions", "pairs": f"{own}/pairs", **start.needs},
             settings=self._settings("model", "dpo", "seed", "launch.processes", name=name),
             externals=self._model,
             **self._of(name, number),
@@ -231,21 +274,86 @@ class _Planner:
             f"{own}/align",
             "align",
             "anchor_train.training:train_groups",
-            needs={"questions": "questions", "groups": f"{own}/groups", "adapter": start.adapter},
+            needs={"questions": "questions", "groups": f"{own}/groups", **start.needs},
             settings=settings,
             externals={**self._model, **self._prompts},
+            **self._of(name, number),
+        )
+
+    def _discover(self, own: str, shared: str, number: int, name: str, start: _Lineage) -> Stage:
+        recipe = self._recipe.as_of(name)
+        discover = recipe.staple.discover
+        latest = {"judging adapter": start.latest} if wants_latest(recipe.judge) and start.latest else {}
+        arguments = {"arguments": f"{shared}/consult"} if self._consults(name) else {}
+        settings = discover.model_dump(mode="json", exclude={"backend", "questions"})
+        return Stage(
+            f"{own}/discover",
+            "discover",
+            "anchor_train.principles.discover:discover",
+            needs={
+                "questions": "questions",
+                "scored": f"{shared}/judge",
+                **arguments,
+                **start.needs,
+                **latest,
+            },
+            settings={
+                **flat({"staple": {"discover": settings}}),
+                **self._shares(name),
+                **self._judge_settings("staple.discover.backend", discover.backend),
+                **self._judge_settings("sampler.backend", recipe.sampler.backend),
+                **self._judge_settings("judge", recipe.judge),
+                **self._settings("seed"),
+            },
+            externals={**self._model, **self._prompts, **self._refine_prompts, **self._rubric},
+            own_process=True,
+            **self._of(name, number),
+        )
+
+    def _cluster(self, own: str, number: int, name: str) -> Stage:
+        earlier = {f"round {n}": f"round-{n}/{name}/cluster" for n in range(1, number)}
+        return Stage(
+            f"{own}/cluster",
+            "cluster",
+            "anchor_train.principles.cluster:cluster_principles",
+            needs={"discoveries": f"{own}/discover", **earlier},
+            settings=self._settings("staple.cluster", name=name),
+            own_process=True,
+            **self._of(name, number),
+        )
+
+    def _train(self, own: str, number: int, name: str, start: _Lineage) -> Stage:
+        lora = ("sft.lora",) if start.adapter is None else ()
+        return Stage(
+            f"{own}/train",
+            "train",
+            "anchor_train.training:train_refinements",
+            needs={
+                "questions": "questions",
+                "discoveries": f"{own}/discover",
+                "constitution": f"{own}/cluster",
+                **start.needs,
+            },
+            settings=self._settings("model", "staple.train", "seed", "launch.processes", *lora, name=name),
+            externals={**self._model, **self._prompts, **self._refine_prompts},
             **self._of(name, number),
         )
 
     def _evaluation(self) -> Iterator[Stage]:
         recipe = self._recipe
         models: dict[str, str | None] = {BASE_MODEL: None, SFT_MODEL: "sft"}
+        refining: set[str] = set()
         for number in range(1, recipe.rounds + 1):
             for name in recipe.strategies:
                 trained = f"round-{number}/{name}/{self._traits(name).training}"
-                models[aligned_name(name, number, recipe.rounds)] = trained
+                model = aligned_name(name, number, recipe.rounds)
+                models[model] = trained
+                if self._traits(name).refines:
+                    refining.add(model)
         generation = self._recipe.evaluate.model_dump(mode="json", exclude={"judge", "batch_size"})
         for model, adapter in models.items():
+            refined = model in refining
+            room = self._settings("staple.discover.principle_tokens") if refined else {}
             yield Stage(
                 f"evaluate/{model}/generate",
                 "generate",
@@ -254,10 +362,17 @@ class _Planner:
                 settings={
                     **flat({"evaluate": generation}),
                     **self._settings("model", "task", "data_dir", "seed", "engine"),
+                    **room,
                 },
-                externals={**self._model, **self._prompts, **self._data},
+                externals={
+                    **self._model,
+                    **self._prompts,
+                    **(self._refine_prompts if refined else {}),
+                    **self._data,
+                },
                 own_process=True,
                 model=model,
+                refined=refined,
             )
             yield Stage(
                 f"evaluate/{model}/score",
@@ -296,5 +411,7 @@ class _Planner:
                 value = value.model_dump(mode="json", exclude=hidden)
             elif isinstance(value, Path):
                 value = str(value)
+            elif isinstance(value, tuple):  # as the manifest reads it back
+                value = list(value)
             found |= flat({path: value})
         return found

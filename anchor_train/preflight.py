@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
 from anchor_train.config import Recipe, RoleBackend
+from anchor_train.principles.discovery import rouge_l_f1
+from anchor_train.principles.embeddings import check_installed
 from anchor_train.roles import BASE, LATEST, is_file, judge_spec, own_model, role_settings, rubric_fingerprint
 from anchor_train.strategies import reads_scores
 from judges.backends.local_model import LocalModelSettings, check_model
 from judges.backends.registry import backend_names
+from judges.constitution import load_constitution
 from judges.errors import AnchorError, ConfigError, DataError
 from judges.settings import nearest
 from lm_eval_tasks.specs import load_task
@@ -33,6 +36,7 @@ def check(recipe: Recipe) -> list[str]:
 def _problems(recipe: Recipe) -> Iterator[str]:
     yield from _failing(lambda: check_model(_local_settings(recipe)))
     yield from _failing(lambda: _check_split(recipe))
+    yield from _failing(lambda: _check_protocol(recipe))
     for name, kind in _backends(recipe):
         if kind not in backend_names():
             yield f"{name}: no backend {kind!r}: {nearest(kind, backend_names())}"
@@ -45,6 +49,12 @@ def _problems(recipe: Recipe) -> Iterator[str]:
     ):
         if file is not None and not file.expanduser().exists():
             yield f"{name} {str(file)!r}: no such file or folder"
+    guide = recipe.consultant.guide
+    if guide is not None:
+        for problem in _failing(lambda: load_constitution(guide)):
+            yield f"consultant.guide: {problem}"
+    for name in recipe.strategies:
+        yield from _failing(lambda name=name: _check_principles(recipe, name))  # type: ignore[misc]
     missing = [name for name in ("torch", "transformers", "peft", "trl") if find_spec(name) is None]
     if missing:
         yield f"{', '.join(missing)} not installed: pip install 'anchored-explanations[train]'"
@@ -72,6 +82,7 @@ def _backends(recipe: Recipe) -> Iterator[tuple[str, str]]:
         "judge": recipe.judge,
         "consultant.backend": recipe.consultant.backend,
         "evaluate.judge": recipe.evaluate.judge,
+        "staple.discover.backend": recipe.staple.discover.backend,
     }
     for name, given in roles.items():
         if isinstance(given, dict) and isinstance(given.get("backend"), str):
@@ -106,10 +117,30 @@ def _check_split(recipe: Recipe) -> None:
             raise ConfigError(f"evaluation (evaluate.split): {error}") from None
 
 
+def _check_protocol(recipe: Recipe) -> None:
+    """Refuses a task that refines: training starts from plain replies, and asks for more by itself."""
+    spec = load_task(recipe.task)
+    if spec.protocol == "refined":
+        raise ConfigError(
+            f"task {spec.name} refines its own replies: train on {spec.plain_name}; what strategy staple "
+            "trains is evaluated with the refinement all the same"
+        )
+
+
 def _check_judge(given: object) -> None:
     if isinstance(given, str | dict):
         role_settings(given)
         rubric_fingerprint(given)
+
+
+def _check_principles(recipe: Recipe, name: str) -> None:
+    """Whether strategy ``staple`` finds the libraries that its settings ask for."""
+    if recipe.strategy_of(name) != "staple":
+        return
+    staple = recipe.as_of(name).staple
+    check_installed(staple.cluster.embedding)
+    if staple.discover.acceptance == "rouge":
+        rouge_l_f1("", "")
 
 
 def _evaluates_on_training_questions(recipe: Recipe) -> bool:

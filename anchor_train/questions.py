@@ -84,3 +84,30 @@ def drawn(questions: Sequence[Question], limit: int | None, seed: int) -> list[Q
         return list(questions)
     chosen = random.Random(derived_seed(seed, "questions")).sample(range(len(questions)), limit)
     return [questions[index] for index in sorted(chosen)]
+
+
+def ids_of_round(recipe: Recipe, number: int, ids: Sequence[str]) -> frozenset[str]:
+    """Ids of the questions that strategy ``staple`` takes up in one round: fresh ones each time.
+
+    Args:
+        recipe: Says how many: ``staple.discover.questions``, or equal parts.
+        number: The round, counted from 1.
+        ids: Of all drawn questions.
+
+    Raises:
+        ConfigError: If earlier rounds have left none.
+    """
+    shares = recipe.staple.discover.questions
+    if shares is None:
+        ends = [round_ * len(ids) // recipe.rounds for round_ in range(recipe.rounds + 1)]
+    else:
+        ends = [sum(shares[:round_]) for round_ in range(len(shares) + 1)]
+    order = sorted(ids)
+    random.Random(derived_seed(recipe.seed, "rounds")).shuffle(order)
+    chosen = frozenset(order[ends[number - 1] : ends[number]])
+    if not chosen:
+        raise ConfigError(
+            f"staple: round {number} has no fresh questions: {len(ids)} are drawn, and earlier rounds took "
+            "them; raise questions.limit, or lower staple.discover.questions"
+        )
+    return chosen

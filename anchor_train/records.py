@@ -27,26 +27,30 @@ NoPairReason: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class SftExample:
-    """An answer-only prompt and the sentence of the right choice (method, section 4.1).
+    """A prompt and what is to be replied: an answer (method, section 4.1), or the rest of a reply.
 
     Attributes:
         id: The question's id.
         prompt: System and user turn.
         target: The assistant turn; the loss is on its tokens alone.
+        given: How the assistant turn begins, directly before the target; without loss.
     """
 
     id: str
     prompt: Conversation
     target: str
+    given: str = ""
 
     def to_json(self) -> Json:
-        """``{id, prompt: [{role, content}], target}``."""
-        return {"id": self.id, "prompt": conversation_to_json(self.prompt), "target": self.target}
+        """``{id, prompt: [{role, content}], target}``, and ``given`` if there is any."""
+        row = {"id": self.id, "prompt": conversation_to_json(self.prompt), "target": self.target}
+        return {**row, "given": self.given} if self.given else row
 
     @staticmethod
     def from_json(row: Mapping[str, Any]) -> SftExample:
         """Reads the form back."""
-        return SftExample(row["id"], conversation_from_json(row["prompt"]), row["target"])
+        prompt = conversation_from_json(row["prompt"])
+        return SftExample(row["id"], prompt, row["target"], row.get("given", ""))
 
 
 @dataclass(frozen=True, slots=True)

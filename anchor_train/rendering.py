@@ -40,7 +40,10 @@ class ChatTokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TokenisedExample:
-    """A prompt and its completion; the loss is on ``completion_ids`` alone."""
+    """A prompt and its completion; the loss is on ``completion_ids`` alone.
+
+    What a reply is given of its own beginning counts to ``prompt_ids``.
+    """
 
     id: str
     prompt_ids: Ids
@@ -135,11 +138,11 @@ def prompt_ids(tokenizer: ChatTokenizer, prompt: Conversation) -> Ids:
 
 
 def tokenise_example(tokenizer: ChatTokenizer, example: SftExample) -> TokenisedExample:
-    """Tokens of a prompt and its target."""
+    """Tokens of a prompt and its target; the beginning that is given belongs to the prompt."""
     prompt = prompt_ids(tokenizer, example.prompt)
-    return TokenisedExample(
-        example.id, prompt, _completion_ids(tokenizer, example.prompt, prompt, example.target)
-    )
+    completion = _completion_ids(tokenizer, example.prompt, prompt, example.given + example.target)
+    border = _begun(tokenizer, example.prompt, prompt, completion, example.given) if example.given else 0
+    return TokenisedExample(example.id, (*prompt, *completion[:border]), completion[border:])
 
 
 def tokenise_pair(tokenizer: ChatTokenizer, pair: PreferenceExample) -> TokenisedPair:
@@ -177,6 +180,26 @@ def _completion_ids(tokenizer: ChatTokenizer, prompt: Conversation, before: Ids,
     if whole[: len(before)] == before:
         return whole[len(before) :]
     return tuple(tokenizer(text[start:], add_special_tokens=False)["input_ids"])
+
+
+def _begun(tokenizer: ChatTokenizer, prompt: Conversation, before: Ids, completion: Ids, given: str) -> int:
+    """How many tokens of a completion are those of the text that it begins with.
+
+    They are those that a reply which ends with this text has, too: a token that spans the border, and the
+    choice to go on instead of ending the turn, are learnt.
+
+    Raises:
+        ConfigError: If the tokenizer reads the beginning otherwise as soon as something follows.
+    """
+    ended = _completion_ids(tokenizer, prompt, before, given)
+    shared = next(
+        (place for place, pair in enumerate(zip(ended, completion, strict=False)) if pair[0] != pair[1]),
+        min(len(ended), len(completion)),
+    )
+    if 2 * shared < len(ended):
+        shown = repr(given[:60])
+        raise ConfigError(f"the tokenizer reads {shown} otherwise when it goes on, so it can't be told apart")
+    return shared
 
 
 def _accepted(tokenizer: ChatTokenizer, prompt: Conversation) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from anchor_train.config import Recipe, RoleBackend
 from judges.errors import ConfigError
-from judges.rubric import DEFAULT_RUBRIC, load_rubric
+from judges.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from judges.settings import load_yaml
 
 BASE = "base"
@@ -33,10 +33,16 @@ def own_model(recipe: Recipe, adapter: Path | None) -> dict[str, Any]:
     return {**recipe.engine, "model": model.name, **given}
 
 
-def sampler_spec(recipe: Recipe, adapter: Path) -> RoleSpec:
+def sampler_spec(recipe: Recipe, adapter: Path | None) -> RoleSpec:
     """The sampler: the model in training, or the endpoint that serves it."""
     given = recipe.sampler.backend
     return own_model(recipe, adapter) if given is None else _resolved(recipe, given, adapter)
+
+
+def refiner_spec(recipe: Recipe, adapter: Path | None) -> RoleSpec:
+    """Who names principles and refines by them: as the sampler, unless the recipe names another."""
+    given = recipe.staple.discover.backend
+    return sampler_spec(recipe, adapter) if given is None else _resolved(recipe, given, adapter)
 
 
 def judge_spec(recipe: Recipe, given: str | dict[str, Any], latest: Path | None = None) -> RoleSpec:
@@ -74,6 +80,11 @@ def role_settings(given: RoleBackend) -> Any:
 
 def rubric_fingerprint(given: str | dict[str, Any]) -> str:
     """Hash of the rubric that a judge of the recipe goes by."""
+    return rubric_of(given).fingerprint
+
+
+def rubric_of(given: str | dict[str, Any]) -> Rubric:
+    """The rubric that a judge of the recipe goes by."""
     values: Mapping[str, Any] = {}
     folder = Path()
     if isinstance(given, Mapping):
@@ -84,7 +95,7 @@ def rubric_fingerprint(given: str | dict[str, Any]) -> str:
     if not isinstance(name, str):
         raise ConfigError(f"judge: rubric = {name!r}: expected the name of a rubric or a .yaml file")
     beside = folder / name
-    return load_rubric(beside if beside.is_file() else name).fingerprint
+    return load_rubric(beside if beside.is_file() else name)
 
 
 def _resolved(recipe: Recipe, given: str | dict[str, Any], latest: Path | None) -> RoleSpec:

@@ -11,7 +11,7 @@ from pathlib import Path
 from anchor_train.artifacts import Journal, read_records, write_records
 from anchor_train.asking import ask_missing
 from anchor_train.plan import derived_seed
-from anchor_train.questions import read_questions
+from anchor_train.questions import ids_of_round, read_questions
 from anchor_train.records import SampledQuestion
 from anchor_train.roles import sampler_spec
 from anchor_train.stages import StageJob, StageResult
@@ -28,7 +28,7 @@ JOURNAL = "journal.jsonl"
 def sample_replies(job: StageJob) -> StageResult:
     """Does the stage."""
     spec = load_task(job.recipe.task)
-    questions = read_questions(job.needed("questions"))
+    questions = _questions(job)
     settings = job.recipe.sampler
     sampling = Sampling(
         n=settings.n,
@@ -43,7 +43,8 @@ def sample_replies(job: StageJob) -> StageResult:
 
     with Journal(job.folder / JOURNAL, job.belongs_to, lambda row: str(row["question"]["id"])) as journal:
         missing = [q for q in questions if not _has(journal, q)]
-        role = sampler_spec(job.recipe, OutputFolder(job.needed("adapter")).adapter)
+        adapter = OutputFolder(job.needed("adapter")).adapter if "adapter" in job.stage.needs else None
+        role = sampler_spec(job.recipe, adapter)
         ask_missing("sampling", missing, conversation, sampling, role, journal, _row, job.recipe.executor)
         rows = [journal.rows[question.id] for question in questions]
     write_records(job.folder / FILE, rows)
@@ -53,6 +54,14 @@ def sample_replies(job: StageJob) -> StageResult:
 def read_samples(folder: Path) -> list[SampledQuestion]:
     """What the stage left."""
     return list(read_records(folder / FILE, SampledQuestion.from_json))
+
+
+def _questions(job: StageJob) -> list[Question]:
+    questions = read_questions(job.needed("questions"))
+    if not job.stage.fresh:
+        return questions
+    wanted = ids_of_round(job.recipe, job.stage.round, [question.id for question in questions])
+    return [question for question in questions if question.id in wanted]
 
 
 def _has(journal: Journal, question: Question) -> bool:

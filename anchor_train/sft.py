@@ -1,8 +1,8 @@
 """Stage ``sft``: the base model learns the task's answers (method, section 4.1).
 
 Completion-only loss on the target and its end of turn, LoRA on all linear layers, TRL's SFTTrainer; also for
-:mod:`anchor_train.rft`, which trains an adapter further. Importing this module imports torch and TRL; the
-pipeline goes through :mod:`anchor_train.launch`.
+:mod:`anchor_train.rft` and the M-step of ``staple``, which train an adapter further. Importing this module
+imports torch and TRL; the pipeline goes through :mod:`anchor_train.launch`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from anchor_train.base_model import (
     lora_config,
 )
 from anchor_train.checkpoints import WholeCheckpoints
-from anchor_train.config import ModelSettings, RftSettings, SftSettings
+from anchor_train.config import ModelSettings, RefineSettings, RftSettings, SftSettings
 from anchor_train.loop import Watch, can_be_watched, run, take_up, trainer_arguments, training_fingerprint
 from anchor_train.records import SftExample
 from anchor_train.rendering import TokenisedExample, fit, tokenise_example
-from anchor_train.training_job import OutputFolder, TrainingReport
+from anchor_train.training_job import OutputFolder, Stage, TrainingReport
 from judges.errors import ConfigError
 
 
@@ -36,7 +36,7 @@ class AnchorSftTrainer(WholeCheckpoints, SFTTrainer):  # type: ignore[misc]
 
 
 def train_sft(
-    settings: SftSettings | RftSettings,
+    settings: SftSettings | RftSettings | RefineSettings,
     model: ModelSettings,
     examples: Sequence[SftExample],
     output: Path,
@@ -83,7 +83,7 @@ def train_sft(
     trainer = sft_trainer(settings, model, fitted.examples, arguments, tokenizer, adapter)
     return run(
         trainer,
-        stage="sft" if adapter is None else "rft",
+        stage=_stage(settings),
         folder=folder,
         settings=settings,
         fitted=fitted,
@@ -94,7 +94,7 @@ def train_sft(
 
 
 def sft_trainer(
-    settings: SftSettings | RftSettings,
+    settings: SftSettings | RftSettings | RefineSettings,
     model: ModelSettings,
     examples: Sequence[TokenisedExample],
     arguments: Any,
@@ -118,6 +118,12 @@ def sft_trainer(
         )
     except ValueError as error:
         raise ConfigError(f"sft.lora doesn't suit {model.name}: {first_line(error)}") from error
+
+
+def _stage(settings: SftSettings | RftSettings | RefineSettings) -> Stage:
+    if isinstance(settings, SftSettings):
+        return "sft"
+    return "rft" if isinstance(settings, RftSettings) else "staple"
 
 
 def training_rows(examples: Sequence[TokenisedExample]) -> Any:

@@ -13,6 +13,9 @@ from anchor_train.groups import Group, GroupExample, Member
 from anchor_train.judging import read_scored
 from anchor_train.pairing import PAIRS, read_pairs
 from anchor_train.pipeline import Pipeline
+from anchor_train.principles.cluster import MEMBERS, read_constitution
+from anchor_train.principles.discover import FILE as DISCOVERIES
+from anchor_train.principles.discover import read_discoveries
 from anchor_train.questions import read_questions
 from anchor_train.records import (
     PreferenceExample,
@@ -53,7 +56,7 @@ def examples(pipeline: Pipeline, stage: str | None, count: int, ids: Sequence[st
     Args:
         pipeline: The run.
         stage: Kind of stage (those of all strategies, in the last round in which one has run), or a stage's
-            key; None for pairs, or groups where a run has no pairs.
+            key; None for pairs, or groups where a run has no pairs, or what was discovered.
         count: How many at most of each stage.
         ids: Only these questions.
 
@@ -75,7 +78,8 @@ def _find(pipeline: Pipeline, name: str | None) -> list[Stage]:
     """The stages of that name that have run."""
     shown = [stage for stage in pipeline.stages if stage.kind in _READERS]
     if name is None:
-        name = "pairs" if any(stage.kind == "pairs" for stage in shown) else "groups"
+        kinds = {stage.kind for stage in shown}
+        name = next(kind for kind in ("pairs", "groups", "discover") if kind in kinds)
     named = [stage for stage in shown if name in (stage.key, stage.kind)]
     if not named:
         known = sorted({*(stage.kind for stage in shown), *(stage.key for stage in shown)})
@@ -192,6 +196,34 @@ def group_text(group: Group) -> str:
     return "\n".join([head, *(f"--- level {m.level}: {_origin(m)}\n{m.text}" for m in members)])
 
 
+def _discoveries(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]:
+    spec = load_task(pipeline.recipe.task)
+    questions = {question.id: question for question in read_questions(pipeline.run.stage("questions"))}
+    for found in read_discoveries(folder):
+        hint = "the consultant's argument" if found.source == "consultant" else "a right sample"
+        lines = [
+            _headline(pipeline, questions[found.question_id]),
+            f"best of {found.tried} principles tried, {found.better} of which helped; hint: {hint}",
+            f"--- sample {found.sample}, worth {found.before:g}\n{found.first}",
+            f"--- principle\n{found.principle}",
+            f"--- refined, worth {found.after:g}\n{spec.format_response(found.explanation, found.choice)}",
+        ]
+        yield Example(stage.key, found.question_id, "\n".join(lines), found.to_json())
+
+
+def _principles(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]:
+    for number, principle in enumerate(read_constitution(folder).principles, 1):
+        members = "\n".join(f"    {member}" for member in principle.members)
+        text = f"=== principle {number}, helped {principle.count} times\n{principle.text}\n{members}"
+        yield Example(stage.key, str(number), text, principle.model_dump(mode="json"))
+
+
+def _refinements(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]:
+    for example in read_examples(folder, SftExample.from_json):
+        text = f"{_prompt(example)}\n--- given, without loss\n{example.given}\n--- target{example.target}"
+        yield Example(stage.key, example.id, text, example.to_json())
+
+
 def _aligned(pipeline: Pipeline, stage: Stage, folder: Path) -> Iterator[Example]:
     for example in read_examples(folder, GroupExample.from_json):
         replies = [
@@ -238,6 +270,9 @@ _READERS: Mapping[str, Callable[[Pipeline, Stage, Path], Iterator[Example]]] = {
     "dpo": _preferences,
     "groups": _groups,
     "align": _aligned,
+    "discover": _discoveries,
+    "cluster": _principles,
+    "train": _refinements,
 }
 _FILES: Mapping[str, tuple[str, ...]] = {
     "questions": ("questions.jsonl",),
@@ -249,4 +284,7 @@ _FILES: Mapping[str, tuple[str, ...]] = {
     "dpo": ("examples.jsonl",),
     "groups": (GROUPS,),
     "align": ("examples.jsonl",),
+    "discover": (DISCOVERIES,),
+    "cluster": (MEMBERS,),
+    "train": ("examples.jsonl",),
 }

@@ -22,6 +22,9 @@ StageKind: TypeAlias = Literal[
     "dpo",
     "groups",
     "align",
+    "discover",
+    "cluster",
+    "train",
     "generate",
     "score",
     "table",
@@ -43,7 +46,9 @@ class Stage:
         strategy: Name, as in the recipe, of the strategy whose model it works on; None where they share it.
         method: The strategy itself, where the name is that of a variant.
         round: Counted from 1; 0 outside the rounds.
+        fresh: Whether it takes up the questions of this round alone.
         model: Evaluated model; None but in ``generate`` and ``score``.
+        refined: Whether that model is asked for a reply, a principle and a refined reply, which counts.
     """
 
     key: str
@@ -56,7 +61,9 @@ class Stage:
     strategy: str | None = None
     method: Strategy | None = None
     round: int = 0
+    fresh: bool = False
     model: str | None = None
+    refined: bool = False
 
     @property
     def draws(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from anchor_train.group_report import GroupReport
 from anchor_train.pair_report import PairReport
 from anchor_train.pipeline import StageStatus, in_order
+from anchor_train.principles.report import CONSTITUTION, ConstitutionReport, DiscoveryReport
 from anchor_train.run_folder import RunFolder
 from anchor_train.table import Table
 from lm_eval_tasks.records import Json
@@ -50,6 +51,11 @@ def results_text(statuses: Sequence[StageStatus], run: RunFolder) -> str:
             blocks.append(PairReport.from_json(status.record.summary).to_text())
         elif status.stage.kind == "groups":
             blocks.append(GroupReport.from_json(status.record.summary).to_text())
+        elif status.stage.kind == "discover":
+            blocks.append(DiscoveryReport.from_json(status.record.summary).to_text())
+        elif status.stage.kind == "cluster":
+            report = ConstitutionReport.from_json(status.record.summary).to_text()
+            blocks.append(f"{report}\n{run.stage(status.stage.key) / CONSTITUTION}")
         elif status.stage.kind == "table":
             blocks.append(Table.from_json(status.record.summary).to_text())
         else:
@@ -130,6 +136,14 @@ def _align(found: Mapping[str, Any]) -> str:
     return f"{_training(found)}, assessment accuracy {ends[0]:.1%} -> {ends[1]:.1%}"
 
 
+def _discover(found: Mapping[str, Any]) -> str:
+    return f"{DiscoveryReport.from_json(found).line()} ({found['failed']} failed)"
+
+
+def _cluster(found: Mapping[str, Any]) -> str:
+    return ConstitutionReport.from_json(found).line()
+
+
 def _generate(found: Mapping[str, Any]) -> str:
     return f"{found['replies']} replies to {found['questions']} questions"
 
@@ -159,6 +173,9 @@ _SUMMARIES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "dpo": _training,
     "groups": _groups,
     "align": _align,
+    "discover": _discover,
+    "cluster": _cluster,
+    "train": _training,
     "generate": _generate,
     "score": _score,
     "table": _table,

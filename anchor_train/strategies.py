@@ -17,20 +17,22 @@ class Traits:
     """What sets a strategy apart.
 
     Attributes:
-        data: Stage that makes its training data: preference pairs, or groups of replies.
+        data: What it trains on: preference pairs, groups of replies, or principles that helped.
         training: Stage that trains.
         section: The recipe's section with the training's settings.
         about: What was done, for a model card.
         consults: Whether the consultant writes for questions that were never answered right.
         loss: Of list-wise training.
+        refines: Whether the model replies, names a principle and replies again: it is evaluated so, too.
     """
 
-    data: Literal["pairs", "groups"]
-    training: Literal["dpo", "align"]
-    section: Literal["dpo", "listwise", "rft"]
+    data: Literal["pairs", "groups", "principles"]
+    training: Literal["dpo", "align", "train"]
+    section: Literal["dpo", "listwise", "rft", "staple"]
     about: str
     consults: bool = False
     loss: ListwiseLoss | None = None
+    refines: bool = False
 
 
 _GROUPS = (
@@ -87,6 +89,17 @@ STRATEGIES: Mapping[Strategy, Traits] = {
         "Rejection sampling fine-tuning: the fine-tuned model wrote several explained answers to each "
         "question and was fine-tuned on those with the right choice.",
     ),
+    "staple": Traits(
+        "principles",
+        "train",
+        "staple",
+        "Latent principles (STaPLe, arXiv 2505.16927): shown a better reply as a hint, the model named "
+        "principles that would improve on a reply of its own, and replied again by them without the hint; "
+        "those that raised the score were clustered into a constitution, and the model was fine-tuned to "
+        "name such a principle after a first reply and to reply again by it.",
+        consults=True,
+        refines=True,
+    ),
 }
 
 
@@ -103,6 +116,6 @@ def feedback_of(strategy: Strategy, recipe: Recipe) -> Feedback:
 def reads_scores(name: str, recipe: Recipe) -> bool:
     """Whether a strategy or variant needs the training judge; groups by correctness are made of replies."""
     strategy = recipe.strategy_of(name)
-    if STRATEGIES[strategy].data == "pairs":
+    if STRATEGIES[strategy].data in ("pairs", "principles"):
         return True
     return feedback_of(strategy, recipe.as_of(name)) == "score"

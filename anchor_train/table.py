@@ -63,12 +63,14 @@ class Table:
         judge: Name of the evaluation judge.
         repeats: Replies a question.
         rows: The base model first.
+        refined: Models that were asked for a reply, a principle and a refined reply, which is compared.
     """
 
     task: str
     judge: str
     repeats: int | None
     rows: tuple[TableRow, ...]
+    refined: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
         """Its attributes."""
@@ -78,7 +80,7 @@ class Table:
     def from_json(row: Mapping[str, Any]) -> Table:
         """Reads the form back."""
         rows = tuple(TableRow.from_json(found) for found in row["rows"])
-        return Table(row["task"], row["judge"], row["repeats"], rows)
+        return Table(row["task"], row["judge"], row["repeats"], rows, tuple(row.get("refined", ())))
 
     def to_text(self) -> str:
         """The table for people; shares in percent, the interval is the margin's 95% one by question."""
@@ -89,6 +91,7 @@ class Table:
             [
                 f"{self.task}, {questions} questions{repeats}, judge {self.judge}; in %, against the base",
                 text_table(header, [_cells(row) for row in self.rows]),
+                *self._notes(),
             ]
         )
 
@@ -96,7 +99,15 @@ class Table:
         """The table for a model card."""
         header = ("model", "accuracy", "win", "tie", "loss", "win-loss", "95% interval", "judged")
         lines = [header, ("---",) * len(header), *(_cells(row) for row in self.rows)]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return "\n\n".join([table, *self._notes()])
+
+    def _notes(self) -> list[str]:
+        if not self.refined:
+            return []
+        return [
+            f"{', '.join(self.refined)}: a reply, a principle and a refined reply; the refined one counts"
+        ]
 
 
 def table_of(runs: Mapping[str, TaskRun], base: str) -> Table:
@@ -113,6 +124,7 @@ def table_of(runs: Mapping[str, TaskRun], base: str) -> Table:
         judge="none" if judge is None else judge.name,
         repeats=reference.repeats,
         rows=tuple(_row(name, run, reference if name != base else None) for name, run in runs.items()),
+        refined=tuple(name for name, run in runs.items() if run.task != reference.task),
     )
 
 

@@ -63,7 +63,7 @@ def model_name(pipeline: Pipeline, stage: Stage) -> str | None:
     """What the model that a stage makes is called; None if it makes none."""
     if stage.kind == "sft":
         return SFT_MODEL
-    if stage.kind not in ("dpo", "align") or stage.strategy is None:
+    if stage.kind not in ("dpo", "align", "train") or stage.strategy is None:
         return None
     return aligned_name(stage.strategy, stage.round, pipeline.recipe.rounds)
 

@@ -1,4 +1,4 @@
-"""Stages ``sft``, ``dpo`` and ``align``: examples written down, then trained on in a process of their own."""
+"""Stages ``sft``, ``dpo``, ``align``, ``train``: examples written down, then trained on apart."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from anchor_train.artifacts import read_records, write_records
-from anchor_train.config import ListwiseLoss
+from anchor_train.config import ListwiseLoss, SftSettings
 from anchor_train.grouping import read_groups
 from anchor_train.groups import GroupExample
 from anchor_train.launch import launch
 from anchor_train.pairing import read_pairs
 from anchor_train.plan import derived_seed
+from anchor_train.principles.cluster import read_members
+from anchor_train.principles.discover import read_discoveries
+from anchor_train.principles.discovery import fold
+from anchor_train.principles.records import Discovery
 from anchor_train.questions import read_questions
 from anchor_train.records import PreferenceExample, SftExample
 from anchor_train.stages import StageJob, StageResult
@@ -55,6 +59,42 @@ def train_groups(job: StageJob) -> StageResult:
     ]
     settings = job.recipe.rft if traits.section == "rft" else job.recipe.listwise
     return _train(job, settings, examples, OutputFolder(job.needed("adapter")).adapter, traits.loss)
+
+
+def train_refinements(job: StageJob) -> StageResult:
+    """Does stage ``train``: STaPLe's M-step, from the model that was sampled."""
+    settings = job.recipe.staple.train
+    examples = refinement_examples(
+        load_task(job.recipe.task),
+        read_questions(job.needed("questions")),
+        read_discoveries(job.needed("discoveries")),
+        read_members(job.needed("constitution")) if settings.principle == "medoid" else {},
+    )
+    if "adapter" in job.stage.needs:
+        return _train(job, settings, examples, OutputFolder(job.needed("adapter")).adapter)
+    loop = settings.model_dump(exclude={"principle"})
+    return _train(job, SftSettings(**loop, lora=job.recipe.sft.lora), examples, None)
+
+
+def refinement_examples(
+    spec: TaskSpec,
+    questions: Sequence[Question],
+    discoveries: Sequence[Discovery],
+    medoids: Mapping[str, str],
+) -> list[SftExample]:
+    """Each discovery as an example, with the loss on principle and refined reply.
+
+    Args:
+        spec: The task.
+        questions: Of the discoveries, and perhaps others.
+        discoveries: What was found.
+        medoids: Folded principle -> what is learnt in its place; the principle itself where there is none.
+    """
+    by_id = {question.id: question for question in questions}
+    return [
+        found.example(spec, by_id[found.question_id], medoids.get(fold(found.principle), found.principle))
+        for found in discoveries
+    ]
 
 
 def sft_examples(spec: TaskSpec, questions: Sequence[Question]) -> list[SftExample]:

@@ -18,20 +18,22 @@ from anchor_train.config import (
     ListwiseLoss,
     ListwiseSettings,
     ModelSettings,
+    RefineSettings,
     RftSettings,
     SftSettings,
 )
 from judges.settings import parse
 from lm_eval_tasks.records import Json
 
-Stage: TypeAlias = Literal["sft", "dpo", "listwise", "rft"]
-TrainingSettings: TypeAlias = SftSettings | DpoSettings | ListwiseSettings | RftSettings
+Stage: TypeAlias = Literal["sft", "dpo", "listwise", "rft", "staple"]
+TrainingSettings: TypeAlias = SftSettings | DpoSettings | ListwiseSettings | RftSettings | RefineSettings
 
 _SETTINGS: Mapping[Stage, type[TrainingSettings]] = {
     "sft": SftSettings,
     "dpo": DpoSettings,
     "listwise": ListwiseSettings,
     "rft": RftSettings,
+    "staple": RefineSettings,
 }
 
 
@@ -42,7 +44,7 @@ class TrainingJob:
     Attributes:
         model: The base model.
         settings: Of the stage; their type says which stage it is.
-        examples: JSON Lines of ``SftExample`` (sft), ``PreferenceExample`` (dpo) or ``GroupExample``.
+        examples: JSON Lines of ``SftExample`` (sft, staple), ``PreferenceExample`` (dpo) or ``GroupExample``.
         output: Folder that gets adapter, checkpoints, logs and report.
         seed: Of adapter initialisation, data order and dropout.
         adapter: Adapter to start from, which is DPO's reference too; None for SFT.
@@ -105,7 +107,7 @@ class TrainingReport:
     """What came of a training.
 
     Attributes:
-        stage: ``sft``, ``dpo``, ``listwise`` or ``rft``.
+        stage: ``sft``, ``dpo``, ``listwise``, ``rft`` or ``staple``.
         adapter: Folder of the trained adapter: safetensors, its config, the tokenizer; nothing pickled.
         content: Hash of what is in that folder.
         steps: Optimiser steps in all, those before an interruption included.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from anchor_train.config import DpoSettings, RftSettings, SftSettings
+from anchor_train.config import DpoSettings, RefineSettings, RftSettings, SftSettings
 from anchor_train.groups import GroupExample
 from anchor_train.launch import write_error
 from anchor_train.processes import end_with_parent
@@ -71,6 +71,11 @@ def carry_out(job: TrainingJob) -> TrainingReport:
         examples = [SftExample.from_json(row) for row in rows]
         return train_sft(settings, job.model, examples, job.output, **how)
     assert job.adapter is not None
+    if isinstance(settings, RefineSettings):
+        from anchor_train.sft import train_sft
+
+        refinements = [SftExample.from_json(row) for row in rows]
+        return train_sft(settings, job.model, refinements, job.output, adapter=job.adapter, **how)
     if isinstance(settings, DpoSettings):
         from anchor_train.dpo import train_dpo
 

@@ -12,7 +12,7 @@ from anchor_train.commands.options import json_option, open_pipeline, print_json
 
 @click.command("show")
 @run_argument
-@click.option("--stage", help="Stage name, or its key from status. Default: pairs, or groups.")
+@click.option("--stage", help="Stage name, or its key from status. Default: pairs, groups or discover.")
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=3, show_default=True, help="How many of each stage."
 )

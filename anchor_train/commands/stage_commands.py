@@ -29,7 +29,7 @@ def stage_command(name: str, description: str, *, asks: bool = False) -> click.C
         asks: Whether one of its stages asks a model through a chat backend, which can run elsewhere.
     """
 
-    @click.command(name, help=f"{description}\n\n\b\nanchor-train {name} my-run")
+    @click.command(name.split()[-1], help=f"{description}\n\n\b\nanchor-train {name} my-run")
     @run_argument
     @set_option
     @dry_run_option

@@ -55,12 +55,13 @@ def test_a_recipe_opens_with_its_launch_line(path):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_finds_its_settings_in_every_recipe(recipe_file, strategy):
-    for parent in ("paper", "aft", "pocket"):
+    for parent in ("paper", "aft", "pocket", "staple"):
         recipe_file.write_text(f"{MINIMAL}extends: {parent}\n", encoding="utf-8")
         recipe = load_recipe(recipe_file, [f"strategies={strategy}"])
         assert recipe.strategies == (strategy,)
         assert recipe.strategy_of(strategy) == strategy
-        assert isinstance(getattr(recipe, STRATEGIES[strategy].section), LoopSettings)
+        section = getattr(recipe, STRATEGIES[strategy].section)
+        assert isinstance(getattr(section, "train", section), LoopSettings)
 
 
 def test_the_table_of_strategies_is_that_of_the_recipe():

@@ -48,6 +48,57 @@ def test_the_loss_is_on_the_target_and_its_end_of_turn(tokenizer: Any) -> None:
     assert "[<|im_end|>][⏎]" in show_example(tokenizer, example)
 
 
+@pytest.mark.parametrize("first", ["<choice>B</choice>", "  a reply that was\n cut ", "müde ü"])
+@pytest.mark.parametrize("rest", ["\n<principle>Say why.</principle>", " and so on", "xyz"])
+def test_what_a_reply_begins_with_is_given_and_only_the_rest_learnt(
+    tokenizer: Any, first: str, rest: str
+) -> None:
+    example = SftExample("q", prompt("cat"), rest, first)
+    assert SftExample.from_json(example.to_json()) == example
+    found = tokenise_example(tokenizer, example)
+    whole = tokenise_example(tokenizer, SftExample("q", prompt("cat"), first + rest))
+    assert (*found.prompt_ids, *found.completion_ids) == (*whole.prompt_ids, *whole.completion_ids)
+    given = found.prompt_ids[len(whole.prompt_ids) :]
+    learnt = tokenizer.decode(list(found.completion_ids))
+    assert tokenizer.decode(list(given)) + learnt == f"{first}{rest}<|im_end|>\n"
+    assert found.labels == [-100] * len(found.prompt_ids) + list(found.completion_ids)
+    # All of the rest is learnt, and of what was given at most the token that goes on into the rest.
+    assert learnt.endswith(f"{rest}<|im_end|>\n")
+    assert tokenizer.decode(list(found.completion_ids[1:])) in f"{rest}<|im_end|>\n"
+
+
+def test_going_on_instead_of_ending_is_learnt(tokenizer: Any) -> None:
+    """The first token of the rest stands where the end of turn would."""
+    given, rest = "<choice>B</choice>", "\n<principle>Say why.</principle>"
+    found = tokenise_example(tokenizer, SftExample("q", prompt("cat"), rest, given))
+    ended = tokenise_example(tokenizer, SftExample("q", prompt("cat"), given))
+    place = len(found.prompt_ids) - len(ended.prompt_ids)
+    assert tokenizer.decode([ended.completion_ids[place]]) == "<|im_end|>"
+    assert tokenizer.decode([found.completion_ids[0]]).startswith("\n")
+
+
+def test_a_tokenizer_that_reads_a_beginning_otherwise_is_refused(tokenizer: Any) -> None:
+    class Whimsical:
+        """Its template ends a reply with the first character alone as if it were another text."""
+
+        chat_template = tokenizer.chat_template
+
+        def __call__(self, text: str, *, add_special_tokens: bool) -> Any:
+            return tokenizer(text, add_special_tokens=add_special_tokens)
+
+        def decode(self, token_ids: list[int], **options: Any) -> Any:
+            return tokenizer.decode(token_ids, **options)
+
+        def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any:
+            last = conversation[-1]
+            if last["role"] == "assistant" and last["content"].endswith("end"):
+                conversation = [*conversation[:-1], {**last, "content": "? " + last["content"]}]
+            return tokenizer.apply_chat_template(conversation, **options)
+
+    with pytest.raises(ConfigError, match="reads 'How it begins' otherwise when it goes on"):
+        tokenise_example(Whimsical(), SftExample("q", prompt("cat"), " and its end", "How it begins"))
+
+
 def test_the_prompt_is_the_one_that_evaluation_sends(tokenizer: Any) -> None:
     text = tokenizer.apply_chat_template(
         conversation_to_json(prompt("cat")), tokenize=False, add_generation_prompt=True

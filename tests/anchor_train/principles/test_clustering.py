@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from anchor_train.principles.clustering import cluster, counted, distances, medoid, new_principles
 from anchor_train.principles.embeddings import embedder, tf_idf
-from judges.errors import MissingExtraError
+from judges.errors import ConfigError, MissingExtraError
 
 
 def at(*degrees: float) -> np.ndarray:
@@ -103,14 +104,31 @@ def test_tf_idf_of_texts_without_any_letters():
     assert distances(tf_idf(["!", "?"]))[0, 1] == pytest.approx(1)
 
 
+@pytest.fixture
+def small_bert(tmp_path):
+    """Folder of a random BERT that knows single letters; skips where nothing could embed with it."""
+    pytest.importorskip("sentence_transformers", reason="an extra: pip install -e '.[principles]'")
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    letters = [f"{sign}{letter}" for sign in ("", "##") for letter in "abcdefghijklmnopqrstuvwxyz"]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
+    (tmp_path / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    BertTokenizerFast(vocab_file=str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertModel(BertConfig(vocab_size=len(vocabulary), **sizes)).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_a_sentence_transformers_model_embeds_and_one_that_is_not_there_is_said(small_bert):
+    vectors = embedder(str(small_bert))(["state it", "State  it", "be brief"])
+    assert vectors.shape == (3, 16)
+    assert distances(vectors)[0, 1] == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ConfigError, match="embedding '/nowhere/model' can't be loaded"):
+        embedder("/nowhere/model")(["a"])
+
+
 def test_a_model_without_its_package_is_answered_with_the_command_that_installs_it():
-    pytest.importorskip("sklearn")
-    try:
-        import sentence_transformers  # noqa: F401
-    except ModuleNotFoundError:
-        with pytest.raises(
-            MissingExtraError, match=r"sentence-transformers is not installed.*\[principles\]"
-        ):
-            embedder("all-MiniLM-L6-v2")
-    else:
+    if find_spec("sentence_transformers") is not None:
         pytest.skip("sentence-transformers is installed here")
+    with pytest.raises(MissingExtraError, match=r"sentence-transformers is not installed.*\[principles\]"):
+        embedder("all-MiniLM-L6-v2")

@@ -110,3 +110,17 @@ def test_rounds_without_fresh_questions_are_said(tmp_path, tiny_model, tiny_adap
         describe(Pipeline(run, run.recipe()), {"discover"})
     with pytest.raises(ConfigError, match=r"discover.questions has 2 number\(s\) for 3 rounds"):
         run.recipe(["rounds=3"])
+
+
+def test_the_consultant_is_asked_anew_when_its_guide_says_something_else(tmp_path, tiny_model):
+    guide = tmp_path / "guide.yaml"
+    guide.write_text("principles: [{text: Say why.}]")
+    run = make_staple(tmp_path / "r", tiny_model)
+    (plain,) = [stage for stage in plan(run.recipe()) if stage.kind == "consult"]
+    found = []
+    for text in ("Say why.", "Say why. # twice", "Say how."):
+        guide.write_text(f"principles: [{{text: {text}\n}}]")
+        (consult,) = [s for s in plan(run.recipe([f"consultant.guide={guide}"])) if s.kind == "consult"]
+        found.append(consult.externals["guide"])
+    assert found[0] == found[1] != found[2], "a comment says nothing"
+    assert "guide" not in plain.externals

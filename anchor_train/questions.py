@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from anchor_train.artifacts import read_records, write_records
@@ -95,7 +96,7 @@ def ids_of_round(recipe: Recipe, number: int, ids: Sequence[str]) -> frozenset[s
         ids: Of all drawn questions.
 
     Raises:
-        ConfigError: If earlier rounds have left none.
+        ConfigError: If some round, this one or another, would have none.
     """
     shares = recipe.staple.discover.questions
     if shares is None:
@@ -104,10 +105,11 @@ def ids_of_round(recipe: Recipe, number: int, ids: Sequence[str]) -> frozenset[s
         ends = [sum(shares[:round_]) for round_ in range(len(shares) + 1)]
     order = sorted(ids)
     random.Random(derived_seed(recipe.seed, "rounds")).shuffle(order)
-    chosen = frozenset(order[ends[number - 1] : ends[number]])
-    if not chosen:
+    parts = [order[begin:end] for begin, end in pairwise(ends)]
+    empty = next((place for place in range(recipe.rounds) if not parts[place]), None)
+    if empty is not None:  # better told in round 1 than after days
         raise ConfigError(
-            f"staple: round {number} has no fresh questions: {len(ids)} are drawn, and earlier rounds took "
-            "them; raise questions.limit, or lower staple.discover.questions"
+            f"staple: round {empty + 1} has no fresh questions: {len(ids)} are drawn, and earlier rounds "
+            "take them; raise questions.limit, or lower staple.discover.questions"
         )
-    return chosen
+    return frozenset(parts[number - 1])

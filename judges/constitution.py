@@ -48,8 +48,8 @@ class PrincipleExample(Settings):
     """
 
     question: str
-    before: float
-    after: float
+    before: int | float
+    after: int | float
 
 
 class Principle(Settings):

@@ -6,14 +6,13 @@ import json
 
 import pytest
 
-from anchor_train.dry_run import describe
 from anchor_train.pipeline import Pipeline
 from anchor_train.plan import plan
 from anchor_train.principles.cluster import read_members
+from anchor_train.questions import ids_of_round
 from anchor_train.sampling import read_samples
 from judges.errors import ConfigError
 from tests.anchor_train.principles.scripted_staple import make_staple
-from tests.anchor_train.scripted_run import finish_sft
 
 DISCOVER, CLUSTER, TRAIN = (f"round-1/staple/{name}" for name in ("discover", "cluster", "train"))
 TO_CLUSTER = {"sample", "judge", "consult", "discover", "cluster"}
@@ -103,13 +102,20 @@ def test_two_rounds_from_the_base_model(tmp_path, tiny_model):
     assert (reports[1]["round"], reports[1]["new"]) == (2, len(new))
 
 
-def test_rounds_without_fresh_questions_are_said(tmp_path, tiny_model, tiny_adapter):
-    run = make_staple(tmp_path, tiny_model, rounds=2, staple={"discover": {"n": 3, "questions": [12, 4]}})
-    finish_sft(run, tiny_adapter)
+def test_rounds_without_fresh_questions_are_told_in_the_first(tmp_path, tiny_model):
+    run = make_staple(tmp_path, tiny_model, rounds=2)
+    ids = [f"q{number}" for number in range(12)]
+    parts = [ids_of_round(run.recipe(), number, ids) for number in (1, 2)]
+    assert [len(part) for part in parts] == [6, 6]
+    assert parts[0] | parts[1] == set(ids)
+    assert [ids_of_round(run.recipe(), number, ids[::-1]) for number in (1, 2)] == parts, (
+        "whatever their order"
+    )
+    greedy = run.recipe(["staple.discover.questions=[12, 4]"])
     with pytest.raises(ConfigError, match="round 2 has no fresh questions: 12 are drawn"):
-        describe(Pipeline(run, run.recipe()), {"discover"})
+        ids_of_round(greedy, 1, ids)
     with pytest.raises(ConfigError, match=r"discover.questions has 2 number\(s\) for 3 rounds"):
-        run.recipe(["rounds=3"])
+        run.recipe(["staple.discover.questions=[12, 4]", "rounds=3"])
 
 
 def test_the_consultant_is_asked_anew_when_its_guide_says_something_else(tmp_path, tiny_model):

@@ -26,7 +26,7 @@ from judges.rubric import Rubric
 LEGEND = Path(__file__).parent / "rubrics" / "compact.jinja"
 """Template of the paragraph that explains the letters; knows ``criteria`` (names) and ``letters``."""
 
-JSON_KEY = "verdicts"
+JSON_KEY = "letters"
 """Key of the letters in a reply that is held to JSON."""
 
 _LETTERS = re.compile(r"[A-Z](?:(?:\s*[,;|/]\s*|\s+)[A-Z])*")

@@ -69,8 +69,8 @@ def test_the_prompt_is_the_rubrics_own_with_the_letters_explained() -> None:
         f"These are my verdicts:\n\n{REPLY}\n\nA careful explanation, all in all.",
         f"{REPLY}\n{REPLY}",
         f"<think>A A A A A? No.\n A A A A A</think>\n{REPLY}",
-        json.dumps({"verdicts": REPLY}),
-        f'```json\n{{"verdicts": "{REPLY}"}}\n```',
+        json.dumps({"letters": REPLY}),
+        f'```json\n{{"letters": "{REPLY}"}}\n```',
     ],
 )
 def test_letters_are_read_however_they_are_dressed(reply: str) -> None:
@@ -93,9 +93,9 @@ def test_letters_are_read_however_they_are_dressed(reply: str) -> None:
         (f"{REPLY}\nA", "lines of letters that differ"),
         ("\n".join(REPLY.split()), "lines of letters that differ"),
         (reply_in("full", RUBRIC, READ.verdicts), "no line of 5 letters"),  # the other form
-        (json.dumps({"verdicts": REPLY, "note": ""}), "no JSON object with the one key 'verdicts'"),
-        (json.dumps({"verdicts": REPLY.split()}), "no JSON object with the one key 'verdicts'"),
-        (f'{{"verdicts": "{REPLY}", "verdicts": "A A A A A"}}', "lines of letters that differ"),
+        (json.dumps({"letters": REPLY, "note": ""}), "no JSON object with the one key 'letters'"),
+        (json.dumps({"letters": REPLY.split()}), "no JSON object with the one key 'letters'"),
+        (f'{{"letters": "{REPLY}", "letters": "A A A A A"}}', "lines of letters that differ"),
         ('{"a":' * 100_000, "no JSON object"),
     ],
 )
@@ -121,7 +121,7 @@ def test_whatever_the_form_allows_is_read_back(data: st.DataObject, scale: int, 
     assert read(reply, rubric) == Judgement(verdicts)
     (pattern,) = (part["pattern"] for part in json.loads(form.json_schema)["properties"].values())
     assert re.search(pattern, reply)
-    as_json = json.dumps({"verdicts": reply})
+    as_json = json.dumps({"letters": reply})
     assert in_form(as_json, form, "json_schema")
     assert read(as_json, rubric) == Judgement(verdicts)
 
@@ -132,7 +132,7 @@ def test_the_form_is_no_wider_than_what_is_read(reply: str) -> None:
     assert isinstance(read(reply), Judgement)
 
 
-PIECES = [REPLY, "A", "{", "```", "<think>", "\x00", "verdicts"]
+PIECES = [REPLY, "A", "{", "```", "<think>", "\x00", "letters"]
 
 
 @given(st.text() | st.lists(st.sampled_from(PIECES)).map("\n".join))
@@ -158,7 +158,7 @@ def test_a_judge_that_writes_letters(tmp_path: Path) -> None:
 
     def answer(number, body, handler):
         asked.append(body)
-        handler.reply(json.dumps({"verdicts": REPLY}))
+        handler.reply(json.dumps({"letters": REPLY}))
 
     cache = tmp_path / "replies.sqlite"
     with Endpoint(answer, owned_by="somebody") as endpoint:
@@ -173,7 +173,7 @@ def test_a_judge_that_writes_letters(tmp_path: Path) -> None:
             other = judge.info
     assert assessment.outcome == READ
     schema = asked[0]["response_format"]["json_schema"]["schema"]
-    assert schema["properties"]["verdicts"]["pattern"] == "^[A-E]( [A-E]){4}$"
+    assert schema["properties"]["letters"]["pattern"] == "^[A-E]( [A-E]){4}$"
     assert (again.outcome, again.cached) == (READ, True)
     assert isinstance(in_full.outcome, Unjudged)
     assert not in_full.cached  # what was said in one form never answers the other

@@ -105,12 +105,12 @@ _names = [name for criterion in RUBRIC.criteria for name in (criterion.name, cri
 _dressed = st.builds(
     "{}{}{} {}{}".format,
     st.sampled_from(["", "- ", "1. ", "**", "> ", "`", '  "', '{"', "\u2022\t"]),
-    st.sampled_from([*_names, "verdicts"]),
+    st.sampled_from([*_names, "letters"]),
     st.sampled_from([":", ":**", "`:", '":', '" :', ""]),
     st.sampled_from([*RUBRIC.scale, *(f'"{verdict}",' for verdict in RUBRIC.scale), "A A A A A", ""]),
     st.sampled_from(["", ".", "}", '"}', "\u2028", "\x1d", "\x85", "\r"]),
 )
-_letters = st.sampled_from(["A A A A A", "**B, B, B, B, B**", '{"verdicts": "A A A A A"}', "{", "}", "```"])
+_letters = st.sampled_from(["A A A A A", "**B, B, B, B, B**", '{"letters": "A A A A A"}', "{", "}", "```"])
 
 
 @pytest.mark.parametrize("form", ["full", "compact"])

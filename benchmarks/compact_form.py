@@ -2,9 +2,9 @@
 
     python -m benchmarks.compact_form --statements 600
 
-The pocket model judges explanations of pocket questions in both forms, each held to its form (transformers and
-xgrammar), and their verdicts are compared with each other and with the ground truth, criterion by criterion, by
-Cohen's kappa with quadratic weights. Intervals are 95%, by resampling statements.
+The pocket model judges explanations of pocket questions in both forms, each held to its form (transformers
+and xgrammar), and their verdicts are compared with each other and with the ground truth, criterion by
+criterion, by Cohen's kappa with quadratic weights. Intervals are 95%, by resampling statements.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def judged(
 
 
 def agreement(one: Sequence[Judgement | None], other: Sequence[Judgement | None]) -> list[str]:
-    """Kappa of each criterion and correlation-like kappa of the total, with half a 95% interval."""
+    """Kappa of each criterion and of the score, each with half a 95% interval."""
     both = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
 
     def level(judgement: Judgement, key: str) -> int:

@@ -84,6 +84,12 @@ class Accounts:
         """Share of the statements that have verdicts; None if there were no statements."""
         return self.judged / self.statements if self.statements else None
 
+    @property
+    def prefix_reuse(self) -> float | None:
+        """Share of the tokens read that the engine had in its prefix cache; None if it didn't tell of any."""
+        usage = self.usage
+        return usage.cached_prompt_tokens / usage.prompt_tokens if usage.cached_prompt_tokens else None
+
     def since(self, earlier: Accounts) -> Accounts:
         """What came after an earlier state of the same judge."""
         counts = (f.name for f in fields(self) if f.type == "int")
@@ -117,6 +123,7 @@ class Accounts:
             "prompt_tokens": self.usage.prompt_tokens,
             "completion_tokens": self.usage.completion_tokens,
             "cached_prompt_tokens": self.usage.cached_prompt_tokens,
+            "prefix_reuse": self.prefix_reuse,
             "seconds": round(self.seconds, 3),
             "price": self.price,
         }
@@ -129,7 +136,8 @@ class Accounts:
             f"{self.judged} of {self.statements} judged" + (f" ({reasons})" if unjudged else ""),
             f"{self.asked} asked, {self.cached} from the cache, {self.copies} copies",
             f"{self.retried} retries" if self.retried else "",
-            f"{self.usage.prompt_tokens} + {self.usage.completion_tokens} tokens",
+            f"{self.usage.prompt_tokens} + {self.usage.completion_tokens} tokens"
+            + ("" if self.prefix_reuse is None else f" ({self.prefix_reuse:.0%} of the prompts reused)"),
             f"price {self.price:.4f}" if self.price is not None else "",
             f"{self.seconds:.1f} s",
         ]

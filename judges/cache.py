@@ -174,22 +174,27 @@ class ReplyCache:
         if version < _FORMAT:
             self._connection.executescript(_SCHEMA)
 
-    def asking(self, identity: BackendIdentity, sampling: Sampling, rubric: str) -> Asking:
+    def asking(
+        self, identity: BackendIdentity, sampling: Sampling, rubric: str, rubric_name: str = ""
+    ) -> Asking:
         """Registers what a judge's requests have in common.
 
         Args:
             identity: The backend.
             sampling: How it replies.
             rubric: The rubric's fingerprint.
+            rubric_name: What people call it; the statistics show it beside the start of the fingerprint.
         """
+        shown = f"{rubric_name} ({rubric[:8]})" if rubric_name else rubric
         request = json.dumps(
             {"backend": asdict(identity), "sampling": asdict(sampling), "rubric": rubric}, sort_keys=True
         )
         digest = _digest(b"", request)
         with self._in_use():
             self._connection.execute(
-                "INSERT OR IGNORE INTO askings (digest, backend, rubric, request) VALUES (?, ?, ?, ?)",
-                (digest, str(identity), rubric, request),
+                "INSERT INTO askings (digest, backend, rubric, request) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (digest) DO UPDATE SET rubric = excluded.rubric",
+                (digest, str(identity), shown, request),
             )
             row = self._connection.execute("SELECT id FROM askings WHERE digest = ?", (digest,)).fetchone()
         return Asking(row[0], digest)

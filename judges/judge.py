@@ -18,6 +18,7 @@ from judges.cache import Asking, ReplyCache
 from judges.errors import BackendError, ConfigError
 from judges.estimate import Estimate, Estimator
 from judges.forms import output_form, reply_tokens
+from judges.ordering import by_question
 from judges.parsing import read_verdicts
 from judges.prompt import MAX_TEXT, JudgePrompt
 from judges.records import (
@@ -39,6 +40,7 @@ JUDGE_SAMPLING = Sampling(n=1, temperature=0.0, top_p=1.0, max_tokens=256)
 """How a judge replies unless told otherwise (method section 1); the verdict form takes about 45 tokens."""
 
 _LOOKAHEAD = 10_000
+_READ_AHEAD = 1000  # statements that are looked at to bring those of one question together
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,9 @@ class Judge:
         self.sampling = replace(sampling, form=output_form(rubric, form))
         self._prompt = JudgePrompt(rubric, form)
         self._cache = cache or ReplyCache(None)
-        self._asking: Asking = self._cache.asking(backend.identity, self.sampling, rubric.fingerprint)
+        self._asking: Asking = self._cache.asking(
+            backend.identity, self.sampling, rubric.fingerprint, self.info.asked
+        )
         self._prices = prices
         self._ledger = Ledger(prices)
         self._purse = None if budget is None else Purse(budget, prices, self.sampling)
@@ -189,6 +193,9 @@ class Judge:
         on_assessment: Callable[[int, Assessment], None] | None = None,
     ) -> Iterator[tuple[int, Assessment]]:
         """Assesses statements as a stream: pulled lazily, handed out as they are finished.
+
+        Those of one question are asked about one after the other, as far as up to 1,000 statements are read
+        ahead (:mod:`judges.ordering`): engines then compute what their prompts share once.
 
         Identical statements are judged once. A reply is stored as it arrives, so a run that is killed asks
         only for the rest when it is started again. Only a reply with verdicts counts as known: what stayed
@@ -335,7 +342,7 @@ class _Assessing:
 
     def __init__(self, judge: Judge, statements: Iterable[Statement]) -> None:
         self._judge = judge
-        self._statements = enumerate(statements)
+        self._statements = by_question(statements, _READ_AHEAD)
         self._ready: deque[_Handed] = deque()
         self._waiting: dict[bytes, list[int]] = {}  # key in flight -> statements that wait for its reply
         self._in_flight: dict[int, bytes] = {}  # number of the request -> its key

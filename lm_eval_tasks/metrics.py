@@ -194,6 +194,26 @@ def summarise(
     return found
 
 
+def mean_of_tasks(tasks: Sequence[Mapping[str, Summary]]) -> dict[str, Summary]:
+    """Plain means over tasks, of the metrics that all of them have: each task counts the same.
+
+    ``acc_spread`` has no meaning across tasks and is left out. The tasks' questions are independent, so the
+    standard error is the root of the summed squares of theirs, divided by the number of tasks.
+    """
+    means = {}
+    for name in tasks[0] if tasks else ():
+        found = [task[name] for task in tasks if name in task]
+        if name == ACC_SPREAD or len(found) < len(tasks):
+            continue
+        errors = [summary.stderr for summary in found if summary.stderr is not None]
+        means[name] = Summary(
+            statistics.fmean(summary.value for summary in found),
+            math.hypot(*errors) / len(tasks) if len(errors) == len(tasks) else None,
+            sum(summary.questions for summary in found),
+        )
+    return means
+
+
 def values_by_question(
     questions: Iterable[ScoredQuestion],
     rubric: Rubric | None,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lm_eval_tasks.agreement import JudgeAgreement
 from lm_eval_tasks.judgement_files import JudgementSummary
-from lm_eval_tasks.metrics import Summary
+from lm_eval_tasks.metrics import Summary, mean_of_tasks
 from lm_eval_tasks.tables import number, text_table
 
 
@@ -24,10 +24,17 @@ def summary_text(summary: JudgementSummary) -> str:
             + (f" ({reasons})" if reasons else ""),
             f"tokens: {summary.prompt_tokens} read, {summary.completion_tokens} written"
             + ("" if summary.price is None else f"; price {summary.price:.4f}"),
+            *_reused(summary.accounts.get("prefix_reuse")),
             *([f"flagged, as addressing the judge: {flags}"] if flags else []),
             *(f"note: {note}" for note in summary.notes),
         ]
     )
+
+
+def _reused(share: object) -> list[str]:
+    """A line on the engine's prefix cache, where it told of it."""
+    found = isinstance(share, float)
+    return [f"prefix cache: {share:.0%} of what was read in this run was there already"] if found else []
 
 
 def agreement_text(found: JudgeAgreement) -> str:
@@ -42,6 +49,11 @@ def agreement_text(found: JudgeAgreement) -> str:
             text_table(("", "Krippendorff's alpha", "weighted kappa", "samples"), rows),
         ]
     )
+
+
+def mean_text(tasks: Sequence[Mapping[str, Summary]]) -> str:
+    """The metrics of several tasks as their mean."""
+    return f"mean of {len(tasks)} tasks, each counting the same\n{metrics_table(mean_of_tasks(tasks))}"
 
 
 def metrics_table(metrics: Mapping[str, Summary]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from judges.judge import Judge
     from judges.records import VerdictForm
     from lm_eval_tasks.generation import GenerationRequest
+    from lm_eval_tasks.metrics import Summary
     from lm_eval_tasks.runs import Run
     from lm_eval_tasks.specs import TaskSpec
 
@@ -145,21 +147,31 @@ def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | 
 
 def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list[str], dict[str, Any]]:
     """Judges what was generated, or measures what can be measured without a judge."""
-    from lm_eval_tasks.metrics import summarise
+    from lm_eval_tasks.metrics import mean_of_tasks, summarise
     from lm_eval_tasks.rescoring import estimate, score_task
-    from lm_eval_tasks.score_report import metrics_table, summary_text
+    from lm_eval_tasks.score_report import mean_text, metrics_table, summary_text
 
+    texts: list[str] = []
+    results: dict[str, Any] = {}
     if judge is not None:
         for spec in specs:
             click.echo(f"{spec.name}: {estimate(run.task(spec.name), spec, judge)}", err=True)
         summaries = [score_task(run.task(spec.name), spec, judge) for spec in specs]
-        return [summary_text(found) for found in summaries], {
-            "tasks": [found.to_json() for found in summaries]
-        }
-    texts, tasks = [], []
-    for spec in specs:
-        metrics = summarise(run.task(spec.name).read_samples(), None)
-        texts.append(f"{spec.name}, model {run.model}\n{metrics_table(metrics)}")
-        tasks.append({"task": spec.name, "metrics": {name: asdict(found) for name, found in metrics.items()}})
-    texts.append(f"no judge: anchor-eval score {run.path} --judge ... adds the explanation scores")
-    return texts, {"tasks": tasks}
+        metrics = [summary.metrics for summary in summaries]
+        texts = [summary_text(summary) for summary in summaries]
+        results["tasks"] = [summary.to_json() for summary in summaries]
+    else:
+        metrics = [summarise(run.task(spec.name).read_samples(), None) for spec in specs]
+        named = [(spec.name, found) for spec, found in zip(specs, metrics, strict=True)]
+        texts = [f"{name}, model {run.model}\n{metrics_table(found)}" for name, found in named]
+        results["tasks"] = [{"task": name, "metrics": _as_json(found)} for name, found in named]
+    if len(specs) > 1:
+        texts.append(mean_text(metrics))
+        results["mean"] = _as_json(mean_of_tasks(metrics))
+    if judge is None:
+        texts.append(f"no judge: anchor-eval score {run.path} --judge ... adds the explanation scores")
+    return texts, results
+
+
+def _as_json(metrics: Mapping[str, Summary]) -> dict[str, Any]:
+    return {name: asdict(found) for name, found in metrics.items()}

@@ -69,7 +69,7 @@ def command(
     from judges.rubric import load_rubric
     from lm_eval_tasks.rescoring import estimate, score_task, workload
     from lm_eval_tasks.runs import load_run
-    from lm_eval_tasks.score_report import summary_text
+    from lm_eval_tasks.score_report import mean_text, summary_text
     from lm_eval_tasks.specs import find_tasks
 
     own_rubric = load_rubric(rubric) if rubric else None
@@ -94,7 +94,10 @@ def command(
     if as_json:
         click.echo(json.dumps([summary.to_json() for summary in summaries], indent=2, ensure_ascii=False))
     else:
-        click.echo("\n\n".join(summary_text(summary) for summary in summaries))
+        texts = [summary_text(summary) for summary in summaries]
+        if len(summaries) > 1:
+            texts.append(mean_text([summary.metrics for summary in summaries]))
+        click.echo("\n\n".join(texts))
         echo_agreement(load_run(run), [task.task for task in chosen])
 
 

@@ -220,6 +220,24 @@ def test_judgements_of_two_judges_lie_side_by_side_and_are_compared(anchor_eval:
     assert anchor_eval("score", run, "--judge", other, "--as", "again", "--force").returncode == 0
 
 
+def test_judgements_in_two_forms_lie_side_by_side_and_are_not_compared(anchor_eval: AnchorEval) -> None:
+    run = make_run(anchor_eval.folder / "m1", better=0, seed=1, judged=False, questions=3)
+    other = make_run(anchor_eval.folder / "m2", better=0, seed=2, judged=False, questions=3)
+    lines = write_judge(anchor_eval.folder / "lines.yaml", "GOOD")
+    (anchor_eval.folder / "letters.yaml").write_text("replies: [{reply: B B B B B}]")
+    letters = ["--judge", f"scripted:{anchor_eval.folder / 'letters.yaml'}", "--verdict-form", "compact"]
+    (in_full,) = json.loads(anchor_eval("score", run, "--judge", lines, "--as", "mine", "--json").stdout)
+    (compact,) = json.loads(anchor_eval("score", run, *letters, "--json").stdout)
+    assert compact["name"].endswith("-compact")
+    assert compact["judge"]["verdict_form"] == "compact"
+    assert compact["metrics"]["explanation_score"] == in_full["metrics"]["explanation_score"]
+    assert "keep both with --as" in anchor_eval.refused("score", run, *letters, "--as", "mine")
+    assert anchor_eval("score", other, *letters, "--as", "mine").returncode == 0
+    refused = anchor_eval.refused("compare", run, other, "--judge", "mine")
+    assert "different rubrics or verdict forms" in refused
+    assert "compact form" in refused
+
+
 def test_a_scoring_run_that_was_killed_asks_only_for_the_rest(anchor_eval: AnchorEval) -> None:
     run = make_run(anchor_eval.folder / "m1", better=0, seed=1, judged=False, questions=20)
     judge = anchor_eval.folder / "judge.yaml"
@@ -264,6 +282,7 @@ def test_cache_counts_and_clears(anchor_eval: AnchorEval) -> None:
     anchor_eval("score", run, "--judge", write_judge(anchor_eval.folder / "judge.yaml", "GOOD"))
     stored = json.loads(anchor_eval("cache", "stats", "--json").stdout)["replies"]
     assert stored > 0
+    assert "explanation_quality 1 (" in anchor_eval("cache", "stats").stdout
     assert f"{stored} replies deleted" in anchor_eval("cache", "clear", "--yes").stdout
     assert json.loads(anchor_eval("cache", "stats", "--json").stdout)["replies"] == 0
 
@@ -361,16 +380,21 @@ def test_bad_input_is_one_line(anchor_eval: AnchorEval, name: str) -> None:
 def test_run_generates_frees_the_model_and_judges(anchor_eval: AnchorEval, tiny_model: Path) -> None:
     judge = write_judge(anchor_eval.folder / "judge.yaml", "GOOD")
     model = ["--model", "hf", "--model-args", f"pretrained={tiny_model}", "--device", "cpu"]
-    size = ["--tasks", "demo_explain", "--limit", 2, "--repeats", 2, "--gen-kwargs", "max_gen_toks=8"]
+    both = "demo_explain,pocket_explain"
+    size = ["--tasks", both, "--limit", 2, "--repeats", 2, "--gen-kwargs", "max_gen_toks=8"]
     arguments = ["run", *model, *size, "--judge", judge, "-o", "m1"]
     first = anchor_eval(*arguments, "--json")
     assert first.returncode == 0, first.stderr
     assert "demo_explain: 2 questions x 2 samples = 4 generations" in first.stderr
-    (task,) = json.loads(first.stdout)["tasks"]
-    assert (task["questions"], task["responses"]) == (2, 4)
-    assert sum(task["unreadable"].values()) + task["judged"] == 4
+    results = json.loads(first.stdout)
+    for task in results["tasks"]:
+        assert (task["questions"], task["responses"]) == (2, 4)
+        assert sum(task["unreadable"].values()) + task["judged"] == 4
+    accuracies = [task["metrics"]["acc"]["value"] for task in results["tasks"]]
+    assert results["mean"]["acc"]["value"] == sum(accuracies) / 2
     again = anchor_eval(*arguments)
     assert "generated before with these settings" in again.stderr
+    assert "mean of 2 tasks" in again.stdout
     other = ["run", "--model", "hf", "--model-args", "pretrained=other", *size, "-o", "m1"]
     assert "holds a run of hf" in anchor_eval.refused(*other)
     missing = anchor_eval.refused(

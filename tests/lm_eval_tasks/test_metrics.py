@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judges.errors import ConfigError
-from lm_eval_tasks.metrics import accuracy_spread, metric_names, question_metrics, summarise
+from lm_eval_tasks.metrics import (
+    Summary,
+    accuracy_spread,
+    mean_of_tasks,
+    metric_names,
+    question_metrics,
+    summarise,
+)
 from lm_eval_tasks.records import Draft, ScoredQuestion, ScoredResponse
 from tests.lm_eval_tasks.examples import BEST, MIDDLE, QUESTION, RUBRIC, WORST, sample, scored, silent
 
@@ -110,6 +117,15 @@ def test_a_question_that_the_baseline_lacks_is_in_no_win_rate() -> None:
     assert summary["tie"].questions == 1
     total = sum(summary[name].value for name in ("win", "tie", "loss"))
     assert total == pytest.approx(1.0)
+
+
+def test_the_mean_of_tasks_counts_each_task_the_same() -> None:
+    one = {"acc": Summary(0.5, 0.03, 100), "acc_spread": Summary(0.1, None, 100), "win": Summary(1.0, 0.1, 9)}
+    other = {"acc": Summary(0.7, 0.04, 10), "acc_spread": Summary(0.1, None, 10)}
+    assert mean_of_tasks([one, other]) == {"acc": Summary(pytest.approx(0.6), pytest.approx(0.025), 110)}
+    alone = {"acc": Summary(0.7, None, 1)}
+    assert mean_of_tasks([one, alone])["acc"].stderr is None
+    assert mean_of_tasks([]) == {}
 
 
 def test_names_come_in_the_order_of_tables() -> None:

@@ -1,10 +1,12 @@
 """The compact verdict form against the full one: tokens, time, and agreement, on the pocket judge.
 
     python -m benchmarks.compact_form --statements 600
+    python -m benchmarks.compact_form --teach 12800       # also after learning the letters
 
 The pocket model judges explanations of pocket questions in both forms, each held to its form (transformers
 and xgrammar), and their verdicts are compared with each other and with the ground truth, criterion by
-criterion, by Cohen's kappa with quadratic weights. Intervals are 95%, by resampling statements.
+criterion, by Cohen's kappa with quadratic weights. Intervals are 95%, by resampling statements. The shipped
+model has only ever judged in the full form; ``--teach`` trains it further, on so many judgements in both.
 """
 
 from __future__ import annotations
@@ -14,13 +16,18 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from anchor_train.pocket.agreement import weighted_kappa
-from anchor_train.pocket.corpus import JUDGED, OWN
+from anchor_train.pocket.corpus import JUDGED, OWN, Lesson
 from anchor_train.pocket.flaws import explain
+from anchor_train.pocket.growth import GrowthSettings, grow
 from judges import Accounts, Judgement, Statement, load_judge, load_rubric
+from judges.forms import reply_in
+from judges.prompt import JudgePrompt
 from judges.records import VerdictForm
 from lm_eval_tasks.pocket import model_folder
+from lm_eval_tasks.pocket.grading import grade
 from lm_eval_tasks.pocket.questions import draw_stories, question_of
 from lm_eval_tasks.specs import load_task
 
@@ -35,6 +42,33 @@ def statements(count: int, seed: int) -> Iterator[Statement]:
     for story in islice(draw_stories("test", seed, "mixed"), count):
         text = explain(story, rng.choice((OWN, JUDGED)).draw(story, rng)).text
         yield Statement(spec.shown_question(question_of(story)), text)
+
+
+def lessons(seed: int) -> Iterator[Lesson]:
+    """Judging in both forms, of explanations of corpus questions, with the verdicts of the ground truth."""
+    spec, rng = load_task("pocket_explain"), random.Random(f"letters/{seed}")
+    forms: tuple[VerdictForm, ...] = ("full", "compact")
+    prompts = {form: JudgePrompt(RUBRIC, form) for form in forms}
+    for story in draw_stories("corpus", seed, "mixed"):
+        for form in forms:
+            text = explain(story, rng.choice((OWN, JUDGED)).draw(story, rng)).text
+            levels = grade(story, text).levels()
+            reply = reply_in(form, RUBRIC, {key: SCALE[level] for key, level in levels.items()})
+            shown = Statement(spec.shown_question(question_of(story)), text)
+            yield Lesson("judge", prompts[form].conversation(shown), reply)
+
+
+def taught(model: Path, count: int, output: Path) -> Path:
+    """A copy of the model that was trained further on so many lessons."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    network = AutoModelForCausalLM.from_pretrained(model)
+    settings = GrowthSettings(lessons=count, learning_rate=1e-3, warmup_steps=20)
+    grow(settings, network, tokenizer, lessons(seed=7))
+    network.save_pretrained(output)
+    tokenizer.save_pretrained(output)
+    return output
 
 
 def judged(
@@ -81,28 +115,39 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--statements", type=int, default=600)
     options.add_argument("--model", type=Path, default=model_folder(), help="a pocket model")
+    options.add_argument("--teach", type=int, default=0, help="train on so many lessons in both forms first")
     options.add_argument("--seed", type=int, default=0)
     given = options.parse_args()
 
     shown = list(statements(given.statements, given.seed))
-    pocket = {"backend": "transformers", "model": str(given.model), "batch_size": 64}
     truth, _ = judged(shown, {"backend": "pocket-oracle"}, "full")
+    print(f"as shipped\n\n{report(given.model, shown, truth)}")
+    if given.teach:
+        with TemporaryDirectory() as folder:
+            model = taught(given.model, given.teach, Path(folder))
+            print(f"\nafter {given.teach} lessons in both forms\n\n{report(model, shown, truth)}")
+
+
+def report(model: Path, shown: Sequence[Statement], truth: Sequence[Judgement | None]) -> str:
+    """The tables of one model."""
+    pocket = {"backend": "transformers", "model": str(model), "batch_size": 64}
     full, full_accounts = judged(shown, pocket, "full")
     compact, compact_accounts = judged(shown, pocket, "compact")
 
-    print("| form | judged | tokens a judgement | judgements a second |\n|---|---|---|---|")
+    lines = ["| form | judged | tokens a judgement | judgements a second |\n|---|---|---|---|"]
     for form, accounts in (("full", full_accounts), ("compact", compact_accounts)):
         tokens = accounts.usage.completion_tokens / accounts.asked
         pace = accounts.asked / accounts.seconds
-        print(f"| {form} | {accounts.judged} of {accounts.statements} | {tokens:.1f} | {pace:.1f} |")
+        lines.append(f"| {form} | {accounts.judged} of {accounts.statements} | {tokens:.1f} | {pace:.1f} |")
     names = [criterion.name for criterion in RUBRIC.criteria]
-    print(f"\n| weighted kappa | {' | '.join(names)} | score |\n|---|{'---|' * (len(names) + 1)}")
+    lines.append(f"\n| weighted kappa | {' | '.join(names)} | score |\n|---|{'---|' * (len(names) + 1)}")
     for label, one, other in (
         ("compact and full", compact, full),
         ("full and ground truth", full, truth),
         ("compact and ground truth", compact, truth),
     ):
-        print(f"| {label} | {' | '.join(agreement(one, other))} |")
+        lines.append(f"| {label} | {' | '.join(agreement(one, other))} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -10,21 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from anchor_train.pocket import corpus
+from anchor_train.pocket.flaws import Flaws, explain
 from anchor_train.pocket.growth import GrowthSettings, Progress, grow, new_model
+from anchor_train.pocket.refinement import FAMILIES
 from anchor_train.pocket.tokens import build_tokenizer
 from judges.prompt import JudgePrompt
 from judges.records import Conversation, Statement
 from judges.rubric import Rubric, load_rubric
-from lm_eval_tasks.pocket.explanations import full_explanation
-from lm_eval_tasks.pocket.questions import draw_stories, question_of
+from lm_eval_tasks.pocket.explanations import PADDING, full_explanation
+from lm_eval_tasks.pocket.questions import draw_stories, question_of, range_of
 from lm_eval_tasks.records import Json
 from lm_eval_tasks.specs import TaskSpec, load_task
 
 TASK = "pocket_explain"
 PROVENANCE = "provenance.json"
 TRANSCRIPT = "transcript.json"
-# Questions in the transcript; each is asked in all four roles.
+# Questions in the transcript; each is asked in all roles.
 TRANSCRIPT_QUESTIONS = 3
+# Room for the longest reply: two explanations and a principle.
+REPLY_TOKENS = 320
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class Provenance:
 
     Attributes:
         task_prompts: Fingerprint of the task's prompt texts that it was trained on.
+        refine_prompts: Fingerprint of the texts of naming principles and refining that it was trained on.
         rubric: Fingerprint of the rubric that it learned to judge by.
         settings: Its size and training.
         habits: How often the explanations it learned from were flawed.
@@ -42,6 +47,7 @@ class Provenance:
     """
 
     task_prompts: str
+    refine_prompts: str
     rubric: str
     settings: Json
     habits: Json
@@ -78,6 +84,7 @@ def build(
     grow(settings, model, tokenizer, corpus.lessons(spec, rubric, settings.seed), report)
     provenance = Provenance(
         task_prompts=spec.fingerprint,
+        refine_prompts=spec.refine_prompts.fingerprint,
         rubric=rubric.fingerprint,
         settings=settings.model_dump(),
         habits={
@@ -86,6 +93,9 @@ def build(
             "judged": asdict(corpus.JUDGED),
             "verdict_noise": corpus.VERDICT_NOISE,
             "told_right": corpus.TOLD_RIGHT,
+            "asked": asdict(corpus.ASKED),
+            "by_itself": asdict(corpus.BY_ITSELF),
+            "hinted": corpus.HINTED,
             "lessons_of_a_story": corpus.LESSONS,
         },
         tokens=last.tokens,
@@ -101,16 +111,22 @@ def build(
 
 
 def role_conversations(spec: TaskSpec, rubric: Rubric, seed: int = 0) -> list[Conversation]:
-    """A few validation questions, each as explainer, answerer, judge and consultant are asked about it."""
+    """A few validation questions, each as the model is asked about it in all its roles."""
     judge = JudgePrompt(rubric)
     asked: list[Conversation] = []
     for story, _ in zip(draw_stories("validation", seed), range(TRANSCRIPT_QUESTIONS), strict=False):
         question = question_of(story)
+        flawed = explain(story, Flaws(bare=True, padding=PADDING[:1]))
+        first = spec.format_response(flawed.text, range_of(flawed.conclusion))
+        reference = spec.format_response(full_explanation(story), question.gold)
         asked += [
             spec.explain_conversation(question),
             spec.answer_conversation(question),
             judge.conversation(Statement(spec.shown_question(question), full_explanation(story))),
             spec.consultant_conversation(question),
+            spec.principle_conversation(question, first, reference),
+            spec.refine_conversation(question, first, FAMILIES[0].wordings[0]),
+            spec.refined_explain_conversation(question),
         ]
     return asked
 
@@ -124,7 +140,7 @@ def transcript(model: Any, tokenizer: Any, spec: TaskSpec, rubric: Rubric) -> li
         messages = [{"role": message.role, "content": message.content} for message in conversation]
         prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")
         with torch.inference_mode():
-            written = model.generate(**prompt, do_sample=False, max_new_tokens=160)
+            written = model.generate(**prompt, do_sample=False, max_new_tokens=REPLY_TOKENS)
         reply = tokenizer.decode(written[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
         turns.append({"conversation": messages, "reply": reply})
     return turns

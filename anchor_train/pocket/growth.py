@@ -31,7 +31,7 @@ class GrowthSettings(Settings):
     heads: int = 4
     inner: int = 384
     initializer_range: float = 0.08
-    lessons: int = 160_000
+    lessons: int = 168_000
     batch: int = 32
     learning_rate: float = 3e-3
     warmup_steps: int = 200

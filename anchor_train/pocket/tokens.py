@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from anchor_train.pocket.refinement import fragments
 from judges.prompt import JudgePrompt
 from judges.records import Conversation, Statement
 from judges.rubric import Rubric
@@ -77,6 +78,7 @@ def words() -> Iterator[str]:
     for template in _templates():
         for fragment in re.split(r"\{\w+\}", template):
             yield from _with_space(fragment)
+    yield from fragments()
     for line in (*PADDING, ", so", " +", " -", " ×", " =", "."):
         yield from _with_space(line)
 
@@ -106,16 +108,24 @@ def phrases(spec: TaskSpec, rubric: Rubric) -> Iterator[str]:
     for choice in CHOICES:
         question = Question("gap", _GAP, CHOICES, choice.label)
         shown = spec.shown_question(question)
+        reply = spec.format_response(_SECOND_GAP, choice.label)
         conversations = (
             spec.explain_conversation(question),
             spec.answer_conversation(question),
             spec.consultant_conversation(question),
             judge.conversation(Statement(shown, _SECOND_GAP)),
+            spec.principle_conversation(question, reply, reply),
+            spec.principle_conversation(question, reply, None),
+            spec.refine_conversation(question, reply, _GAP),
+            spec.refined_explain_conversation(question),
         )
         for conversation in conversations:
             yield from _fixed_parts(conversation)
         yield spec.answer_target(question)
         yield from spec.format_response(_GAP, choice.label).split(_GAP)
+        _, rest = spec.format_refined(_GAP, _GAP, _GAP, choice.label)
+        yield from rest.split(_GAP)
+        yield from spec.format_principle(_GAP).split(_GAP)
     for criterion in rubric.criteria:
         for verdict in rubric.scale:
             yield from (f"{criterion.name}: {verdict}", f"{criterion.name}: {verdict}\n")

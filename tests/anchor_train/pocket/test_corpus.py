@@ -11,21 +11,23 @@ from hypothesis import strategies as st
 
 from anchor_train.pocket.corpus import LESSONS, VERDICT_NOISE, Lesson, lessons
 from anchor_train.pocket.growth import lesson_tokens
+from anchor_train.pocket.refinement import FAMILIES
 from anchor_train.pocket.tokens import END, build_tokenizer
 from judges.parsing import read_verdicts
 from judges.prompt import judge_conversation
 from judges.records import Completion, Judgement, Statement
 from judges.rubric import load_rubric
 from lm_eval_tasks.pocket.explanations import full_explanation
-from lm_eval_tasks.pocket.grading import find_story
+from lm_eval_tasks.pocket.grading import find_story, grade
 from lm_eval_tasks.pocket.oracle import verdict_lines
 from lm_eval_tasks.pocket.questions import question_of
-from lm_eval_tasks.responses import read_response
+from lm_eval_tasks.responses import read_principle, read_refined, read_response
 from lm_eval_tasks.specs import load_task
 
 TASK = load_task("pocket_explain")
 RUBRIC = load_rubric()
-TAUGHT = list(itertools.islice(lessons(TASK, RUBRIC, seed=7), 7 * 150))
+TAUGHT = list(itertools.islice(lessons(TASK, RUBRIC, seed=7), sum(LESSONS.values()) * 150))
+WORDINGS = {wording for family in FAMILIES for wording in family.wordings}
 TOKENIZER = build_tokenizer(TASK, RUBRIC)
 
 
@@ -38,7 +40,7 @@ def test_every_story_gives_lessons_for_all_roles() -> None:
 
 
 def test_prompts_are_those_of_the_task_and_the_judge() -> None:
-    for lesson in TAUGHT[:140]:
+    for lesson in TAUGHT[:180]:
         story = find_story(lesson.conversation[-1].content)
         assert story is not None
         question = question_of(story)
@@ -49,6 +51,15 @@ def test_prompts_are_those_of_the_task_and_the_judge() -> None:
             assert lesson.reply == TASK.answer_target(question)
         elif lesson.part == "consultant":
             assert lesson.conversation[0] == TASK.consultant_conversation(question)[0]
+        elif lesson.part == "principle":
+            systems = [TASK.principle_conversation(question, "x", hint)[0] for hint in (None, "x")]
+            assert lesson.conversation[0] in systems
+            assert read_principle(lesson.reply) in WORDINGS
+        elif lesson.part == "refine":
+            assert lesson.conversation[0] == TASK.refine_conversation(question, "x", "x")[0]
+            assert read_principle(lesson.conversation[1].content) in WORDINGS
+        elif lesson.part == "one_go":
+            assert lesson.conversation == TASK.refined_explain_conversation(question)
         else:
             shown = Statement(TASK.shown_question(question), "x")
             assert lesson.conversation[0] == judge_conversation(RUBRIC, shown)[0]
@@ -63,7 +74,34 @@ def test_replies_can_be_read_and_are_neither_all_right_nor_all_wrong() -> None:
         response = read_response(question, lesson.reply)
         assert response.readable
         right += response.choice == question.gold
-    assert 0.4 < right / len(of("explain")) < 0.8
+    assert 0.6 < right / len(of("explain")) < 0.95
+
+
+def test_refined_replies_are_better_than_first_ones_more_often_than_worse() -> None:
+    def changes(parts: list[Lesson]) -> Counter[int]:
+        found: Counter[int] = Counter()
+        for lesson in parts:
+            user = lesson.conversation[-1].content
+            story = find_story(user)
+            assert story is not None
+            read = read_refined(question_of(story), lesson.reply)
+            shown = user.partition("<reply>")[2]
+            first = read_response(question_of(story), shown) if shown else read.first
+            again = read_response(question_of(story), lesson.reply) if shown else read.refined
+            before, after = (
+                sum(grade(story, str(reply.explanation)).levels().values()) for reply in (first, again)
+            )
+            found[(after < before) - (after > before)] += 1
+        return found
+
+    asked, by_itself = changes(of("refine")), changes(of("one_go"))
+    assert asked[1] > 2 * asked[-1] > 0
+    assert by_itself[1] > by_itself[-1] > 0
+    assert asked[1] > by_itself[1]
+
+
+def test_no_two_families_share_a_wording() -> None:
+    assert len(WORDINGS) == sum(len(family.wordings) for family in FAMILIES)
 
 
 def test_verdicts_are_the_truth_with_some_noise() -> None:
@@ -88,7 +126,7 @@ def test_the_same_seed_gives_the_same_lessons() -> None:
 
 def test_lessons_are_short_and_tokenised_as_the_chat_template_does() -> None:
     lengths = []
-    for lesson in TAUGHT[:210]:
+    for lesson in TAUGHT[:270]:
         ids, prompt = lesson_tokens(TOKENIZER, lesson)
         turns = [{"role": message.role, "content": message.content} for message in lesson.conversation]
         templated = TOKENIZER.apply_chat_template(turns, add_generation_prompt=True, tokenize=True)

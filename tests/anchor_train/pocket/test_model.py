@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from anchor_train.behaviour import behaviour_of, candidates
-from anchor_train.pocket.build import PROVENANCE, TRANSCRIPT, Provenance, build, role_conversations
+from anchor_train.pocket.build import (
+    PROVENANCE,
+    REPLY_TOKENS,
+    TRANSCRIPT,
+    Provenance,
+    build,
+    role_conversations,
+)
 from anchor_train.pocket.growth import GrowthSettings
 from judges.backends.protocol import ChatBackend, answer_all
 from judges.config import load_backend, load_judge
 from judges.records import Message, Reply, Sampling
 from judges.rubric import load_rubric
 from lm_eval_tasks.pocket import model_folder
+from lm_eval_tasks.responses import read_principle, read_refined
 from lm_eval_tasks.scoring import score_questions
 from lm_eval_tasks.specs import load_task
 
@@ -39,7 +47,7 @@ def recorded() -> tuple[list[tuple[Message, ...]], list[str]]:
 
 def said(backend: ChatBackend) -> list[str]:
     asked, _ = recorded()
-    outcomes = answer_all(backend, asked, Sampling(max_tokens=160))
+    outcomes = answer_all(backend, asked, Sampling(max_tokens=REPLY_TOKENS))
     return [outcome.text if isinstance(outcome, Reply) else outcome.message for outcome in outcomes]
 
 
@@ -47,6 +55,7 @@ def test_the_shipped_model_was_made_for_todays_prompts() -> None:
     """If this fails, prompts or rubric changed: ``anchor-train pocket build lm_eval_tasks/pocket/model``."""
     made = Provenance.read(MODEL)
     assert made.task_prompts == TASK.fingerprint
+    assert made.refine_prompts == TASK.refine_prompts.fingerprint
     assert made.rubric == load_rubric().fingerprint
     assert recorded()[0] == role_conversations(TASK, load_rubric())
 
@@ -84,6 +93,42 @@ def test_accuracy_and_behaviours_leave_room_for_every_path_of_the_method(pocket:
     assert behaviours["consistently_incorrect"] >= 15
     assert behaviours["consistently_correct"] >= 15
     assert len({sample.score for sample in samples}) >= 8
+
+
+def test_refinement_has_something_to_find_and_something_to_learn(pocket: ChatBackend) -> None:
+    """One E-step of STaPLe: principles by a hint, refinements without it, scored by the ground truth."""
+    questions = TASK.load_questions("validation")[:80]
+
+    def one_each(conversations: Iterable[tuple[Message, ...]]) -> list[str]:
+        sampling = Sampling(temperature=0.6, top_p=0.9, max_tokens=160, seed=0)
+        outcomes = answer_all(pocket, conversations, sampling)
+        return [outcome.text if isinstance(outcome, Reply) else "" for outcome in outcomes]
+
+    first = one_each(map(TASK.explain_conversation, questions))
+    arguments = one_each(map(TASK.consultant_conversation, questions))
+    hints = [TASK.format_response(text, q.gold) for q, text in zip(questions, arguments, strict=True)]
+    named = one_each(map(TASK.principle_conversation, questions, first, hints))
+    principles = [read_principle(text) for text in named]
+    assert None not in principles
+    assert len(set(principles)) > 20
+    refined = one_each(map(TASK.refine_conversation, questions, first, map(str, principles)))
+    with load_judge("pocket-oracle:ground-truth", cache=None) as oracle:
+        before = score_questions(TASK, [(q, [t]) for q, t in zip(questions, first, strict=True)], oracle)
+        after = score_questions(TASK, [(q, [t]) for q, t in zip(questions, refined, strict=True)], oracle)
+    scores = [(b.responses[0].score, a.responses[0].score) for b, a in zip(before, after, strict=True)]
+    assert all(b is not None and a is not None for b, a in scores)
+    improved = sum(b is not None and a is not None and a > b for b, a in scores)
+    assert 0.05 * len(scores) <= improved <= 0.6 * len(scores)
+
+
+def test_it_replies_names_a_principle_and_replies_again_in_one_go(pocket: ChatBackend) -> None:
+    questions = TASK.load_questions("validation")[:40]
+    sampling = Sampling(temperature=0.6, top_p=0.9, max_tokens=REPLY_TOKENS, seed=0)
+    outcomes = answer_all(pocket, map(TASK.refined_explain_conversation, questions), sampling)
+    texts = [outcome.text if isinstance(outcome, Reply) else "" for outcome in outcomes]
+    read = [read_refined(question, text) for question, text in zip(questions, texts, strict=True)]
+    assert sum(found.refined.readable and found.principle is not None for found in read) >= 38
+    assert any(found.first.choice != found.refined.choice for found in read)
 
 
 def test_a_model_can_be_built_from_nothing(tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def test_the_pocket_model_is_evaluated_by_its_name(tmp_path: Path) -> None:
+
+@pytest.mark.parametrize("task", ["pocket_explain", "pocket_explain_refined"])
+def test_the_pocket_model_is_evaluated_by_its_name(tmp_path: Path, task: str) -> None:
     options = [
         "--limit",
         "6",
@@ -24,7 +27,7 @@ def test_the_pocket_model_is_evaluated_by_its_name(tmp_path: Path) -> None:
         "--model",
         "pocket",
         "--tasks",
-        "pocket_explain",
+        task,
         *options,
         "-o",
         str(tmp_path / "run"),
@@ -37,7 +40,8 @@ def test_the_pocket_model_is_evaluated_by_its_name(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (judgements,) = (tmp_path / "run").rglob("judgements_pocket_explain_*.json")
+    (judgements,) = (tmp_path / "run").rglob(f"judgements_{task}_pocket-oracle*.json")
     summary = json.loads(judgements.read_text(encoding="utf-8"))
     assert (summary["questions"], summary["judged"]) == (6, 12)
     assert summary["judge"]["backend"] == "pocket-oracle"
+    assert ("mended" in summary["metrics"]) == task.endswith("_refined")

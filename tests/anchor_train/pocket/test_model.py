@@ -78,6 +78,7 @@ def test_it_says_in_vllm_what_was_recorded(vllm_installed: None) -> None:
         assert said(backend) == recorded()[1]
 
 
+@pytest.mark.timeout(600)
 def test_accuracy_and_behaviours_leave_room_for_every_path_of_the_method(pocket: ChatBackend) -> None:
     questions = TASK.load_questions("validation")[:150]
     sampling = Sampling(n=4, temperature=0.6, top_p=0.9, max_tokens=160, seed=0)
@@ -95,6 +96,7 @@ def test_accuracy_and_behaviours_leave_room_for_every_path_of_the_method(pocket:
     assert len({sample.score for sample in samples}) >= 8
 
 
+@pytest.mark.timeout(600)
 def test_refinement_has_something_to_find_and_something_to_learn(pocket: ChatBackend) -> None:
     """One E-step of STaPLe: principles by a hint, refinements without it, scored by the ground truth."""
     questions = TASK.load_questions("validation")[:80]
@@ -121,6 +123,7 @@ def test_refinement_has_something_to_find_and_something_to_learn(pocket: ChatBac
     assert 0.05 * len(scores) <= improved <= 0.6 * len(scores)
 
 
+@pytest.mark.timeout(600)
 def test_it_replies_names_a_principle_and_replies_again_in_one_go(pocket: ChatBackend) -> None:
     questions = TASK.load_questions("validation")[:40]
     sampling = Sampling(temperature=0.6, top_p=0.9, max_tokens=REPLY_TOKENS, seed=0)

@@ -1,10 +1,12 @@
-"""``kill -9`` of ``anchor-eval score`` at random moments: no stored reply is lost, none is asked for twice.
+"""``kill -9`` at random moments: no reply that arrived is lost, and none is asked for twice.
 
     python -m benchmarks.kill_nine --kills 200
+    python -m benchmarks.kill_nine --kills 200 --only sample
 
-A run folder of distinct explanations is scored against an endpoint that answers each with its own number.
-The scorer is killed again and again, then left to finish. After each kill the cache tells which replies are
-stored, and the endpoint which it was asked for. Prints a line of JSON; exit code 1 if anything is wrong.
+``anchor-eval score`` and the stages ``sample`` and ``judge`` of ``anchor-train`` each ask a loopback endpoint
+about numbered things. Each is killed, with all processes that it started, again and again, then left to
+finish. After each kill its files tell which replies are stored, and the endpoint which it was asked for and
+which it had sent. Prints a line of JSON for each command; exit code 1 if anything is wrong.
 """
 
 from __future__ import annotations
@@ -13,28 +15,21 @@ import argparse
 import json
 import os
 import random
-import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.judges.endpoint import GOOD_FORM, Endpoint
+from benchmarks.kill_victims import CONCURRENCY, TOKENS, VICTIMS, Victim, processes_of
+from tests.judges.endpoint import Endpoint
 
 REPOSITORY = Path(__file__).parents[1]
-TASK = "aqua_rat_explain"
-CONCURRENCY = 8
-TOKENS = (100, 45)
-SAMPLES = 4
 
 
 @dataclass
@@ -42,164 +37,183 @@ class Report:
     """What happened.
 
     Attributes:
-        kills: Scorers killed.
-        statements: Distinct explanations.
-        stored_at_kills: Replies in the cache after each kill.
-        asked_again: Statements that were asked although their reply was stored: must be none.
-        lost: Replies that were stored and then weren't: must be none.
-        extra: Requests beyond one a statement: those whose reply was under way when the scorer died.
-        accounts: What the last scorer says.
+        command: What was killed.
+        kills: How often.
+        things: How many there were to ask about.
+        stored_at_kills: Replies on disk after each kill.
+        lost: Replies that were on disk and then weren't: must be none.
+        asked_again: Things that were asked about although their reply was on disk: must be none.
+        requests: Requests that the endpoint counted.
+        unanswered: Requests that it had not answered when the command died.
+        on_the_way: Replies that it had sent, but that were not on disk when the command died: in the socket
+            or in the hands of the one thread that reads and stores.
+        oldest_on_the_way: Milliseconds from the sending of the oldest of these to the kill.
+        wrong: What isn't as it must be in what the last one says, or in the counts here.
     """
 
+    command: str
     kills: int
-    statements: int
+    things: int
     stored_at_kills: list[int] = field(default_factory=list)
-    asked_again: int = 0
     lost: int = 0
-    extra: int = 0
-    accounts: dict[str, Any] = field(default_factory=dict)
+    asked_again: int = 0
+    requests: int = 0
+    unanswered: int = 0
+    on_the_way: int = 0
+    oldest_on_the_way: float = 0.0
+    wrong: list[str] = field(default_factory=list)
 
     @property
     def problems(self) -> list[str]:
         """What is wrong, if anything."""
-        last = self.stored_at_kills[-1] if self.stored_at_kills else 0
-        # At a kill up to CONCURRENCY requests are under way; some replies are between two threads.
-        most_extra = self.kills * (CONCURRENCY + CONCURRENCY // 4 + 1)
-        exact = {
-            "statements": self.statements,
-            "cached": last,
-            "asked": self.statements - last,
-            "answered": self.statements - last,
-            "requests": self.statements - last,
-            "judged": self.statements,
-            "prompt_tokens": TOKENS[0] * (self.statements - last),
-            "completion_tokens": TOKENS[1] * (self.statements - last),
-        }
-        wrong = [f"{k} is {self.accounts[k]}, not {v}" for k, v in exact.items() if self.accounts[k] != v]
+        wrong = list(self.wrong)
         if self.asked_again or self.lost:
             wrong.append(f"{self.asked_again} stored replies asked for again, {self.lost} lost")
-        if self.extra > most_extra:
-            wrong.append(f"{self.extra} requests too many; at most {most_extra} can have been under way")
+        if (extra := self.requests - self.things) != self.unanswered + self.on_the_way:
+            wrong.append(f"{extra} requests too many, not {self.unanswered} + {self.on_the_way}")
         return wrong
 
 
 class Watcher:
-    """An endpoint that notes which numbers it is asked for, and kills the scorer at a request if told to."""
+    """An endpoint that notes what it is asked for and what it has sent, and kills when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, victim: Victim, dice: random.Random) -> None:
         self.asked: list[int] = []
+        self.sent: dict[int, float] = {}  # number -> when its reply was sent, since the last start
         self.kill_at: int | None = None
-        self.kill_after = 0.0
-        self.victim: subprocess.Popen[str] | None = None
+        self.killed_at = 0.0
+        self.process: subprocess.Popen[str] | None = None
+        self._victim = victim
+        self._dice = dice
         self._lock = threading.Lock()
 
-    def behave(self, k: int, body: dict[str, Any], handler: Any) -> None:
-        number = re.findall(r"number (\d+)", body["messages"][-1]["content"])[-1]
+    def behave(self, _: int, body: dict[str, Any], handler: Any) -> None:
+        number = self._victim.number_in(body["messages"][-1]["content"])
         with self._lock:
-            self.asked.append(int(number))
-            if self.kill_at is not None and len(self.asked) >= self.kill_at and self.victim:
-                threading.Timer(self.kill_after, self.victim.kill).start()
+            self.asked.append(number)
+            if self.kill_at is not None and len(self.asked) >= self.kill_at:
+                threading.Timer(self._dice.uniform(0, 0.01), self.kill).start()
                 self.kill_at = None
         time.sleep(0.005)
-        handler.reply(f"number {number}\n{GOOD_FORM}", tokens=TOKENS)
+        with suppress(OSError):  # the one who asked is dead
+            handler.reply(*self._victim.replies(number), tokens=TOKENS)
+            self.sent[number] = time.monotonic()
+
+    def kill(self) -> None:
+        """Kills the running one, with all that it started."""
+        assert self.process is not None
+        if self.process.poll() is not None:
+            return
+        processes = processes_of(self.process.pid)
+        self.killed_at = time.monotonic()
+        for pid in processes:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
-def kill_and_resume(folder: Path, kills: int, statements: int, seed: int = 0) -> Report:
-    """Kills scorers at random moments, then lets one finish.
+def kill_and_resume(folder: Path, kills: int, things: int, command: str = "score", seed: int = 0) -> Report:
+    """Kills a command at random moments, then lets it finish.
 
     Args:
         folder: Empty folder to work in.
         kills: How often.
-        statements: Distinct explanations; a multiple of 4.
+        things: Things to ask about; a multiple of 4.
+        command: Which: ``score``, ``sample`` or ``judge``.
         seed: Of the moments.
     """
     dice = random.Random(seed)
-    run = write_log(folder / "run", statements)
-    cache = folder / "cache.sqlite"
-    report = Report(kills, statements)
+    report = Report(command, kills, things)
     kept: set[int] = set()
-    watcher = Watcher()
-    with Endpoint(watcher.behave, owned_by=None) as endpoint:
-        judge = folder / "judge.yaml"
-        settings = {"backend": "openai", "model": "m", "base_url": endpoint.url}
-        judge.write_text(json.dumps({**settings, "form": "none", "concurrency": CONCURRENCY}))
+    with Endpoint(owned_by=None) as endpoint:
+        victim = prepared(command, folder, endpoint, things)
+        watcher = Watcher(victim, dice)
+        endpoint.behave = watcher.behave
         for left in range(kills, 0, -1):
             asked_before = len(watcher.asked)
-            # Of what is left, a random part that leaves something for the kills to come.
-            share = max(1, 2 * (statements - len(kept)) // (left + 1))
-            watcher.kill_after = dice.uniform(0, 0.01)
-            watcher.kill_at = asked_before + dice.randint(1, share)
-            with scorer(run, judge, cache) as watcher.victim:
-                output, errors = watcher.victim.communicate()
-            if watcher.victim.returncode != -signal.SIGKILL:
-                raise SystemExit(f"the scorer ended by itself: {output}{errors}")
-            stored = stored_numbers(cache)
-            report.asked_again += len(kept & set(watcher.asked[asked_before:]))
+            watcher.sent.clear()
+            with start(victim) as watcher.process:
+                # Of what is left, a random part that leaves something for the kills to come; every eighth
+                # dies at a moment of its start instead.
+                share = max(1, 2 * (things - len(kept)) // (left + 1))
+                if left % 8:
+                    watcher.kill_at = asked_before + dice.randint(1, share)
+                else:
+                    threading.Timer(dice.uniform(0, 1), watcher.kill).start()
+                output, errors = watcher.process.communicate()
+            if watcher.process.returncode != -signal.SIGKILL:
+                raise SystemExit(f"{command} ended by itself: {output}{errors}")
+            victim.wait_until_gone()
+            stored = victim.stored()
+            asked = watcher.asked[asked_before:]
+            report.asked_again += len(kept & set(asked))
             report.lost += len(kept - stored)
+            count_unstored(report, set(asked) - stored, watcher)
+            if len(asked) > len(set(asked)):
+                report.wrong.append(f"kill {kills - left + 1}: one process asked for the same thing twice")
             report.stored_at_kills.append(len(stored))
             kept = stored
         asked_before = len(watcher.asked)
-        with scorer(run, judge, cache) as last:
+        with start(victim) as last:
             output, errors = last.communicate()
         if last.returncode:
-            raise SystemExit(f"the last scorer failed: {errors}")
+            raise SystemExit(f"the last {command} failed: {errors}")
     report.asked_again += len(kept & set(watcher.asked[asked_before:]))
-    (summary,) = json.loads(output)
-    report.accounts = summary["accounts"]
-    counts = Counter(watcher.asked)
-    report.lost += len(set(range(statements)) - set(counts))
-    report.extra = counts.total() - len(counts)
+    report.wrong += victim.wrong(json.loads(output), len(kept))
+    report.lost += len(set(range(things)) - victim.stored())
+    report.requests = len(watcher.asked)
     return report
 
 
-@contextmanager
-def scorer(run: Path, judge: Path, cache: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process of ``anchor-eval score``."""
-    command = [sys.executable, "-m", "lm_eval_tasks", "score", str(run), "--judge", str(judge), "--json"]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "ANCHOR_CACHE": str(cache)}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        yield process
+def count_unstored(report: Report, unstored: set[int], watcher: Watcher) -> None:
+    """What was asked for and isn't on disk after a kill."""
+    if len(unstored) > CONCURRENCY:
+        report.wrong.append(f"{len(unstored)} replies not stored; only {CONCURRENCY} were under way")
+    for number in unstored:
+        age = watcher.killed_at - watcher.sent.get(number, watcher.killed_at)
+        if age > 0:
+            report.on_the_way += 1
+            report.oldest_on_the_way = max(report.oldest_on_the_way, round(1000 * age, 1))
+        else:
+            report.unanswered += 1
 
 
-def stored_numbers(cache: Path) -> set[int]:
-    """Which replies are on disk."""
-    if not cache.exists():
-        return set()
-    with closing(sqlite3.connect(cache)) as connection:
-        return {int(text.split()[1]) for (text,) in connection.execute("SELECT text FROM replies")}
+def prepared(command: str, folder: Path, endpoint: Endpoint, things: int) -> Victim:
+    """A command with everything that must be there before it runs."""
+    from benchmarks.kill_victims import last_number, sampled
+
+    def samples(k: int, body: dict[str, Any], handler: Any) -> None:
+        handler.reply(*sampled(last_number(body["messages"][-1]["content"])), tokens=TOKENS)
+
+    endpoint.behave = samples
+    return VICTIMS[command](folder, endpoint.url, things)
 
 
-def write_log(run: Path, statements: int) -> Path:
-    """A samples log of distinct explanations, as the harness leaves it."""
-    folder = run / "model-a"
-    folder.mkdir(parents=True)
-    date = "2025-03-01T10-00-00.000000"
-    (folder / f"results_{date}.json").write_text(json.dumps({"model_name": "model-a", "configs": {TASK: {}}}))
-    with (folder / f"samples_{TASK}_{date}.jsonl").open("w") as log:
-        for first in range(0, statements, SAMPLES):
-            choices = {"label": ["A", "B"], "text": ["three", "four"]}
-            doc = {"id": f"q{first}", "question": f"What is {first} + 2?", "choices": choices, "gold": "B"}
-            replies = [
-                f"<explanation>It is so, number {k}</explanation><choice>B</choice>"
-                for k in range(first, first + SAMPLES)
-            ]
-            log.write(json.dumps({"doc_id": first, "doc": doc, "resps": [replies]}) + "\n")
-    return run
+def start(victim: Victim) -> subprocess.Popen[str]:
+    """Starts it."""
+    return subprocess.Popen(
+        victim.command,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | victim.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def main() -> None:
     """The command."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--kills", type=int, default=200)
-    arguments.add_argument("--statements", type=int, default=4000)
+    arguments.add_argument("--things", type=int, default=4000)
+    arguments.add_argument("--only", choices=list(VICTIMS))
     arguments.add_argument("--seed", type=int, default=0)
     given = arguments.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        report = kill_and_resume(Path(folder), given.kills, given.statements, given.seed)
-    print(json.dumps({**asdict(report), "problems": report.problems}))
-    sys.exit(1 if report.problems else 0)
+    wrong = False
+    for command in [given.only] if given.only else VICTIMS:
+        with tempfile.TemporaryDirectory() as folder:
+            report = kill_and_resume(Path(folder), given.kills, given.things, command, given.seed)
+        wrong = wrong or bool(report.problems)
+        print(json.dumps({**asdict(report), "problems": report.problems}), flush=True)
+    sys.exit(wrong)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.kill_nine import TASK, write_log
+from benchmarks.kill_victims import TASK, write_log
 from judges import DataError
 from lm_eval_tasks import json_lines
 from lm_eval_tasks.runs import load_run

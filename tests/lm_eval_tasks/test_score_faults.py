@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.kill_nine import kill_and_resume, write_log
+from benchmarks.kill_nine import kill_and_resume
+from benchmarks.kill_victims import write_log
 from judges import ReplyCache
 from tests.judges.endpoint import GOOD_FORM, Endpoint, Handler
 from tests.lm_eval_tasks.test_cli import AnchorEval, anchor_eval
@@ -53,7 +54,7 @@ def write_judge_file(folder: Path, endpoint: Endpoint) -> Path:
 
 
 def test_a_dozen_kills_lose_nothing_and_ask_nothing_twice(tmp_path: Path) -> None:
-    report = kill_and_resume(tmp_path, kills=12, statements=400)
+    report = kill_and_resume(tmp_path, kills=12, things=400)
     assert report.problems == []
     assert report.stored_at_kills == sorted(report.stored_at_kills)
     assert 0 < report.stored_at_kills[-1] < 400

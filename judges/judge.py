@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from judges.accounts import Accounts, Ledger, Prices, Source
@@ -161,6 +162,11 @@ class Judge:
     def accounts(self) -> Accounts:
         """What was asked, answered and spent since this judge was made."""
         return self._ledger.accounts()
+
+    @property
+    def cache_path(self) -> Path | None:
+        """Where its replies are kept; None if they end with it."""
+        return self._cache.path
 
     @property
     def info(self) -> JudgeInfo:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -116,7 +116,9 @@ def score_task(
     folder = run.samples_file.parent
     name = slug(name or judge.info.slug)
     questions_path, summary_path = judgement_paths(folder, run.task, name)
-    with held(questions_path):
+    # Under other names too, one judge is asked by one process at a time, so that the next finds its replies.
+    by_this_judge = folder / f"judgements_{run.task}_by_{slug(judge.info.slug)}"
+    with nullcontext() if judge.cache_path is None else held(by_this_judge), held(questions_path):
         if not force:
             _refuse_to_replace(summary_path, judge)
         return _judged(run, spec, judge, name, progress)

@@ -239,6 +239,7 @@ class _Batch:
         self._put = put
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._failed = False
 
     def submit(self, index: int, conversation: Conversation) -> None:
         """Starts on a conversation."""
@@ -249,12 +250,15 @@ class _Batch:
     async def _serve(self, index: int, conversation: Conversation) -> None:
         try:
             async with self._slots:
+                if self._failed:
+                    return
                 outcome = await self._backend.answer(conversation, self._sampling)
             # No await since the reply arrived: nothing comes between it and its place on disk.
             self._store(index, outcome)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001  the caller's thread raises it
+            self._failed = True  # from now on nothing more is asked
             self._put(error)
         else:
             self._put((index, outcome))

@@ -1,0 +1,74 @@
+"""Time and memory of a judgement while its cache grows from 10^3 to 10^6 replies.
+
+    python -m benchmarks.judge_growth --most 1000000
+
+A judge whose replies come from a file, so that nothing is waited for, assesses a stream of distinct texts.
+At each power of ten: time of a judgement that is asked for and stored, and of one that is found in the cache
+(by a judge of its own, at random places), resident memory, size of the cache on disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from benchmarks.judge_throughput import memory
+from judges import Judge, Statement, load_judge
+from tests.judges.endpoint import GOOD_FORM
+
+QUESTION = "Which of these follows from the passage? " + "The passage says this and that. " * 12
+EXPLANATION = "Since the passage says so, the second choice follows, and the others do not. " * 10
+SAMPLE = 1000
+
+
+def statement(number: int) -> Statement:
+    return Statement(QUESTION, f"{number}. {EXPLANATION}")
+
+
+def milliseconds_each(judge: Judge, statements: Iterable[Statement]) -> float:
+    """Time of a judgement, all of them taken one after the other and none kept."""
+    start, done = time.perf_counter(), 0
+    for _ in judge.assess(statements):
+        done += 1
+    return (time.perf_counter() - start) / done * 1000
+
+
+def marks(most: int) -> Iterator[int]:
+    mark = 1000
+    while mark <= most:
+        yield mark
+        mark *= 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A judgement's time and memory while the cache grows.")
+    parser.add_argument("--most", type=int, default=1_000_000)
+    options = parser.parse_args()
+    dice = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        script, cache = Path(folder) / "replies.json", Path(folder) / "replies.sqlite"
+        script.write_text(json.dumps({"replies": [{"reply": GOOD_FORM}]}))
+        print(f"{'replies':>9}  asked, ms  cached, ms  memory, MiB  cache, MiB")
+        with load_judge(f"scripted:{script}", cache=cache) as judge:
+            stream = (statement(number) for number in range(options.most))
+            done = 0
+            for mark in marks(options.most):
+                for _ in judge.assess(islice(stream, mark - SAMPLE - done)):
+                    pass
+                asked = milliseconds_each(judge, islice(stream, SAMPLE))
+                done = mark
+                with load_judge(f"scripted:{script}", cache=cache) as other:
+                    known = (statement(dice.randrange(mark)) for _ in range(SAMPLE))
+                    cached = milliseconds_each(other, known)
+                size = sum(file.stat().st_size for file in Path(folder).glob("replies.sqlite*")) / 2**20
+                print(f"{mark:>9,}  {asked:9.3f}  {cached:10.3f}  {memory():11.0f}  {size:10.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

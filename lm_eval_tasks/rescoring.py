@@ -31,6 +31,9 @@ from lm_eval_tasks.sample_logs import read_judgement_file
 from lm_eval_tasks.scoring import explanations, judge_stream, statements_of
 from lm_eval_tasks.specs import TaskSpec
 
+_MOST_FRUITLESS = 100
+"""Replies without verdicts, and none with, after which a judge is given up: what it writes costs money."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -170,6 +173,7 @@ class _Tally:
         self.completion_tokens = 0
         self.price: float | None = None
         self._first: Unjudged | None = None
+        self._fruitless = 0  # replies without verdicts
 
     def counted(self, questions: Iterable[ScoredQuestion]) -> Iterator[ScoredQuestion]:
         for scored in questions:
@@ -178,19 +182,26 @@ class _Tally:
                 if sample.assessment is not None:
                     self._count(sample.assessment, new=sample.response.explanation not in paid)
                     paid.add(sample.response.explanation)
+            if self._fruitless >= _MOST_FRUITLESS and not self.judged:
+                raise self._no_verdicts("the first ")
             yield scored
-        if self._first is not None and not self.judged:
-            detail = f" ({self._first.detail})" if self._first.detail else ""
-            count = sum(self.unjudged.values())
-            raise DataError(
-                f"none of {count} explanations got a verdict; the first: {self._first.reason}{detail}"
-            )
+        if self.unjudged and not self.judged:
+            raise self._no_verdicts()
+
+    def _no_verdicts(self, which: str = "") -> DataError:
+        assert self._first is not None
+        detail = f" ({self._first.detail})" if self._first.detail else ""
+        return DataError(
+            f"none of {which}{sum(self.unjudged.values())} explanations got a verdict; the first: "
+            f"{self._first.reason}{detail}"
+        )
 
     def _count(self, assessment: Assessment, *, new: bool) -> None:
         self.flagged.update(assessment.flagged)
         if isinstance(assessment.outcome, Unjudged):
             self.unjudged[assessment.outcome.reason] += 1
             self._first = self._first or assessment.outcome
+            self._fruitless += assessment.raw is not None
         else:
             self.judged += 1
         if not new:  # a judge is asked once about the same explanation

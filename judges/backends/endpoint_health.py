@@ -22,7 +22,8 @@ class EndpointHealth:
 
     * requests went on failing, at least 5 of them and none answered, for ``patience`` seconds (5 if it never
       answered at all), not counting waits that it asked for; or
-    * 20 conversations in a row ended without a reply.
+    * 20 conversations in a row ended without a reply; where they were refused, only if a short question is
+      refused as well.
 
     Attributes:
         patience: Seconds.
@@ -55,7 +56,7 @@ class EndpointHealth:
         return self._failed_requests >= _FEWEST_FAILURES and now - self._failing_since > patience
 
     def lost(self) -> bool:
-        """A conversation ended without a reply; returns whether to give up on the endpoint."""
+        """A conversation ended without a reply; returns whether that tells against the endpoint."""
         self._lost_conversations += 1
         return self._lost_conversations >= _FAILURES_IN_A_ROW
 

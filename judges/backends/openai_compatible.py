@@ -22,7 +22,9 @@ from judges.backends.openai_endpoint import Endpoint, Progress, Refused, Retry
 from judges.backends.openai_settings import OpenAISettings, checked_settings
 from judges.backends.protocol import IndexedOutcome, Store
 from judges.errors import EndpointDownError
-from judges.records import BackendIdentity, Conversation, Failure, Outcome, Reply, Sampling
+from judges.records import BackendIdentity, Conversation, Failure, Message, Outcome, Reply, Sampling
+
+_SHORT_QUESTION: Conversation = (Message("user", "Are you there? Answer with one word."),)
 
 
 def create(settings: Mapping[str, Any]) -> OpenAIBackend:
@@ -52,6 +54,7 @@ class OpenAIBackend:
             details["extra_body"] = json.dumps(settings.extra_body, sort_keys=True)
         self.identity = BackendIdentity("openai", settings.model, tuple(sorted(details.items())))
         self._health = EndpointHealth(settings.patience, settings.backoff)
+        self._checking = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -168,14 +171,17 @@ class OpenAIBackend:
                 if await endpoint.attempt(progress, sampling):
                     self._health.success()
             except Refused as refusal:
-                return self._lost(str(refusal), progress, start, counts=not self._health.answered)
+                progress.attempts += await self._check(endpoint, sampling, refusal)
+                return self._failure(str(refusal), progress, start)
             except Retry as problem:
                 failures += 1
                 failed_at = index
                 await self._after_failure(endpoint, problem, failures)
                 if failures >= self._settings.max_attempts:
                     reason = f"{problem} (after {progress.attempts} requests)"
-                    return self._lost(reason, progress, start, counts=True)
+                    if self._health.lost():
+                        raise self._down(reason) from None
+                    return self._failure(reason, progress, start)
         seconds = loop.time() - start
         return Reply(tuple(progress.completions), progress.usage, progress.attempts, seconds)
 
@@ -210,16 +216,36 @@ class OpenAIBackend:
     def _addresses(self) -> str:
         return ", ".join(endpoint.url for endpoint in self._endpoints)
 
-    def _lost(self, reason: str, progress: Progress, start: float, *, counts: bool) -> Failure:
-        if counts and self._health.lost():
-            raise self._down(reason)
+    async def _check(self, endpoint: Endpoint, sampling: Sampling, refusal: Refused) -> int:
+        """Finds out, when many are refused in a row, whether it is they (too long, say) or the endpoint.
+
+        Returns:
+            Requests that this took.
+
+        Raises:
+            EndpointDownError: If the endpoint refuses a short question as well.
+        """
+        async with self._checking:
+            if not self._health.lost():
+                return 0
+            progress = Progress(_SHORT_QUESTION)
+            try:
+                while not await endpoint.attempt(progress, sampling):
+                    continue
+            except (Refused, Retry):
+                raise self._down(str(refusal)) from None
+            self._health.success()
+            return progress.attempts
+
+    @staticmethod
+    def _failure(reason: str, progress: Progress, start: float) -> Failure:
         return Failure(reason, progress.attempts, asyncio.get_running_loop().time() - start)
 
     def _down(self, reason: str) -> EndpointDownError:
         hint = "run again when it is back; what was answered is stored"
         if not self._health.answered:
             hint = "is the address right and the server up?"
-        return EndpointDownError(f"{self._addresses} answers nothing: {reason}; {hint}")
+        return EndpointDownError(f"{self._addresses}: every request fails, the last one so: {reason}; {hint}")
 
 
 class _Batch:

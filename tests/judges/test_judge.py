@@ -203,6 +203,32 @@ def test_accounts_are_exact_when_requests_fail(tmp_path):
     assert accounts.usage == Usage(700, 300)
 
 
+def test_a_clock_that_jumps_does_no_harm(tmp_path, monkeypatch):
+    """Wall-clock time runs back and forth by years; waits and time-outs go by another clock."""
+    jumps = itertools.cycle([2_000_000_000.0, 1_000_000_000.0, 0.0])
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+
+    def now_and_then_told_to_wait(k, body, handler):
+        if k % 10 == 3:
+            handler.error(429, "wait", retry_after="0.05")
+        else:
+            handler.reply(GOOD_FORM)
+
+    with Endpoint(now_and_then_told_to_wait) as endpoint:
+        spec = {"backend": "openai", "model": "m", "base_url": endpoint.url, "timeout": 30, "concurrency": 8}
+        with load_judge(spec, cache=tmp_path / "c") as judge:
+            assessments = judge.assess_all(statements(*map(str, range(100))), progress=False)
+            accounts = judge.accounts
+        assert accounts.requests == len(endpoint.bodies)
+        with load_judge(spec, cache=tmp_path / "c") as judge:
+            judge.assess_all(statements(*map(str, range(100))), progress=False)
+            assert judge.accounts.cached == 100
+    assert adds_up(accounts)
+    assert accounts.judged == 100
+    assert all(0 <= assessment.seconds < 30 for assessment in assessments)
+    assert 0 < accounts.seconds < 300
+
+
 def test_statements_are_pulled_and_handed_out_as_a_stream(scripted, tmp_path):
     with load_judge(scripted, cache=tmp_path / "c") as judge:
         endless = (Statement("q", str(k)) for k in itertools.count())

@@ -46,10 +46,10 @@ def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def write_judge_file(folder: Path, endpoint: Endpoint) -> Path:
+def write_judge_file(folder: Path, endpoint: Endpoint, **more: object) -> Path:
     path = folder / "judge.yaml"
     settings = {"backend": "openai", "model": "m", "base_url": endpoint.url, "concurrency": 8}
-    path.write_text(json.dumps(settings))
+    path.write_text(json.dumps(settings | more))
     return path
 
 
@@ -104,6 +104,47 @@ def test_ctrl_c_ends_scoring_soon_and_cleanly(anchor_eval: AnchorEval, signals: 
         endpoint.behave = lambda k, b, h: h.reply(GOOD_FORM)
         (summary,) = json.loads(anchor_eval("score", run, "--judge", judge, "--json").stdout)
     assert (summary["accounts"]["cached"], summary["accounts"]["asked"]) == (10, 30)
+
+
+@pytest.mark.parametrize(
+    ("fault", "complaint"),
+    [
+        (
+            lambda h: h.error(500, "out of memory"),
+            "every request fails, the last one so: the endpoint answered 500",
+        ),
+        (lambda h: h.send(200, "text/html", b"<html>log in</html>"), "no JSON: <html>log in"),
+        (lambda h: h.drop(), "every request fails, the last one so: the connection failed"),
+        (lambda h: h.error(400, "gone"), "every request fails, the last one so: the endpoint refused"),
+        (lambda h: h.error(401, "expired"), "refused a request without a key"),
+    ],
+)
+def test_an_endpoint_that_fails_everything_stops_a_run_that_can_be_taken_up(
+    anchor_eval: AnchorEval, fault: Callable[[Handler], None], complaint: str
+) -> None:
+    run = write_log(anchor_eval.folder / "run", 400)
+    with Endpoint(lambda k, b, h: h.reply(GOOD_FORM) if k < 60 else fault(h)) as endpoint:
+        judge = write_judge_file(anchor_eval.folder, endpoint, patience=0.2, backoff=0.01)
+        message = anchor_eval.refused("score", run, "--judge", judge)
+        assert complaint in message
+        assert "Traceback" not in message
+        assert anchor_eval.stored_replies() == 60
+        assert len(endpoint.bodies) < 400
+        asked = len(endpoint.bodies)
+        endpoint.behave = lambda k, b, h: h.reply(GOOD_FORM)
+        (summary,) = json.loads(anchor_eval("score", run, "--judge", judge, "--json").stdout)
+        assert len(endpoint.bodies) - asked == 340
+    assert (summary["accounts"]["cached"], summary["judged"]) == (60, 400)
+
+
+def test_a_judge_that_only_writes_what_is_cut_is_given_up(anchor_eval: AnchorEval) -> None:
+    run = write_log(anchor_eval.folder / "run", 1200)
+    with Endpoint(lambda k, b, h: h.reply("Let me think", finish_reason="length")) as endpoint:
+        judge = write_judge_file(anchor_eval.folder, endpoint, form="none")
+        message = anchor_eval.refused("score", run, "--judge", judge)
+        assert "none of the first 100 explanations got a verdict" in message
+        assert "truncated (the reply was cut at max_tokens)" in message
+        assert len(endpoint.bodies) < 200
 
 
 def test_a_full_disk_under_the_cache_loses_nothing_that_was_stored(anchor_eval: AnchorEval) -> None:

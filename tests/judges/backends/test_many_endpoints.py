@@ -148,7 +148,7 @@ def test_the_run_stops_when_all_are_dead(servers):
         server.kill()
     with backend_for(servers, patience=0.1) as backend:
         both = ", ".join(server.url for server in servers)
-        with pytest.raises(EndpointDownError, match=f"{both} answers nothing"):
+        with pytest.raises(EndpointDownError, match=f"{both}: every request fails"):
             answer_all(backend, (turn(k) for k in range(64_000)), Sampling())
 
 

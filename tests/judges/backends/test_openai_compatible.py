@@ -178,7 +178,7 @@ def test_an_endpoint_that_fails_everything_stops_the_run_early():
     with Endpoint(lambda k, b, h: h.error(500, "broken")) as endpoint:
         with (
             backend_for(endpoint, patience=0.1, concurrency=4) as backend,
-            pytest.raises(EndpointDownError, match=r"answers nothing.*500: broken"),
+            pytest.raises(EndpointDownError, match=r"every request fails.*500: broken"),
         ):
             answer_all(backend, (turn(k) for k in range(64_000)), Sampling())
         assert len(endpoint.bodies) < 500
@@ -192,6 +192,36 @@ def test_an_endpoint_that_refuses_everything_stops_the_run_early():
         ):
             answer_all(backend, (turn(k) for k in range(64_000)), Sampling())
         assert len(endpoint.bodies) < 50
+
+
+def test_an_endpoint_whose_model_is_gone_stops_the_run_early():
+    def unloaded(k, body, handler):
+        if k < 30:
+            handler.reply("ok")
+        else:
+            handler.error(404, "model m not found")
+
+    with Endpoint(unloaded) as endpoint:
+        with (
+            backend_for(endpoint, concurrency=4) as backend,
+            pytest.raises(EndpointDownError, match=r"model m not found.*what was answered is stored"),
+        ):
+            answer_all(backend, (turn(k) for k in range(64_000)), Sampling())
+        assert len(endpoint.bodies) < 70
+
+
+def test_many_that_are_too_long_are_their_own_fault():
+    def short_only(k, body, handler):
+        if body["messages"][-1]["content"].isdigit():
+            handler.error(400, "maximum context length is 10 tokens")
+        else:
+            handler.reply("yes")
+
+    with Endpoint(short_only) as endpoint, backend_for(endpoint, concurrency=4) as backend:
+        outcomes = answer_all(backend, [turn(k) for k in range(100)], Sampling())
+        assert all("maximum context length" in outcome.message for outcome in outcomes)
+        # Now and then the endpoint is asked something short, and these requests are counted too.
+        assert sum(outcome.attempts for outcome in outcomes) == len(endpoint.bodies) == 105
 
 
 def test_nobody_at_the_address_is_said_soon():

@@ -143,6 +143,7 @@ def kill_and_resume(folder: Path, kills: int, things: int, command: str = "score
             if watcher.process.returncode != -signal.SIGKILL:
                 raise SystemExit(f"{command} ended by itself: {output}{errors}")
             victim.wait_until_gone()
+            endpoint.wait_for_rest()
             stored = victim.stored()
             asked = watcher.asked[asked_before:]
             report.asked_again += len(kept & set(asked))

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, SHUT_WR, create_connection
 from typing import Any
 
 GOOD_FORM = (
@@ -58,6 +58,15 @@ class Endpoint:
         """How often each last turn was asked."""
         return Counter(body["messages"][-1]["content"] for body in self.bodies)
 
+    def wait_for_rest(self) -> None:
+        """Returns when all that clients who are gone had sent has been read and noted."""
+        # Connections are taken in the order of their making, so this one comes after all of theirs.
+        with create_connection(("127.0.0.1", self.port)) as last:
+            last.shutdown(SHUT_WR)
+            last.recv(1)
+        while self._server.open:
+            time.sleep(0.001)
+
     def note(self, body: dict[str, Any]) -> int:
         with self._lock:
             self.bodies.append(body)
@@ -79,6 +88,18 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
     endpoint: Endpoint
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.open: set[Any] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.open.discard(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that go away are part of the tests."""

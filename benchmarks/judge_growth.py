@@ -2,9 +2,10 @@
 
     python -m benchmarks.judge_growth --most 1000000
 
-A judge whose replies come from a file, so that nothing is waited for, assesses a stream of distinct texts.
+A judge whose replies come from a file, so that nothing is waited for, assesses distinct texts in a stream.
 At each power of ten: time of a judgement that is asked for and stored, and of one that is found in the cache
-(by a judge of its own, at random places), resident memory, size of the cache on disk.
+(by a judge of its own, at random places), resident memory, size of the cache on disk. The replies in between
+are put into the cache directly, as the judge would.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.judge_throughput import memory
-from judges import Judge, Statement, load_judge
+from judges import Completion, Judge, Reply, ReplyCache, Statement, Usage, load_judge
+from judges.prompt import JudgePrompt
 from tests.judges.endpoint import GOOD_FORM
 
 QUESTION = "Which of these follows from the passage? " + "The passage says this and that. " * 12
@@ -38,6 +40,15 @@ def milliseconds_each(judge: Judge, statements: Iterable[Statement]) -> str:
         done += 1
     each = (time.perf_counter() - start) / done, (time.process_time() - cpu) / done
     return f"{1000 * each[0]:6.3f} {1000 * each[1]:6.3f}"
+
+
+def fill(path: Path, judge: Judge, statements: Iterable[Statement]) -> None:
+    """Stores a reply to each statement under the key that the judge will look for."""
+    prompt, reply = JudgePrompt(judge.rubric), Reply((Completion(GOOD_FORM),), Usage(400, 32))
+    with ReplyCache(path) as cache:
+        asking = cache.asking(judge.backend.identity, judge.sampling, judge.rubric.fingerprint)
+        for found in statements:
+            cache.put(asking, asking.key(prompt.conversation(found)), reply, has_verdict=True)
 
 
 def marks(most: int) -> Iterator[int]:
@@ -60,8 +71,7 @@ def main() -> None:
             stream = (statement(number) for number in range(options.most))
             done = 0
             for mark in marks(options.most):
-                for _ in judge.assess(islice(stream, mark - SAMPLE - done)):
-                    pass
+                fill(cache, judge, islice(stream, mark - SAMPLE - done))
                 asked = milliseconds_each(judge, islice(stream, SAMPLE))
                 done = mark
                 with load_judge(f"scripted:{script}", cache=cache) as other:

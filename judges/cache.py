@@ -170,7 +170,7 @@ class ReplyCache:
             )
         # NORMAL: a commit survives the death of the process without waiting for the disk each time.
         self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
-        self._connection.execute("PRAGMA cache_size = -32000")
+        self._connection.execute("PRAGMA cache_size = -8000")  # KiB; the system caches the file as well
         if version < _FORMAT:
             self._connection.executescript(_SCHEMA)
 

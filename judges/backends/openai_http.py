@@ -62,7 +62,6 @@ class HttpClient:
         self._url = url
         self._key = key
         self._timeout = timeout
-        self._client: openai.AsyncOpenAI | None = None
         self._headers: dict[str, Any] = {"content-type": "application/json"}
         if not key:
             self._headers["authorization"] = openai.Omit()
@@ -71,6 +70,7 @@ class HttpClient:
             logger = logging.getLogger(name)
             if logger.level == logging.NOTSET:
                 logger.setLevel(logging.WARNING)
+        self._client: openai.AsyncOpenAI | None = self._new_client()
 
     async def get(self, path: str, timeout: float) -> HttpAnswer:
         """Asks for a page.
@@ -113,12 +113,15 @@ class HttpClient:
 
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            # The package insists on a key. Over aiohttp a request takes half the CPU.
-            self._client = self._openai.AsyncOpenAI(
-                api_key=self._key or "none",
-                base_url=self._url,
-                max_retries=0,
-                timeout=self._openai.Timeout(None, connect=_CONNECT_TIMEOUT),
-                http_client=self._openai.DefaultAioHttpClient(),
-            )
+            self._client = self._new_client()
         return self._client
+
+    def _new_client(self) -> openai.AsyncOpenAI:
+        # The package insists on a key. Over aiohttp a request takes half the CPU.
+        return self._openai.AsyncOpenAI(
+            api_key=self._key or "none",
+            base_url=self._url,
+            max_retries=0,
+            timeout=self._openai.Timeout(None, connect=_CONNECT_TIMEOUT),
+            http_client=self._openai.DefaultAioHttpClient(),
+        )

@@ -22,6 +22,7 @@ from anchor_train.records import Assessment
 from anchor_train.roles import BASE, judge_spec
 from anchor_train.run_folder import RunFolder
 from anchor_train.stages import Stage
+from anchor_train.strategies import STRATEGIES
 from anchor_train.table import Table, table_of
 from anchor_train.training_job import OutputFolder
 from judges.config import load_judge
@@ -131,7 +132,11 @@ def outcome_of(run: RunFolder, recipe: Recipe, *, own_judge: bool = True) -> Out
     truth = {model: list(found.read()) for model, found in judged.items()}
     own = _judged_by_itself(run, recipe, models) if own_judge else {}
     records = run.manifest().stages
-    trained = [(stage, records[stage.key]) for stage in stages if stage.kind in ("dpo", "align")]
+    trained = [
+        (stage, records[stage.key])
+        for stage in stages
+        if stage.method is not None and stage.kind == STRATEGIES[stage.method].training
+    ]
     return Outcome(
         truth=table_of(judged, BASE_MODEL),
         own=replace(table_of(own, BASE_MODEL), judge="the pocket base model") if own else None,

@@ -44,7 +44,7 @@ def _of_mix(trials: Sequence[Trial]) -> Iterator[str]:
     own = [trial.outcome.own for trial in trials if trial.outcome.own is not None]
     if own:
         yield "Judged by the pocket base model itself:"
-        yield _table(models, own)
+        yield _table([model for model in models if any(_has(table, model) for table in own)], own)
         yield "Agreement of the pocket model's verdicts with the ground truth (weighted kappa):"
         names = criterion_names()
         kappas = [trial.outcome.kappa for trial in trials if trial.outcome.kappa]
@@ -155,6 +155,10 @@ def _table(models: Sequence[str], tables: Sequence[Table]) -> str:
             cells.append(_plain(values) if name == "score of 5" else _percent(values))
         rows.append([model, *cells])
     return markdown_table(["model", *columns], rows)
+
+
+def _has(table: Table, model: str) -> bool:
+    return any(row.model == model for row in table.rows)
 
 
 def _gain_table(trials: Sequence[Trial]) -> str:

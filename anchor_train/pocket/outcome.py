@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Outcome:
 
     Attributes:
         truth: Table 1, judged by the ground truth.
-        own: Table 1, judged by the pocket base model; None if it wasn't asked.
+        own: Table 1, judged by the pocket base model, of the models it was asked about; None if of none.
         criteria: Model -> criterion key -> mean points by the ground truth (figure 1).
         behaviours: Model -> behaviour -> questions, over the first four replies.
         writing: Model -> what its replies look like.
@@ -59,8 +59,8 @@ class Outcome:
         trained_on: Strategy on groups -> assessment accuracy on groups it trained on, before and after.
         warnings: Aligned model -> signs of a collapse that its training warned of.
         pairs: Strategy on pairs -> what its training pairs were made of.
-        kappa: Criterion key -> agreement of the pocket model's verdicts with the ground truth; empty if it
-            wasn't asked.
+        kappa: Criterion key -> agreement of the pocket model's verdicts with the ground truth, over the
+            replies that both judged; empty if there are none.
         exhibits: Questions to show, of different behaviours of the base model.
     """
 
@@ -114,13 +114,13 @@ class Outcome:
         )
 
 
-def outcome_of(run: RunFolder, recipe: Recipe, *, own_judge: bool = True) -> Outcome:
+def outcome_of(run: RunFolder, recipe: Recipe, *, own_judge: Collection[str] | None = None) -> Outcome:
     """Reads a finished run.
 
     Args:
         run: The run.
         recipe: Its recipe.
-        own_judge: Have the base model judge all replies too, which is taken up where it stopped.
+        own_judge: Models whose replies the base model judges, too (taken up where it stopped); None for all.
     """
     task = load_task(recipe.task)
     stages = plan(recipe)
@@ -130,7 +130,8 @@ def outcome_of(run: RunFolder, recipe: Recipe, *, own_judge: bool = True) -> Out
         for model in models
     }
     truth = {model: list(found.read()) for model, found in judged.items()}
-    own = _judged_by_itself(run, recipe, models) if own_judge else {}
+    own_models = [model for model in models if own_judge is None or model in own_judge]
+    own = _judged_by_itself(run, recipe, own_models) if own_models else {}
     records = run.manifest().stages
     trained = [
         (stage, records[stage.key])
@@ -174,7 +175,7 @@ def _kappa(
     truth: Mapping[str, list[ScoredQuestion]], own: Mapping[str, TaskRun]
 ) -> Mapping[str, float | None]:
     judged = {model: list(found.read()) for model, found in own.items()}
-    return agreement(load_rubric(), _all(truth), _all(judged))
+    return agreement(load_rubric(), _all({model: truth[model] for model in own}), _all(judged))
 
 
 def _adapters(run: RunFolder, stages: Sequence[Stage], models: Sequence[str]) -> dict[str, Path | None]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from anchor_train.behaviour import behaviour_of, candidates
 from anchor_train.config import Recipe
-from anchor_train.evaluation import JUDGEMENTS, LOG
+from anchor_train.evaluation import JUDGEMENTS, LOG, only_task
 from anchor_train.manifest import StageRecord
 from anchor_train.pair_report import PairReport
 from anchor_train.plan import BASE_MODEL, SFT_MODEL, plan
@@ -29,7 +29,7 @@ from judges.config import load_judge
 from judges.rubric import load_rubric
 from lm_eval_tasks.records import Json, Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.rescoring import score_task
-from lm_eval_tasks.runs import TaskRun, load_run
+from lm_eval_tasks.runs import TaskRun
 from lm_eval_tasks.specs import load_task
 
 OWN_JUDGEMENTS = "pocket"
@@ -126,8 +126,7 @@ def outcome_of(run: RunFolder, recipe: Recipe, *, own_judge: Collection[str] | N
     stages = plan(recipe)
     models = list(stages[-1].needs)  # of the table
     judged = {
-        model: load_run(run.stage(f"evaluate/{model}/score") / LOG, judge=JUDGEMENTS).task(task.name)
-        for model in models
+        model: only_task(run.stage(f"evaluate/{model}/score") / LOG, judge=JUDGEMENTS) for model in models
     }
     truth = {model: list(found.read()) for model, found in judged.items()}
     own_models = [model for model in models if own_judge is None or model in own_judge]
@@ -166,8 +165,8 @@ def _judged_by_itself(run: RunFolder, recipe: Recipe, models: Sequence[str]) -> 
         for model in models:
             log = run.path / "self-judged" / model
             shutil.copytree(run.stage(f"evaluate/{model}/generate") / LOG, log, dirs_exist_ok=True)
-            score_task(load_run(log).task(task.name), task, judge, name=OWN_JUDGEMENTS, force=True)
-            found[model] = load_run(log, judge=OWN_JUDGEMENTS).task(task.name)
+            score_task(only_task(log), task, judge, name=OWN_JUDGEMENTS, force=True)
+            found[model] = only_task(log, judge=OWN_JUDGEMENTS)
     return found
 
 

@@ -1,11 +1,12 @@
 """What a DPO step costs here and in bare TRL: the same batch, adapter and losses; time and peak memory.
 
     python benchmarks/bench_dpo_step.py             # a small model, on whatever device there is
-    python benchmarks/bench_dpo_step.py --hidden 4096 --layers 32 --heads 32 --vocab 128256    # like 8B
+    python benchmarks/bench_dpo_step.py --shape 8B --gradient-checkpointing --peak-tflops 989     # on an H100
 
 Each side runs in a process of its own, in turns, so that neither inherits the other's memory or warm caches.
 The model is random; batches are random tokens of fixed lengths. Times are per optimiser step, the first left
-out.
+out. With the device's peak, model FLOP utilisation is printed: of frozen weights only the forward pass and
+the gradient of the activations count (4 FLOPs a weight and token), and 2 for the reference.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.models import SHAPES, llama_config  # noqa: E402
+
 SIDES = ("trl", "ours")
 
 
@@ -46,8 +51,19 @@ def main() -> None:
         spread = f"({min(times):.4f} .. {max(times):.4f})"
         memory = max(result["peak_mib"] for result in found[side])
         loss = found[side][0]["first_loss"]
-        print(f"{side:6}{statistics.median(times):18.4f}{spread:>22}{memory:18.0f}{loss:12.6f}")
+        print(f"{side:6}{statistics.median(times):18.4f}{spread:>22}{memory:18.0f}{loss:12.6f}", end="")
+        used = flops(options) / statistics.median(times)
+        peak = options.peak_tflops
+        print(f"   {used / 1e12:.2f} TFLOP/s" + (f", {used / peak / 1e12:.1%} of the peak" if peak else ""))
     print(f"on {found['ours'][0]['device']}; {vars(options)}")
+
+
+def flops(options: argparse.Namespace) -> float:
+    """Model FLOPs of a step; attention's own products and the adapter are left out (a few per cent)."""
+    shape = SHAPES[options.shape]
+    tokens = 2 * options.batch * (options.prompt + options.reply)
+    weights = shape.parameters - shape.vocab * shape.hidden  # looking up embeddings costs nothing
+    return float(tokens * weights * (4 if options.precompute else 6))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -56,11 +72,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     from transformers import TrainerCallback
     from trl import DPOTrainer
 
+    from anchor_train.config import DpoSettings, LoraSettings, ModelSettings
     from anchor_train.dpo import AnchorDpoTrainer, dpo_arguments, training_rows
     from anchor_train.loop import run, take_up
     from anchor_train.rendering import Fitted, TokenisedPair
     from anchor_train.training_job import OutputFolder
-    from anchor_train.training_settings import DpoSettings, LoraSettings, ModelSettings
     from tests.tiny_models import make_tiny_model
 
     class Clock(TrainerCallback):  # type: ignore[misc]
@@ -81,7 +97,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
 
     def tokens(count: int) -> tuple[int, ...]:
-        return tuple(torch.randint(3, options.vocab, (count,), generator=generator).tolist())
+        return tuple(torch.randint(3, SHAPES[options.shape].vocab, (count,), generator=generator).tolist())
 
     pairs = [
         TokenisedPair(str(i), tokens(options.prompt), tokens(options.reply), tokens(options.reply))
@@ -153,19 +169,12 @@ def _bare(trainer: Any) -> Any:
 def _adapted(options: argparse.Namespace, model: Any, lora: Any) -> Any:
     import torch
     from peft import get_peft_model
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
 
     from anchor_train.base_model import lora_config, weights_dtype
 
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=options.vocab,
-        hidden_size=options.hidden,
-        intermediate_size=7 * options.hidden // 2,
-        num_hidden_layers=options.layers,
-        num_attention_heads=options.heads,
-        num_key_value_heads=max(1, options.heads // 4),
-    )
+    config = llama_config(SHAPES[options.shape])
     torch.set_default_dtype(weights_dtype(model))
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         base = LlamaForCausalLM(config)
@@ -190,10 +199,6 @@ def _now() -> float:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     for name, default in {
-        "hidden": 128,
-        "layers": 2,
-        "heads": 4,
-        "vocab": 2048,
         "rank": 256,
         "batch": 6,
         "prompt": 96,
@@ -202,6 +207,8 @@ def _options() -> argparse.Namespace:
         "rounds": 3,
     }.items():
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--shape", choices=SHAPES, default="6M", help="one of benchmarks/models.py")
+    parser.add_argument("--peak-tflops", type=float, help="of the device, dense, in the dtype of the weights")
     parser.add_argument("--precompute", action="store_true", help="reference log-probabilities beforehand")
     parser.add_argument("--gradient-checkpointing", action="store_true")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
@@ -209,5 +216,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     main()

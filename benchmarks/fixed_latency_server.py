@@ -4,7 +4,8 @@
 
 Its ceiling is ``slots / latency`` replies a second; what a client reaches of that is the client's own doing.
 Requests beyond the slots wait in line, as at a real engine. With ``--faults 0.05`` a share of the requests is
-answered with an error instead (429, 500, a cut connection or a body that isn't JSON, in turn).
+answered with an error instead (429, 500, a cut connection or a body that isn't JSON, in turn). With
+``--reply '{"text": ..., "logprobs": ...}'`` every reply is that one: what another library's parser takes.
 ``GET /stats`` tells what it has seen.
 """
 
@@ -15,6 +16,7 @@ import asyncio
 import hashlib
 import json
 from collections import Counter, deque
+from typing import Any
 
 VERDICTS = ("EXCELLENT", "GOOD", "SATISFACTORY", "NEEDS IMPROVEMENT", "UNSATISFACTORY")
 CRITERIA = ("Factual Accuracy", "Logical Coherence", "Clarity", "Relevance", "Depth of Argumentation")
@@ -23,7 +25,8 @@ CRITERIA = ("Factual Accuracy", "Logical Coherence", "Clarity", "Relevance", "De
 class Engine:
     """The slots, the line before them, and the counts."""
 
-    def __init__(self, latency: float, slots: int, faults: float) -> None:
+    def __init__(self, latency: float, slots: int, faults: float, reply: dict[str, Any] | None) -> None:
+        self.reply = reply
         self.latency = latency
         self.free = slots
         self.faults = faults
@@ -97,8 +100,11 @@ class Connection(asyncio.Protocol):
             return
         counts["answered"] += 1
         self.engine.requests[digest[:8]] += 1
-        verdicts = [VERDICTS[byte % len(VERDICTS)] for byte in digest]
-        text = "\n".join(f"{name}: {verdict}" for name, verdict in zip(CRITERIA, verdicts, strict=False))
+        reply = self.engine.reply
+        if reply is None:
+            verdicts = [VERDICTS[byte % len(VERDICTS)] for byte in digest]
+            lines = (f"{name}: {verdict}" for name, verdict in zip(CRITERIA, verdicts, strict=False))
+            reply = {"text": "\n".join(lines)}
         self.send(
             {
                 "id": "chatcmpl-" + digest.hex()[:24],
@@ -108,8 +114,8 @@ class Connection(asyncio.Protocol):
                 "choices": [
                     {
                         "index": 0,
-                        "message": {"role": "assistant", "content": text},
-                        "logprobs": None,
+                        "message": {"role": "assistant", "content": reply["text"]},
+                        "logprobs": reply.get("logprobs"),
                         "finish_reason": "stop",
                     }
                 ],
@@ -138,8 +144,7 @@ class Connection(asyncio.Protocol):
         )
 
 
-async def serve(host: str, port: int, latency: float, slots: int, faults: float) -> None:
-    engine = Engine(latency, slots, faults)
+async def serve(host: str, port: int, engine: Engine) -> None:
     server = await asyncio.get_running_loop().create_server(
         lambda: Connection(engine), host, port, backlog=1024
     )
@@ -157,8 +162,10 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.25, help="seconds a reply")
     parser.add_argument("--slots", type=int, default=64, help="replies under way at once")
     parser.add_argument("--faults", type=float, default=0.0, help="share of the requests that fail")
+    parser.add_argument("--reply", type=json.loads, help="JSON with text and logprobs")
     options = parser.parse_args()
-    asyncio.run(serve(options.host, options.port, options.latency, options.slots, options.faults))
+    engine = Engine(options.latency, options.slots, options.faults, options.reply)
+    asyncio.run(serve(options.host, options.port, engine))
 
 
 if __name__ == "__main__":

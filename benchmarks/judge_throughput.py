@@ -23,6 +23,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from judges import Statement, load_judge
@@ -34,9 +35,10 @@ EXPLANATION = "Since the passage says so, the second choice follows, and the oth
 
 
 @contextmanager
-def server(latency: float, slots: int, faults: float) -> Iterator[str]:
+def server(latency: float, slots: int, faults: float, reply: dict[str, Any] | None = None) -> Iterator[str]:
     script = Path(__file__).with_name("fixed_latency_server.py")
     options = ["--latency", str(latency), "--slots", str(slots), "--faults", str(faults)]
+    options += [] if reply is None else ["--reply", json.dumps(reply)]
     process = subprocess.Popen([sys.executable, str(script), *options], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from judges.errors import AnchorError
+if TYPE_CHECKING:
+    from judges.errors import AnchorError
 
 COMMANDS = {
     "run": "Evaluate a model: generate, free it, then judge.",
@@ -69,14 +70,23 @@ class LazyGroup(click.Group):
         """Runs the command; an error that the user can mend is printed as one line, with its exit code."""
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
         except OSError as error:
             # What the machine refuses (full disk, read-only folder); a closed pipe is click's affair.
             if error.errno is None or error.errno == errno.EPIPE:
                 raise
             place = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{place}{error.strerror}") from None
-        except AnchorError as error:
+        except _own_errors() as error:
             raise _Ending(error) from None
+
+
+def _own_errors() -> type[AnchorError]:
+    # Looked at only when something was raised: no --help waits for the import.
+    from judges.errors import AnchorError
+
+    return AnchorError
 
 
 class _Ending(click.ClickException):

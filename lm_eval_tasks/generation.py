@@ -29,6 +29,8 @@ from lm_eval_tasks.specs import TASKS
 
 MANIFEST = "generation.json"
 TRACEBACK = "generation_error.txt"
+HF_BATCH_SIZE = "16"
+"""Replies that ``hf`` writes at a time unless told otherwise. The harness's own 1 is many times slower."""
 ALIASES = {"pocket": "lm_eval_tasks.pocket:lm_eval_arguments"}
 """Model name of our own -> ``module:function`` that gives the harness's model name and arguments for it."""
 
@@ -47,7 +49,8 @@ class GenerationRequest:
         limit: Only the first questions of each task.
         repeats: Samples a question; None for the tasks' own.
         apply_chat_template: Whether prompts go through the model's chat template.
-        batch_size: As the harness takes it (a number or ``auto``).
+        batch_size: As the harness takes it (a number or ``auto``); None for ``HF_BATCH_SIZE`` with ``hf``,
+            otherwise for the harness's own.
         device: As the harness takes it.
         gen_kwargs: Generation settings over the tasks' own, ``key=value,key=value``.
         metadata: Further options of the tasks.
@@ -203,7 +206,7 @@ def _child(question: Path, answer: Path) -> None:
         model_args=request["model_args"],
         tasks=list(request["tasks"]),
         task_manager=TaskManager(include_path=paths, include_defaults=False, metadata=metadata),
-        batch_size=request["batch_size"],
+        batch_size=request["batch_size"] or _batch_size(request["model"], request["model_args"]),
         device=request["device"] or _device(request["model"]),
         limit=request["limit"],
         gen_kwargs=request["gen_kwargs"],
@@ -249,6 +252,10 @@ def _device(model: str) -> str | None:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _batch_size(model: str, model_args: str) -> str | None:
+    return HF_BATCH_SIZE if model == "hf" and "batch_size=" not in model_args else None
 
 
 def _end_with_parent() -> None:

@@ -48,11 +48,10 @@ def _seeds(context: click.Context, option: click.Parameter, value: str) -> range
 )
 @click.option("--all-methods", is_flag=True, help="All strategies, and the recipe's variants of them.")
 @click.option(
-    "--own-judge",
-    type=click.Choice(["paper", "all", "none"]),
-    default="paper",
+    "--own-judge/--no-own-judge",
+    default=True,
     show_default=True,
-    help="Whose replies the pocket base model judges, too; paper: those of base, sft, rank and anchor.",
+    help="Have the pocket base model judge all replies, beside the ground truth.",
 )
 @click.option(
     "--mix",
@@ -76,7 +75,7 @@ def pocket(
     seeds: range,
     strategies: str | None,
     all_methods: bool,
-    own_judge: str,
+    own_judge: bool,
     mixes: tuple[str, ...],
     output: Path,
     overrides: tuple[str, ...],
@@ -91,7 +90,7 @@ def pocket(
     anchor-train experiment pocket --seeds 2 --strategies anchor,aft,aft-none
     anchor-train experiment pocket --seeds 5 --mix easy --mix even --mix hard
     """
-    from anchor_train.pocket.experiment import EVERY, PAPERS, read_trials, run_trials
+    from anchor_train.pocket.experiment import EVERY, read_trials, run_trials
     from anchor_train.pocket.experiment_report import experiment_report
     from anchor_train.pocket.figures import draw_figures
     from lm_eval_tasks.judgement_files import replacing
@@ -106,7 +105,7 @@ def pocket(
         overrides,
         say,
         strategies=EVERY if all_methods else names,
-        own_judge={"paper": PAPERS, "all": None, "none": ()}[own_judge],
+        own_judge=own_judge,
     )
     for _ in trials_run:
         trials = read_trials(output)

@@ -257,16 +257,49 @@ class _Model:
             pad_token_id=self._pad,
             stop_strings=stop or None,
         )
+        input_ids, attention_mask = torch.tensor(tokens, device=device), torch.tensor(mask, device=device)
         with torch.inference_mode():
             output = self._model.generate(
-                input_ids=torch.tensor(tokens, device=device),
-                attention_mask=torch.tensor(mask, device=device),
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                past_key_values=self._read_once(batch, input_ids, attention_mask),
                 generation_config=config,
                 logits_processor=self._processors(batch, width, room, sampling, grammar),
                 tokenizer=self._tokenizer if stop else None,
             )
         seconds = time.monotonic() - start
         return [self._read(row, sampling, seconds) for row in output[:, width:].tolist()]
+
+    def _read_once(self, batch: list[_Row], input_ids: Any, attention_mask: Any) -> Any:
+        """The cache of the prompts up to their last token, each read once for all of its samples.
+
+        None where that saves nothing, or the model keeps more than keys and values of its past.
+        """
+        import torch
+        from transformers import DynamicCache, GenerationConfig
+        from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+        first: dict[int, int] = {}
+        for place, row in enumerate(batch):
+            first.setdefault(row.index, place)
+        if len(first) == len(batch) or input_ids.shape[1] < 2:
+            return None
+        cache = DynamicCache(config=self._model.config.get_text_config(decoder=True))
+        if any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers):
+            return None
+        distinct = list(first.values())
+        # The token that this writes isn't read, so the cache ends with the last but one of the prompt.
+        self._model.generate(
+            input_ids=input_ids[distinct, :-1],
+            attention_mask=attention_mask[distinct, :-1],
+            past_key_values=cache,
+            generation_config=GenerationConfig(max_new_tokens=1, do_sample=False, pad_token_id=self._pad),
+        )
+        prompts = {index: number for number, index in enumerate(first)}
+        cache.batch_select_indices(
+            torch.tensor([prompts[row.index] for row in batch], device=input_ids.device)
+        )
+        return cache
 
     def _processors(
         self, batch: list[_Row], width: int, room: int, sampling: Sampling, grammar: Any

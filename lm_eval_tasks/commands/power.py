@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from judges.errors import ConfigError, DataError
-
 if TYPE_CHECKING:
     from lm_eval_tasks.power import Variance
 
@@ -82,6 +80,7 @@ def command(
 
 
 def _measured(paths: tuple[str, ...], task: str | None) -> Variance:
+    from judges.errors import ConfigError, DataError
     from lm_eval_tasks.power import variance_of
     from lm_eval_tasks.runs import load_run
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from judges.errors import ConfigError, DataError
 from lm_eval_tasks.commands.budget_options import budget, budget_options
 from lm_eval_tasks.commands.executor_options import executor, executor_options
 from lm_eval_tasks.commands.judge_options import verdict_form_option
@@ -45,7 +44,7 @@ _OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats"})
     show_default=True,
     help="Whether prompts go through the model's chat template.",
 )
-@click.option("--batch-size", help="As lm_eval takes it: a number, or auto.")
+@click.option("--batch-size", help="As lm_eval takes it: a number, or auto.  [default for hf: 16]")
 @click.option("--device", help="As lm_eval takes it, e.g. cuda:0 or cpu.")
 @click.option("--gen-kwargs", help="Generation settings over the task's, e.g. temperature=0.8,top_p=1.")
 @click.option("--include-path", type=click.Path(exists=True), help="Folder with task files of your own.")
@@ -76,6 +75,7 @@ def command(
       --judge openai:JUDGE@http://localhost:8000/v1 -o runs/m1
     """
     from judges.config import load_judge
+    from judges.errors import ConfigError
     from judges.rubric import load_rubric
     from lm_eval_tasks.comparison import Settings
     from lm_eval_tasks.comparison_report import as_json as comparison_json
@@ -128,6 +128,8 @@ def command(
 
 def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | None) -> None:
     """Says what it will take before it starts; also reads all questions, so that a bad file shows now."""
+    from judges.errors import DataError
+
     total = 0
     for spec in specs:
         split = request.split or spec.evaluation_split

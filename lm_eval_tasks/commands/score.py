@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from judges.errors import MissingExtraError
 from lm_eval_tasks.commands.budget_options import budget, budget_options
 from lm_eval_tasks.commands.executor_options import executor, executor_options
 from lm_eval_tasks.commands.judge_options import verdict_form_option
@@ -103,6 +102,7 @@ def command(
 
 def echo_agreement(run: Run, tasks: Iterable[str]) -> None:
     """Prints how much the judgements of a run agree, where there are several."""
+    from judges.errors import MissingExtraError
     from lm_eval_tasks.agreement import judge_agreement
     from lm_eval_tasks.score_report import agreement_text
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anchor_train.config import LoraSettings, ModelSettings
+from anchor_train.training_settings import LoraSettings, ModelSettings
 from judges.errors import ConfigError, MissingExtraError
 
 ADAPTER_CONFIG = "adapter_config.json"

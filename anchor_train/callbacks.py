@@ -19,8 +19,8 @@ from tqdm import tqdm
 from transformers import TrainerCallback
 
 from anchor_train.collapse import Sample, repetition, signs
-from anchor_train.config import WatchedSettings
 from anchor_train.rendering import Ids
+from anchor_train.training_settings import WatchedSettings
 from judges.errors import TrainingError
 from lm_eval_tasks.records import Json
 

@@ -21,11 +21,11 @@ from trl import DPOConfig, DPOTrainer
 from anchor_train.base_model import check_adapter, load_adapter, load_base, load_tokenizer
 from anchor_train.callbacks import CollapseWatch
 from anchor_train.checkpoints import WholeCheckpoints
-from anchor_train.config import DpoSettings, ModelSettings
 from anchor_train.loop import can_be_watched, run, take_up, trainer_arguments, training_fingerprint
 from anchor_train.records import PreferenceExample
 from anchor_train.rendering import TokenisedPair, fit, tokenise_pair
 from anchor_train.training_job import OutputFolder, TrainingReport
+from anchor_train.training_settings import DpoSettings, ModelSettings
 from judges.errors import TrainingError
 
 # How far policy and reference may be apart before the first step, as a share of a reply's log-probability:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from anchor_train.base_model import load_tokenizer
-from anchor_train.config import LoopSettings
 from anchor_train.grouping import GROUPS, read_groups
 from anchor_train.pairing import read_pairs
 from anchor_train.pipeline import Pipeline, StageStatus
@@ -30,6 +29,7 @@ from anchor_train.rendering import (
 )
 from anchor_train.stages import Stage, StageKind
 from anchor_train.training import refinement_examples, sft_examples
+from anchor_train.training_settings import LoopSettings
 from lm_eval_tasks.records import Json, Question
 from lm_eval_tasks.specs import TaskSpec, load_task
 

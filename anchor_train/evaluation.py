@@ -55,7 +55,7 @@ def score(job: StageJob) -> StageResult:
     _link_tree(job.needed("generated") / LOG, log)
     given = judge_spec(recipe, recipe.evaluate.judge)
     with load_judge(given, cache=job.run.replies, executor=recipe.executor) as judge:
-        summary = score_task(_only_task(log), load_task(recipe.task), judge, name=JUDGEMENTS)
+        summary = score_task(only_task(log), load_task(recipe.task), judge, name=JUDGEMENTS)
     files = [path.relative_to(job.folder).as_posix() for path in sorted(log.rglob("*")) if path.is_file()]
     unjudged = sum(summary.unjudged.values())
     return StageResult(
@@ -72,7 +72,7 @@ def score(job: StageJob) -> StageResult:
 
 def tabulate(job: StageJob) -> StageResult:
     """Does stage ``table``: the paper's Table 1."""
-    runs = {name: _only_task(job.needed(name) / LOG, judge=JUDGEMENTS) for name in job.stage.needs}
+    runs = {name: only_task(job.needed(name) / LOG, judge=JUDGEMENTS) for name in job.stage.needs}
     table = table_of(runs, BASE_MODEL)
     write_json(job.folder / TABLE, table.to_json())
     return StageResult((TABLE,), table.to_json())
@@ -96,7 +96,7 @@ def asked_task(job: StageJob) -> TaskSpec:
     return load_task(path)
 
 
-def _only_task(log: Path, judge: str | None = None) -> TaskRun:
+def only_task(log: Path, judge: str | None = None) -> TaskRun:
     """The one task that a model of this run was asked."""
     (task,) = load_run(log, judge=judge).tasks.values()
     return task

@@ -24,7 +24,7 @@ from anchor_train.base_model import (
     load_base,
     load_tokenizer,
 )
-from anchor_train.config import ModelSettings
+from anchor_train.training_settings import ModelSettings
 from judges.errors import ConfigError
 
 ExportForm: TypeAlias = Literal["adapter", "merged"]

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 from anchor_train.behaviour import behaviour_of, candidates
-from anchor_train.config import Feedback
 from anchor_train.records import (
     Behaviour,
     Candidate,
@@ -19,6 +18,7 @@ from anchor_train.records import (
     conversation_from_json,
     conversation_to_json,
 )
+from anchor_train.training_settings import Feedback
 from judges.records import Conversation
 from lm_eval_tasks.records import Json, ScoredQuestion
 

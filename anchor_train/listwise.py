@@ -21,13 +21,13 @@ from anchor_train.assessment import AssessmentWatch
 from anchor_train.base_model import check_adapter, load_adapter, load_base, load_tokenizer
 from anchor_train.callbacks import REFERENCE, CollapseWatch
 from anchor_train.checkpoints import WholeCheckpoints
-from anchor_train.config import ListwiseLoss, ListwiseSettings, ModelSettings
 from anchor_train.group_batches import GroupCollator, reply_scores
 from anchor_train.groups import GroupExample
 from anchor_train.listwise_losses import assessment_accuracy, listwise_loss
 from anchor_train.loop import can_be_watched, run, take_up, trainer_arguments, training_fingerprint
 from anchor_train.rendering import TokenisedGroup, fit, tokenise_group
 from anchor_train.training_job import OutputFolder, TrainingReport
+from anchor_train.training_settings import ListwiseLoss, ListwiseSettings, ModelSettings
 
 # What is logged besides the loss; each a mean over the groups that have it, since the last log line.
 LOGGED = ("assessment_accuracy", "score_good", "score_bad")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from anchor_train.config import Constraint, ListwiseLoss, ListwiseSettings
+from anchor_train.training_settings import Constraint, ListwiseLoss, ListwiseSettings
 
 
 def better(levels: Tensor) -> Tensor:

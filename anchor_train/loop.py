@@ -24,9 +24,9 @@ from anchor_train.checkpoints import (
     step_of,
     whole_checkpoints,
 )
-from anchor_train.config import LoopSettings, ModelSettings
 from anchor_train.rendering import Fitted
 from anchor_train.training_job import OutputFolder, Stage, TrainingReport
+from anchor_train.training_settings import LoopSettings, ModelSettings
 from judges.backends.local_model import fingerprint as model_fingerprint
 from judges.errors import AnchorError, ConfigError, TrainingError
 

@@ -7,12 +7,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from anchor_train.config import resolved_yaml
 from anchor_train.group_report import GroupReport
 from anchor_train.pair_report import PairReport
 from anchor_train.pipeline import Pipeline, StageStatus
 from anchor_train.principles.cluster import read_constitution
 from anchor_train.principles.report import ConstitutionReport, DiscoveryReport
+from anchor_train.recipe_files import resolved_yaml
 from anchor_train.stages import Stage
 from anchor_train.strategies import STRATEGIES, Traits
 from anchor_train.table import Table

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from anchor_train.config import RECIPES, Recipe, recipe_from
+from anchor_train.config import Recipe
+from anchor_train.recipe_files import RECIPES, recipe_from
 from judges.errors import ConfigError, DataError
 from judges.settings import nearest
 from lm_eval_tasks.specs import load_task

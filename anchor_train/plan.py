@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from anchor_train.artifacts import content_hash, text_hash
-from anchor_train.config import LoopSettings, Recipe
+from anchor_train.config import Recipe
 from anchor_train.manifest import flat
 from anchor_train.roles import role_settings, rubric_fingerprint, wants_latest
 from anchor_train.stages import Stage
 from anchor_train.strategies import STRATEGIES, Traits, reads_scores
+from anchor_train.training_settings import LoopSettings
 from judges.backends.local_model import fingerprint
 from judges.constitution import load_constitution
 from judges.settings import Settings

@@ -12,11 +12,11 @@ from typing import Any
 
 from anchor_train.assessment import AssessmentWatch
 from anchor_train.base_model import load_tokenizer
-from anchor_train.config import ModelSettings, RftSettings
 from anchor_train.groups import GroupExample
 from anchor_train.rendering import tokenise_group
 from anchor_train.sft import train_sft
 from anchor_train.training_job import OutputFolder, TrainingReport
+from anchor_train.training_settings import ModelSettings, RftSettings
 
 
 def train_rft(

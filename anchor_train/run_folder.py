@@ -20,8 +20,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from anchor_train.config import Recipe, load_recipe, resolved_yaml
+from anchor_train.config import Recipe
 from anchor_train.manifest import Manifest
+from anchor_train.recipe_files import load_recipe, resolved_yaml
 from judges.errors import ConfigError, DataError
 from lm_eval_tasks.judgement_files import replacing
 

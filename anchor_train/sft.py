@@ -23,11 +23,11 @@ from anchor_train.base_model import (
     lora_config,
 )
 from anchor_train.checkpoints import WholeCheckpoints
-from anchor_train.config import ModelSettings, RefineSettings, RftSettings, SftSettings
 from anchor_train.loop import Watch, can_be_watched, run, take_up, trainer_arguments, training_fingerprint
 from anchor_train.records import SftExample
 from anchor_train.rendering import TokenisedExample, fit, tokenise_example
 from anchor_train.training_job import OutputFolder, Stage, TrainingReport
+from anchor_train.training_settings import ModelSettings, RefineSettings, RftSettings, SftSettings
 from judges.errors import ConfigError
 
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from anchor_train.config import Feedback, ListwiseLoss, Recipe, Strategy
+from anchor_train.config import Recipe, Strategy
+from anchor_train.training_settings import Feedback, ListwiseLoss
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from anchor_train.artifacts import read_records, write_records
-from anchor_train.config import ListwiseLoss, SftSettings
 from anchor_train.grouping import read_groups
 from anchor_train.groups import GroupExample
 from anchor_train.launch import launch
@@ -22,6 +21,7 @@ from anchor_train.records import PreferenceExample, SftExample
 from anchor_train.stages import StageJob, StageResult
 from anchor_train.strategies import STRATEGIES
 from anchor_train.training_job import OutputFolder, TrainingJob, TrainingSettings
+from anchor_train.training_settings import ListwiseLoss, SftSettings
 from lm_eval_tasks.records import Question
 from lm_eval_tasks.specs import TaskSpec, load_task
 

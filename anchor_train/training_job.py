@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from anchor_train.artifacts import content_hash
-from anchor_train.config import (
+from anchor_train.training_settings import (
     DpoSettings,
     ListwiseLoss,
     ListwiseSettings,

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from anchor_train.config import DpoSettings, RefineSettings, RftSettings, SftSettings
 from anchor_train.groups import GroupExample
 from anchor_train.launch import write_error
 from anchor_train.processes import end_with_parent
 from anchor_train.records import PreferenceExample, SftExample
 from anchor_train.training_job import OutputFolder, TrainingJob, TrainingReport
+from anchor_train.training_settings import DpoSettings, RefineSettings, RftSettings, SftSettings
 from judges.errors import AnchorError, DataError, TrainingError
 from lm_eval_tasks.records import Json
 

@@ -72,11 +72,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     from transformers import TrainerCallback
     from trl import DPOTrainer
 
-    from anchor_train.config import DpoSettings, LoraSettings, ModelSettings
     from anchor_train.dpo import AnchorDpoTrainer, dpo_arguments, training_rows
     from anchor_train.loop import run, take_up
     from anchor_train.rendering import Fitted, TokenisedPair
     from anchor_train.training_job import OutputFolder
+    from anchor_train.training_settings import DpoSettings, LoraSettings, ModelSettings
     from tests.tiny_models import make_tiny_model
 
     class Clock(TrainerCallback):  # type: ignore[misc]

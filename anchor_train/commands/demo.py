@@ -29,6 +29,7 @@ def command(output: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     \b
     anchor-train demo
     anchor-train demo -o my-demo --set seed=7
+    anchor-train demo -o groups --set 'strategies=[anchor, aft, rft]'
     """
     from anchor_train.pocket.demo import demonstrate
 

@@ -48,10 +48,11 @@ def _seeds(context: click.Context, option: click.Parameter, value: str) -> range
 )
 @click.option("--all-methods", is_flag=True, help="All strategies, and the recipe's variants of them.")
 @click.option(
-    "--own-judge/--no-own-judge",
-    default=True,
+    "--own-judge",
+    type=click.Choice(["paper", "all", "none"]),
+    default="paper",
     show_default=True,
-    help="Have the pocket base model judge all replies, beside the ground truth.",
+    help="Whose replies the pocket base model judges, too; paper: those of base, sft, rank and anchor.",
 )
 @click.option(
     "--mix",
@@ -75,7 +76,7 @@ def pocket(
     seeds: range,
     strategies: str | None,
     all_methods: bool,
-    own_judge: bool,
+    own_judge: str,
     mixes: tuple[str, ...],
     output: Path,
     overrides: tuple[str, ...],
@@ -90,7 +91,7 @@ def pocket(
     anchor-train experiment pocket --seeds 2 --strategies anchor,aft,aft-none
     anchor-train experiment pocket --seeds 5 --mix easy --mix even --mix hard
     """
-    from anchor_train.pocket.experiment import EVERY, read_trials, run_trials
+    from anchor_train.pocket.experiment import EVERY, PAPERS, read_trials, run_trials
     from anchor_train.pocket.experiment_report import experiment_report
     from anchor_train.pocket.figures import draw_figures
     from lm_eval_tasks.judgement_files import replacing
@@ -105,7 +106,7 @@ def pocket(
         overrides,
         say,
         strategies=EVERY if all_methods else names,
-        own_judge=own_judge,
+        own_judge={"paper": PAPERS, "all": None, "none": ()}[own_judge],
     )
     for _ in trials_run:
         trials = read_trials(output)

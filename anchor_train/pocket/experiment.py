@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -14,6 +14,7 @@ from scipy.stats import t as students_t
 from anchor_train.artifacts import text_hash, write_json
 from anchor_train.config import STRATEGY_NAMES, Recipe
 from anchor_train.pipeline import Pipeline
+from anchor_train.plan import BASE_MODEL, SFT_MODEL
 from anchor_train.pocket.build import TASK
 from anchor_train.pocket.demo import pocket_run, require_own_prompts
 from anchor_train.pocket.outcome import Outcome, outcome_of
@@ -26,6 +27,8 @@ from lm_eval_tasks.specs import TASKS
 RESULTS = "outcome.json"
 USUAL: Mix = "even"
 CONFIDENCE = 0.95
+# The models of the paper, which are also shown as their own base model judges them.
+PAPERS = (BASE_MODEL, SFT_MODEL, "rank", "anchor")
 # Stands for all strategies and the recipe's variants of them.
 EVERY = ("all",)
 
@@ -71,7 +74,7 @@ def run_trials(
     tell: Callable[[str], None] = lambda line: None,
     *,
     strategies: Sequence[str] | None = None,
-    own_judge: bool = True,
+    own_judge: Collection[str] | None = PAPERS,
 ) -> Iterator[Trial]:
     """Runs (or reads, where it is finished) every mix with every seed.
 
@@ -85,7 +88,7 @@ def run_trials(
         overrides: ``dotted.key=value`` over the recipe ``pocket``.
         tell: Takes one line of progress.
         strategies: What is compared; None takes the recipe's, :data:`EVERY` all strategies and variants.
-        own_judge: Have the pocket base model judge all replies, too.
+        own_judge: Models whose replies the pocket base model judges, too; None for all.
     """
     require_own_prompts()
     for mix in mixes:
@@ -111,16 +114,18 @@ def every_strategy(recipe: Recipe) -> list[str]:
     ]
 
 
-def _outcome(run: RunFolder, recipe: Recipe, own_judge: bool, tell: Callable[[str], None]) -> Outcome:
+def _outcome(
+    run: RunFolder, recipe: Recipe, own_judge: Collection[str] | None, tell: Callable[[str], None]
+) -> Outcome:
     """What the run shows; read back if nothing has changed since it was last looked at."""
     path = run.path / RESULTS
     contents = [f"{key}: {stage.content}" for key, stage in sorted(run.manifest().stages.items())]
-    mark = text_hash(*contents, *recipe.strategies, str(own_judge))
+    mark = text_hash(*contents, *recipe.strategies, f"own judge: {own_judge}")
     if path.is_file():
         row = json.loads(path.read_text(encoding="utf-8"))
         if row.get("made_from") == mark:
             return Outcome.from_json(row)
-    tell("reading the results" + ("; the pocket model judges the same replies" if own_judge else ""))
+    tell("reading the results; the pocket model judges the same replies")
     outcome = outcome_of(run, recipe, own_judge=own_judge)
     write_json(path, {"made_from": mark, **outcome.to_json()})
     return outcome

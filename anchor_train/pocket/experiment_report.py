@@ -44,7 +44,7 @@ def _of_mix(trials: Sequence[Trial]) -> Iterator[str]:
     own = [trial.outcome.own for trial in trials if trial.outcome.own is not None]
     if own:
         yield "Judged by the pocket base model itself:"
-        yield _table(models, own)
+        yield _table([model for model in models if any(_has(table, model) for table in own)], own)
         yield "Agreement of the pocket model's verdicts with the ground truth (weighted kappa):"
         names = criterion_names()
         kappas = [trial.outcome.kappa for trial in trials if trial.outcome.kappa]
@@ -152,9 +152,16 @@ def _table(models: Sequence[str], tables: Sequence[Table]) -> str:
         cells = []
         for name, read in columns.items():
             values = _known(map(read, of_model))
-            cells.append(_plain(values) if name == "score of 5" else _percent(values))
+            if name == "score of 5":
+                cells.append(_plain(values))
+            else:
+                cells.append(_percent(values, "+" if name == "win-loss" else ""))
         rows.append([model, *cells])
     return markdown_table(["model", *columns], rows)
+
+
+def _has(table: Table, model: str) -> bool:
+    return any(row.model == model for row in table.rows)
 
 
 def _gain_table(trials: Sequence[Trial]) -> str:
@@ -178,13 +185,13 @@ def _known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _percent(values: Sequence[float]) -> str:
-    return _plain([100 * value for value in values], 1)
+def _percent(values: Sequence[float], sign: str = "") -> str:
+    return _plain([100 * value for value in values], 1, sign)
 
 
-def _plain(values: Sequence[float], digits: int = 2) -> str:
+def _plain(values: Sequence[float], digits: int = 2, sign: str = "") -> str:
     if not values:
         return "-"
     across = Across.of(values)
     half = "" if across.half is None else f" ± {across.half:.{digits}f}"
-    return f"{across.mean:.{digits}f}{half}"
+    return f"{across.mean:{sign}.{digits}f}{half}"

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from anchor_train.config import ModelSettings
 from anchor_train.groups import GroupExample, build_groups
 from anchor_train.records import Assessment
+from anchor_train.training_settings import ModelSettings
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.specs import TaskSpec
 

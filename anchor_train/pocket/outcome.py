@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from anchor_train.behaviour import behaviour_of, candidates
 from anchor_train.config import Recipe
-from anchor_train.evaluation import JUDGEMENTS, LOG
+from anchor_train.evaluation import JUDGEMENTS, LOG, only_task
 from anchor_train.manifest import StageRecord
 from anchor_train.pair_report import PairReport
 from anchor_train.plan import BASE_MODEL, SFT_MODEL, plan
@@ -22,13 +22,14 @@ from anchor_train.records import Assessment
 from anchor_train.roles import BASE, judge_spec
 from anchor_train.run_folder import RunFolder
 from anchor_train.stages import Stage
+from anchor_train.strategies import STRATEGIES
 from anchor_train.table import Table, table_of
 from anchor_train.training_job import OutputFolder
 from judges.config import load_judge
 from judges.rubric import load_rubric
 from lm_eval_tasks.records import Json, Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.rescoring import score_task
-from lm_eval_tasks.runs import TaskRun, load_run
+from lm_eval_tasks.runs import TaskRun
 from lm_eval_tasks.specs import load_task
 
 OWN_JUDGEMENTS = "pocket"
@@ -50,7 +51,7 @@ class Outcome:
 
     Attributes:
         truth: Table 1, judged by the ground truth.
-        own: Table 1, judged by the pocket base model; None if it wasn't asked.
+        own: Table 1, judged by the pocket base model, of the models it was asked about; None if of none.
         criteria: Model -> criterion key -> mean points by the ground truth (figure 1).
         behaviours: Model -> behaviour -> questions, over the first four replies.
         writing: Model -> what its replies look like.
@@ -58,8 +59,8 @@ class Outcome:
         trained_on: Strategy on groups -> assessment accuracy on groups it trained on, before and after.
         warnings: Aligned model -> signs of a collapse that its training warned of.
         pairs: Strategy on pairs -> what its training pairs were made of.
-        kappa: Criterion key -> agreement of the pocket model's verdicts with the ground truth; empty if it
-            wasn't asked.
+        kappa: Criterion key -> agreement of the pocket model's verdicts with the ground truth, over the
+            replies that both judged; empty if there are none.
         exhibits: Questions to show, of different behaviours of the base model.
     """
 
@@ -113,25 +114,29 @@ class Outcome:
         )
 
 
-def outcome_of(run: RunFolder, recipe: Recipe, *, own_judge: bool = True) -> Outcome:
+def outcome_of(run: RunFolder, recipe: Recipe, *, own_judge: Collection[str] | None = None) -> Outcome:
     """Reads a finished run.
 
     Args:
         run: The run.
         recipe: Its recipe.
-        own_judge: Have the base model judge all replies too, which is taken up where it stopped.
+        own_judge: Models whose replies the base model judges, too (taken up where it stopped); None for all.
     """
     task = load_task(recipe.task)
     stages = plan(recipe)
     models = list(stages[-1].needs)  # of the table
     judged = {
-        model: load_run(run.stage(f"evaluate/{model}/score") / LOG, judge=JUDGEMENTS).task(task.name)
-        for model in models
+        model: only_task(run.stage(f"evaluate/{model}/score") / LOG, judge=JUDGEMENTS) for model in models
     }
     truth = {model: list(found.read()) for model, found in judged.items()}
-    own = _judged_by_itself(run, recipe, models) if own_judge else {}
+    own_models = [model for model in models if own_judge is None or model in own_judge]
+    own = _judged_by_itself(run, recipe, own_models) if own_models else {}
     records = run.manifest().stages
-    trained = [(stage, records[stage.key]) for stage in stages if stage.kind in ("dpo", "align")]
+    trained = [
+        (stage, records[stage.key])
+        for stage in stages
+        if stage.method is not None and stage.kind == STRATEGIES[stage.method].training
+    ]
     return Outcome(
         truth=table_of(judged, BASE_MODEL),
         own=replace(table_of(own, BASE_MODEL), judge="the pocket base model") if own else None,
@@ -160,8 +165,8 @@ def _judged_by_itself(run: RunFolder, recipe: Recipe, models: Sequence[str]) -> 
         for model in models:
             log = run.path / "self-judged" / model
             shutil.copytree(run.stage(f"evaluate/{model}/generate") / LOG, log, dirs_exist_ok=True)
-            score_task(load_run(log).task(task.name), task, judge, name=OWN_JUDGEMENTS, force=True)
-            found[model] = load_run(log, judge=OWN_JUDGEMENTS).task(task.name)
+            score_task(only_task(log), task, judge, name=OWN_JUDGEMENTS, force=True)
+            found[model] = only_task(log, judge=OWN_JUDGEMENTS)
     return found
 
 
@@ -169,7 +174,7 @@ def _kappa(
     truth: Mapping[str, list[ScoredQuestion]], own: Mapping[str, TaskRun]
 ) -> Mapping[str, float | None]:
     judged = {model: list(found.read()) for model, found in own.items()}
-    return agreement(load_rubric(), _all(truth), _all(judged))
+    return agreement(load_rubric(), _all({model: truth[model] for model in own}), _all(judged))
 
 
 def _adapters(run: RunFolder, stages: Sequence[Stage], models: Sequence[str]) -> dict[str, Path | None]:

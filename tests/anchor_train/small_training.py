@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from anchor_train.config import (
+from anchor_train.groups import GroupExample
+from anchor_train.records import PreferenceExample, SftExample
+from anchor_train.training_settings import (
     DpoSettings,
     ListwiseSettings,
     LoraSettings,
@@ -12,8 +14,6 @@ from anchor_train.config import (
     RftSettings,
     SftSettings,
 )
-from anchor_train.groups import GroupExample
-from anchor_train.records import PreferenceExample, SftExample
 from judges.records import Message
 
 ANIMALS = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "koi", "lynx")

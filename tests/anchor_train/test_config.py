@@ -8,16 +8,10 @@ from typing import get_args
 import pytest
 import yaml
 
-from anchor_train.config import (
-    DPO_LOSSES,
-    RECIPES,
-    LoopSettings,
-    OptimiserSettings,
-    Strategy,
-    load_recipe,
-    resolved_yaml,
-)
+from anchor_train.config import Strategy
+from anchor_train.recipe_files import RECIPES, load_recipe, resolved_yaml
 from anchor_train.strategies import STRATEGIES
+from anchor_train.training_settings import DPO_LOSSES, LoopSettings, OptimiserSettings
 from judges.errors import ConfigError
 
 MINIMAL = "model: some/model\ntask: aqua_rat_explain\nengine: transformers\n"

@@ -19,11 +19,11 @@ from transformers import AutoModelForCausalLM
 
 from anchor_train.base_model import load_tokenizer
 from anchor_train.checkpoints import whole_checkpoints
-from anchor_train.config import ModelSettings
 from anchor_train.dpo import dpo_arguments, dpo_trainer, train_dpo, training_rows
 from anchor_train.rendering import TokenisedExample, tokenise_pair
 from anchor_train.sft import train_sft
 from anchor_train.training_job import OutputFolder, TrainingJob
+from anchor_train.training_settings import ModelSettings
 from judges.errors import ConfigError, TrainingError
 from tests.anchor_train.small_training import (
     ANIMALS,

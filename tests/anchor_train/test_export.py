@@ -13,9 +13,9 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from anchor_train.config import ModelSettings
 from anchor_train.export import export
 from anchor_train.rendering import prompt_ids
+from anchor_train.training_settings import ModelSettings
 from judges.errors import ConfigError
 from tests.anchor_train.small_training import prompt
 from tests.tiny_models import make_tiny_model

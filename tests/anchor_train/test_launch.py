@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from anchor_train.config import LaunchSettings, ListwiseSettings, ModelSettings, SftSettings
+from anchor_train.config import LaunchSettings
 from anchor_train.launch import command, launch, read_error, write_error
 from anchor_train.training_job import OutputFolder, TrainingJob, TrainingReport, TrainingSettings
+from anchor_train.training_settings import ListwiseSettings, ModelSettings, SftSettings
 from judges.errors import AnchorError, ConfigError, DataError, MissingExtraError
 from tests.anchor_train.small_training import (
     ANIMALS,

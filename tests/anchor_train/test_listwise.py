@@ -20,7 +20,6 @@ from transformers import AutoModelForCausalLM
 from anchor_train.assessment import assess
 from anchor_train.base_model import load_tokenizer
 from anchor_train.checkpoints import whole_checkpoints
-from anchor_train.config import ListwiseLoss, ModelSettings
 from anchor_train.group_batches import GroupCollator, reply_scores
 from anchor_train.groups import GroupExample
 from anchor_train.listwise import train_listwise
@@ -28,6 +27,7 @@ from anchor_train.rendering import TokenisedGroup, show_group, tokenise_group
 from anchor_train.rft import train_rft
 from anchor_train.sft import train_sft
 from anchor_train.training_job import OutputFolder, TrainingJob
+from anchor_train.training_settings import ListwiseLoss, ModelSettings
 from judges.errors import ConfigError
 from tests.anchor_train.small_training import (
     ANIMALS,

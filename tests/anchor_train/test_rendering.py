@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anchor_train.base_model import load_tokenizer
-from anchor_train.config import ModelSettings
 from anchor_train.records import SftExample, conversation_to_json
 from anchor_train.rendering import (
     TokenisedExample,
@@ -22,6 +21,7 @@ from anchor_train.rendering import (
     tokenise_pair,
 )
 from anchor_train.training_job import OutputFolder
+from anchor_train.training_settings import ModelSettings
 from judges.backends.local_model import prompt_tokens
 from judges.errors import ConfigError
 from judges.records import Message

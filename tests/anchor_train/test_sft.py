@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from anchor_train.config import LoraSettings, ModelSettings
 from anchor_train.loop import take_up, trainer_arguments
 from anchor_train.rendering import tokenise_example
 from anchor_train.sft import sft_trainer, train_sft
 from anchor_train.training_job import OutputFolder
+from anchor_train.training_settings import LoraSettings, ModelSettings
 from judges.errors import ConfigError
 from tests.anchor_train.small_training import optimiser, sft_examples, sft_settings
 from tests.tiny_models import make_tiny_model

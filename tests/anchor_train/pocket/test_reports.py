@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from anchor_train.artifacts import write_json
-from anchor_train.config import STRATEGY_NAMES, load_recipe
+from anchor_train.config import STRATEGY_NAMES
 from anchor_train.pair_report import PairReport
 from anchor_train.pocket.agreement import agreement, weighted_kappa
 from anchor_train.pocket.experiment import RESULTS, Across, Trial, every_strategy, read_trials
@@ -22,6 +22,7 @@ from anchor_train.pocket.figures import draw_figures
 from anchor_train.pocket.outcome import Exhibit, Outcome
 from anchor_train.pocket.report import demo_report, gains
 from anchor_train.pocket.writing import Writing, writing_of
+from anchor_train.recipe_files import load_recipe
 from anchor_train.records import Assessment as GroupAssessment
 from anchor_train.table import Table, TableRow
 from judges.errors import DataError

@@ -1,0 +1,239 @@
+"""Settings of the base model and of every training, as far as a training's own process needs them.
+
+Numbers that the paper fixes stand in ``recipes/paper.yaml`` and have no default here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pydantic import Field, field_validator, model_validator
+
+from judges.errors import ConfigError
+from judges.settings import Settings, nearest
+
+ListwiseLoss: TypeAlias = Literal["aft", "rrhf", "pro"]
+Constraint: TypeAlias = Literal["boundary", "detached", "none"]
+Feedback: TypeAlias = Literal["correctness", "score"]
+PrincipleText: TypeAlias = Literal["medoid", "own"]
+Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+
+# The losses of trl.DPOConfig.loss_type that need no further numbers; a test compares the list with TRL's own.
+DPO_LOSSES = (
+    "sigmoid",
+    "sigmoid_norm",
+    "hinge",
+    "ipo",
+    "exo_pair",
+    "nca_pair",
+    "robust",
+    "bco_pair",
+    "sppo_hard",
+    "aot",
+    "aot_unpaired",
+    "apo_zero",
+    "apo_down",
+    "discopop",
+    "sft",
+)
+
+
+class ModelSettings(Settings):
+    """The base model.
+
+    Attributes:
+        name: Folder or hub name of a Hugging Face causal language model.
+        revision: Branch, tag or commit on the hub.
+        dtype: Type of the frozen weights; ``auto`` is bfloat16 on a GPU that has it, else float32. The
+            adapter's own weights are float32 in training.
+        attention: transformers' name of the attention implementation; None takes its default.
+        load_in_4bit: Hold the frozen weights in 4 bits while training (QLoRA; needs bitsandbytes).
+        chat_template: A Jinja file, for a tokenizer that has no chat template of its own.
+        chat_template_kwargs: Further variables of the template, e.g. ``{enable_thinking: false}``; training,
+            sampling and evaluation render with the same.
+        trust_remote_code: Whether code from the model's repository may run here.
+    """
+
+    name: str = Field(min_length=1)
+    revision: str | None = None
+    dtype: Dtype = "auto"
+    attention: str | None = None
+    load_in_4bit: bool = False
+    chat_template: Path | None = None
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    trust_remote_code: bool = False
+
+
+class LoraSettings(Settings):
+    """A LoRA adapter (peft.LoraConfig): ``r``, ``alpha``, ``dropout`` and which modules it sits on."""
+
+    r: int = Field(ge=1)
+    alpha: float = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+class OptimiserSettings(Settings):
+    """AdamW and its schedule.
+
+    Attributes:
+        name: transformers' name of the optimiser.
+        learning_rate: At the end of the warm-up.
+        weight_decay: AdamW's decoupled decay.
+        schedule: transformers' name of the learning-rate schedule.
+        warmup: Share of all steps during which the rate rises from 0.
+        max_grad_norm: Gradients are clipped to this norm.
+        batch_size: Effective batch: examples (or pairs) a step over all processes and accumulation steps.
+        per_device_batch_size: Examples that one process holds at once; ``batch_size`` must be a multiple of
+            it times the number of processes.
+        gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.
+    """
+
+    name: str = "adamw_torch"
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    schedule: str = "cosine"
+    warmup: float = Field(ge=0, lt=1)
+    max_grad_norm: float = Field(gt=0)
+    batch_size: int = Field(ge=1)
+    per_device_batch_size: int = Field(ge=1)
+    gradient_checkpointing: bool = False
+
+    def accumulation_steps(self, processes: int = 1) -> int:
+        """Accumulation steps that give the effective batch on that many processes.
+
+        Raises:
+            ConfigError: If the batch can't be divided so.
+        """
+        at_once = self.per_device_batch_size * processes
+        if self.batch_size % at_once:
+            raise ConfigError(
+                f"optimiser.batch_size {self.batch_size} is no multiple of per_device_batch_size "
+                f"{self.per_device_batch_size} x {processes} process(es)"
+            )
+        return self.batch_size // at_once
+
+
+class LoopSettings(Settings):
+    """What both training loops need.
+
+    Attributes:
+        optimiser: Optimiser and batch.
+        epochs: Passes over the data; not looked at if ``max_steps`` is set.
+        max_steps: Optimiser steps in all.
+        max_length: Tokens of prompt and completion together.
+        allow_cut: Train although ``max_length`` cuts some examples (a reply's choice stands at its end).
+        save_every: Optimiser steps between checkpoints that a killed run resumes from.
+        keep_checkpoints: How many of them stay on disk.
+        log_every: Optimiser steps between log lines.
+        report_to: transformers' names of trackers (tensorboard, wandb, trackio ...).
+    """
+
+    optimiser: OptimiserSettings
+    epochs: float | None = Field(default=None, gt=0)
+    max_steps: int | None = Field(default=None, ge=1)
+    max_length: int = Field(ge=8)
+    allow_cut: bool = False
+    save_every: int = Field(default=100, ge=1)
+    keep_checkpoints: int = Field(default=1, ge=1)
+    log_every: int = Field(default=10, ge=1)
+    report_to: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _ends(self) -> LoopSettings:
+        if self.epochs is None and self.max_steps is None:
+            raise ValueError("one of epochs and max_steps must be set")
+        return self
+
+
+class SftSettings(LoopSettings):
+    """Supervised fine-tuning on the answers alone (method, section 4.1)."""
+
+    lora: LoraSettings
+
+
+class RftSettings(LoopSettings):
+    """Fine-tuning of the SFT adapter on its own right replies: strategy ``rft``.
+
+    Attributes:
+        assess_questions: Groups on which assessment accuracy is measured before and after training.
+    """
+
+    assess_questions: int = Field(default=200, ge=1)
+
+
+class WatchedSettings(LoopSettings):
+    """Training that may ruin a model, and is watched for it.
+
+    Attributes:
+        sample_every: Optimiser steps between sample generations that show a collapse early; None for none.
+        sample_questions: Prompts that are generated from each time.
+        sample_max_tokens: Length of those generations.
+    """
+
+    sample_every: int | None = Field(default=100, ge=1)
+    sample_questions: int = Field(default=2, ge=1)
+    sample_max_tokens: int = Field(default=200, ge=1)
+
+
+class DpoSettings(WatchedSettings):
+    """Preference training from the SFT adapter (method, section 4.4).
+
+    Attributes:
+        beta: Strength of the pull towards the reference.
+        loss: TRL's name of the loss.
+        label_smoothing: Share of pairs believed to be the wrong way round (losses ``robust``, ``exo_pair``).
+        precompute_reference: Compute the reference's log-probabilities once, before the first step.
+    """
+
+    beta: float = Field(gt=0)
+    loss: str = "sigmoid"
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    precompute_reference: bool = True
+
+    @field_validator("loss")
+    @classmethod
+    def _known_loss(cls, value: str) -> str:
+        if value not in DPO_LOSSES:
+            raise ValueError(f"no such loss ({nearest(value, DPO_LOSSES)})")
+        return value
+
+    @model_validator(mode="after")
+    def _smoothing(self) -> DpoSettings:
+        if self.loss == "exo_pair" and not self.label_smoothing:
+            raise ValueError("loss exo_pair needs label_smoothing above 0 (its paper: 0.001)")
+        return self
+
+
+class ListwiseSettings(WatchedSettings):
+    """Training on a question's whole group of replies: strategies ``aft``, ``rrhf`` and ``pro``.
+
+    ``optimiser.batch_size`` counts questions; one forward pass holds all replies of
+    ``per_device_batch_size`` of them.
+
+    Attributes:
+        feedback: What makes a reply better: the right choice (two levels), or the judge's score (a ranking).
+        constraint: ``aft`` only: what keeps bad replies from being made ever less likely.
+        beta: ``aft`` with ``constraint: boundary``: nats a token between good replies and the boundary.
+        detach_boundary: Hold the boundary constant in the gradient.
+        sft_weight: Weight of the fine-tuning loss on the best replies beside the alignment loss.
+        assess_questions: Groups on which assessment accuracy is measured before and after training.
+    """
+
+    feedback: Feedback = "correctness"
+    constraint: Constraint = "boundary"
+    beta: float = Field(gt=0)
+    detach_boundary: bool = True
+    sft_weight: float = Field(default=1.0, ge=0)
+    assess_questions: int = Field(default=200, ge=1)
+
+
+class RefineSettings(LoopSettings):
+    """M-step of strategy ``staple``: fine-tuning on principle and refined reply, given the first reply.
+
+    Attributes:
+        principle: What is learnt to be named: the medoid of its cluster, or the principle as it was found.
+    """
+
+    principle: PrincipleText = "medoid"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lm_eval_tasks.leaderboard.charts import Interval, number
 from lm_eval_tasks.leaderboard.standings import Scope
+from lm_eval_tasks.specs import REFINED
 
 _NUMBERS = (
     "no",
@@ -88,8 +89,12 @@ def short_judge(name: str | None) -> str:
 
 
 def task_title(task: str) -> str:
-    """``logiqa_explain`` -> ``logiqa``; names that don't end so stay as they are."""
-    return task.removesuffix("_explain") or task
+    """``logiqa_explain`` -> ``logiqa``, ``logiqa_explain_refined`` -> ``logiqa, refined``; others stay."""
+    plain = task.removesuffix(REFINED)
+    title = plain.removesuffix("_explain")
+    if title in ("", plain):
+        return task
+    return title if plain == task else f"{title}, refined"
 
 
 def verdict_on(first: str, second: str, margin: Interval | None) -> str:

@@ -17,7 +17,7 @@ from lm_eval_tasks.leaderboard.boards import Collection, collect
 from lm_eval_tasks.leaderboard.charts import Interval
 from lm_eval_tasks.leaderboard.columns import columns_of
 from lm_eval_tasks.leaderboard.standings import Scope, margin, scopes_of
-from lm_eval_tasks.leaderboard.words import finding, listing, short_judge, undecided
+from lm_eval_tasks.leaderboard.words import finding, listing, short_judge, task_title, undecided
 from lm_eval_tasks.runs import find_runs
 from tests.lm_eval_tasks.leaderboard.conftest import MALLORY
 from tests.lm_eval_tasks.leaderboard.synthetic import ANCHOR, BASE, SIX, Evaluation, write_run, write_runs
@@ -134,3 +134,17 @@ def test_words() -> None:
     assert listing([str(n) for n in range(20)]) == "0, 1, 2, 3, 4, 5 and 14 others"
     assert short_judge("openai:meta-llama/Llama-3@http://localhost:8000/v1") == "Llama-3"
     assert short_judge("transformers:/models/judge/") == "judge"
+
+
+@pytest.mark.parametrize(
+    ("task", "title"),
+    [
+        ("logiqa_explain", "logiqa"),
+        ("logiqa_explain_refined", "logiqa, refined"),
+        ("animals", "animals"),
+        ("oil_refined", "oil_refined"),
+        ("_explain", "_explain"),
+    ],
+)
+def test_a_task_is_called_by_its_data_set(task: str, title: str) -> None:
+    assert task_title(task) == title

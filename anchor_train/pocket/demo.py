@@ -70,7 +70,8 @@ def require_own_prompts() -> None:
     Raises:
         ConfigError: With the command that makes it anew.
     """
-    if Provenance.read(model_folder()).task_prompts != load_task(TASK).fingerprint:
+    made, task = Provenance.read(model_folder()), load_task(TASK)
+    if (made.task_prompts, made.refine_prompts) != (task.fingerprint, task.refine_prompts.fingerprint):
         raise ConfigError(
             f"the pocket model was made for other prompts than {TASK} has now; make it anew: "
             f"anchor-train pocket build {model_folder()}"

@@ -4,7 +4,7 @@
 
 Explanations of long questions, put to the local vLLM engine three times: shuffled, as they come; shuffled,
 through a judge, which brings those of one question together; and in the order of the questions. The cache is
-small (``--blocks`` of 16 tokens), as that of a big model under load is: with room for everything, no order
+small (``--blocks`` of 32 tokens), as that of a big model under load is: with room for everything, no order
 matters. Each time other questions are used, so that nothing is left from before.
 """
 
@@ -63,7 +63,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--questions", type=int, default=40)
     options.add_argument("--samples", type=int, default=16)
-    options.add_argument("--blocks", type=int, default=512, help="of 16 tokens, in the engine's cache")
+    options.add_argument("--blocks", type=int, default=256, help="of 32 tokens, in the engine's cache")
     options.add_argument("--sequences", type=int, default=8, help="that the engine runs at a time")
     given = options.parse_args()
 
@@ -76,7 +76,7 @@ def main() -> None:
             "engine_args": {
                 "num_gpu_blocks_override": given.blocks,
                 "max_num_seqs": given.sequences,
-                "block_size": 16,
+                "block_size": 32,
             },
         }
         with load_judge({**engine, "verdict_form": "compact"}, cache=None) as judge:

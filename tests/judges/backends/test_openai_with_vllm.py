@@ -7,8 +7,10 @@ from judges import Judgement, Message, Sampling, Statement, answer_all, load_bac
 pytestmark = pytest.mark.engine
 
 
-def test_a_judge_at_vllm_serve_gives_verdicts_whatever_the_model(vllm_server, tmp_path):
+@pytest.mark.parametrize("form", ["full", "compact"])
+def test_a_judge_at_vllm_serve_gives_verdicts_whatever_the_model(vllm_server, tmp_path, form):
     spec = {"backend": "openai", "model": vllm_server.model, "base_url": vllm_server.base_url}
+    spec |= {"verdict_form": form}
     statements = [Statement("2 + 2?", f"It is {k}.") for k in range(12)]
     with load_judge(spec, cache=tmp_path / "cache.sqlite") as judge:
         assessments = judge.assess_all(statements, progress=False)

@@ -13,10 +13,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judges import BackendError, ChatBackend, ConfigError, Failure, Message, Reply, Sampling, answer_all
+from judges import (
+    BackendError,
+    ChatBackend,
+    ConfigError,
+    Failure,
+    Message,
+    OutputForm,
+    Reply,
+    Sampling,
+    answer_all,
+)
 from judges.backends.local_model import prompt_tokens
 from judges.backends.transformers_engine import TransformersBackend, _SeededDraw, create
-from tests.judges.backends.asking import VERDICTS, ask, peft_greedy, texts
+from tests.judges.backends.asking import LETTERS, VERDICTS, ask, peft_greedy, texts
 from tests.tiny_models import CHAT_TEMPLATE, make_tiny_model
 
 SEEDED = Sampling(n=3, temperature=1.0, top_p=0.9, max_tokens=12, seed=7)
@@ -77,13 +87,14 @@ def test_without_a_seed_every_draw_is_new(backend: TransformersBackend) -> None:
     assert texts(first) != texts(second)
 
 
-def test_an_untrained_model_keeps_the_form(backend: TransformersBackend) -> None:
+@pytest.mark.parametrize("form", [VERDICTS, LETTERS], ids=["lines", "letters"])
+def test_an_untrained_model_keeps_the_form(backend: TransformersBackend, form: OutputForm) -> None:
     pytest.importorskip("xgrammar")
-    sampling = Sampling(n=4, temperature=1.0, max_tokens=80, seed=1, form=VERDICTS)
+    sampling = Sampling(n=4, temperature=1.0, max_tokens=80, seed=1, form=form)
     for outcome in answer_all(backend, [ask("judge this"), ask("judge that one")], sampling):
         assert isinstance(outcome, Reply)
         for completion in outcome.completions:
-            assert re.fullmatch(VERDICTS.regex, completion.text)
+            assert re.fullmatch(form.regex, completion.text)
             assert completion.finish_reason == "stop"
 
 

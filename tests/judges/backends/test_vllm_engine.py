@@ -20,12 +20,13 @@ from judges import (
     ConfigError,
     Conversation,
     Failure,
+    OutputForm,
     Reply,
     Sampling,
     answer_all,
 )
 from judges.backends.vllm_engine import VllmBackend, create, failure_reason
-from tests.judges.backends.asking import VERDICTS, ask, peft_greedy, texts
+from tests.judges.backends.asking import LETTERS, VERDICTS, ask, peft_greedy, texts
 from tests.tiny_models import make_tiny_model
 
 
@@ -143,12 +144,13 @@ class TestReplies:
         (alone,) = answer_all(vllm_backend, crowd[77:78], seeded)
         assert texts(together[77]) == texts(alone)
 
-    def test_an_untrained_model_keeps_the_form(self, vllm_backend: VllmBackend) -> None:
-        sampling = Sampling(n=5, temperature=1.0, max_tokens=80, form=VERDICTS)
+    @pytest.mark.parametrize("form", [VERDICTS, LETTERS], ids=["lines", "letters"])
+    def test_an_untrained_model_keeps_the_form(self, vllm_backend: VllmBackend, form: OutputForm) -> None:
+        sampling = Sampling(n=5, temperature=1.0, max_tokens=80, form=form)
         for outcome in answer_all(vllm_backend, [ask(f"judge {i}") for i in range(4)], sampling):
             assert isinstance(outcome, Reply)
             for completion in outcome.completions:
-                assert re.fullmatch(VERDICTS.regex, completion.text)
+                assert re.fullmatch(form.regex, completion.text)
                 assert completion.finish_reason == "stop"
 
     def test_stop_strings_end_a_completion_and_stay_out_of_it(self, vllm_backend: VllmBackend) -> None:

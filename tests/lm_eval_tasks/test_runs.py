@@ -67,6 +67,34 @@ def test_replies_of_a_log_without_parsed_responses_are_read_again(tmp_path: Path
     assert all(sample.score is None for sample in scored.responses)
 
 
+def test_raw_replies_to_a_refined_task_are_read_as_such(tmp_path: Path) -> None:
+    task = f"{TASK}_refined"
+    path = write_run(tmp_path / "m1", {task: questions(1)})
+    log = log_of(path, task)
+    row = json.loads(log.read_text())
+    first = row["resps"][0][1]
+    whole = f"{first}<principle>Count.</principle>{row['resps'][0][0]}"
+    log.write_text(json.dumps(row | {"filtered_resps": [], "resps": [[whole, first]]}) + "\n")
+    (scored,) = load_run(path).task(task).read()
+    refined, unrefined = scored.responses
+    assert (refined.response.choice, refined.correct) == ("B", True)
+    assert refined.draft is not None
+    assert (refined.draft.choice, refined.draft.principle) == ("A", "Count.")
+    assert unrefined.response.choice_problem == "no_refined_reply"
+
+
+def test_refined_replies_take_the_place_of_plain_ones(tmp_path: Path) -> None:
+    both = {TASK: questions(1), f"{TASK}_refined": questions(2)}
+    run = load_run(write_run(tmp_path / "m1", both)).refined()
+    assert list(run.tasks) == [TASK]
+    assert run.tasks[TASK].task == f"{TASK}_refined"
+    assert len(run.tasks[TASK].questions) == 2
+    assert run.notes[-1] == f"refined replies stand for the plain ones of {TASK}"
+    plain = load_run(write_run(tmp_path / "m2", {TASK: questions(1)}))
+    with pytest.raises(DataError, match="no refined replies"):
+        plain.refined()
+
+
 def test_docs_that_are_rows_of_the_data_set_are_read_in_the_tasks_layout(tmp_path: Path) -> None:
     doc = {"question": "2 + 2?", "options": ["A)3", "B)4"], "rationale": "", "correct": "B"}
     folder = tmp_path / "m1" / "model-a"

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anchor_train.pocket.refinement import FAMILIES
 from anchor_train.principles.clustering import cluster, counted, distances, medoid, new_principles
 from anchor_train.principles.embeddings import embedder, tf_idf
+from anchor_train.recipe_files import load_recipe
 from judges.errors import ConfigError, MissingExtraError
 
 
@@ -98,6 +100,16 @@ def test_tf_idf_puts_rewordings_nearer_than_other_matter():
     assert found[0, 1] < found[0, 2]
     assert found[0, 1] < found[1, 2]
     assert embedder(None) is tf_idf
+
+
+def test_the_recipes_threshold_finds_the_principles_behind_the_pocket_languages_wordings(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("{model: m, task: t}", encoding="utf-8")
+    threshold = load_recipe(recipe).staple.cluster.threshold
+    family = {wording: found.key for found in FAMILIES for wording in found.wordings}
+    clusters = cluster(dict.fromkeys(family, 1), distances(tf_idf(list(family))), threshold)
+    assert sorted(family[found.medoid] for found in clusters) == sorted(found.key for found in FAMILIES)
+    assert all(len({family[member] for member in found.members}) == 1 for found in clusters)
 
 
 def test_tf_idf_of_texts_without_any_letters():

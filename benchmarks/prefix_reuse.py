@@ -63,7 +63,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--questions", type=int, default=40)
     options.add_argument("--samples", type=int, default=16)
-    options.add_argument("--blocks", type=int, default=256, help="of 32 tokens, in the engine's cache")
+    options.add_argument("--blocks", type=int, default=512, help="of 32 tokens, in the engine's cache")
     options.add_argument("--sequences", type=int, default=8, help="that the engine runs at a time")
     given = options.parse_args()
 

@@ -5,8 +5,9 @@
 
 Each side runs in a process of its own, in turns, so that neither inherits the other's memory or warm caches.
 The model is random; batches are random tokens of fixed lengths. Times are per optimiser step, the first left
-out. With the device's peak, model FLOP utilisation is printed: of frozen weights only the forward pass and
-the gradient of the activations count (4 FLOPs a weight and token), and 2 for the reference.
+out; CPU seconds hardly depend on what else the machine does. With the device's peak, model FLOP utilisation
+is printed: of frozen weights only the forward pass and the gradient of the activations count (4 FLOPs a
+weight and token), and 2 for the reference.
 """
 
 from __future__ import annotations
@@ -45,13 +46,18 @@ def main() -> None:
                 check=True,
             )
             found[side].append(json.loads(run.stdout.splitlines()[-1]))
-    print(f"{'':6}{'s/step (median)':>18}{'(min .. max)':>22}{'peak memory MiB':>18}{'first loss':>12}")
+    heads = f"{'CPU s/step':>12}{'peak memory MiB':>18}{'first loss':>12}"
+    print(f"{'':6}{'s/step (median)':>18}{'(min .. max)':>22}{heads}")
     for side in SIDES:
         times = [seconds for result in found[side] for seconds in result["seconds"]]
         spread = f"({min(times):.4f} .. {max(times):.4f})"
         memory = max(result["peak_mib"] for result in found[side])
         loss = found[side][0]["first_loss"]
-        print(f"{side:6}{statistics.median(times):18.4f}{spread:>22}{memory:18.0f}{loss:12.6f}", end="")
+        cpu = statistics.median(seconds for result in found[side] for seconds in result["cpu"])
+        print(
+            f"{side:6}{statistics.median(times):18.4f}{spread:>22}{cpu:12.4f}{memory:18.0f}{loss:12.6f}",
+            end="",
+        )
         used = flops(options) / statistics.median(times)
         peak = options.peak_tflops
         print(f"   {used / 1e12:.2f} TFLOP/s" + (f", {used / peak / 1e12:.1%} of the peak" if peak else ""))
@@ -82,13 +88,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     class Clock(TrainerCallback):  # type: ignore[misc]
         def __init__(self) -> None:
             self.times: list[float] = []
+            self.cpu_times: list[float] = []
             self.losses: list[float] = []
 
         def on_step_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-            self.start = _now()
+            self.start, self.cpu_start = _now(), time.process_time()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
             self.times.append(_now() - self.start)
+            self.cpu_times.append(time.process_time() - self.cpu_start)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **others: Any) -> None:
             if logs and "loss" in logs:
@@ -155,6 +163,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     )
     return {
         "seconds": clock.times[1:],
+        "cpu": clock.cpu_times[1:],
         "peak_mib": memory,
         "first_loss": clock.losses[0],
         "device": torch.cuda.get_device_name() if on_gpu else "the CPU",

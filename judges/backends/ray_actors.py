@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -34,8 +34,6 @@ UNHEARD = 300.0
 CLOSE_SECONDS = 20.0
 # Seconds without any worker after which the user is told what is being waited for.
 PATIENCE = 15.0
-# A conversation that was under way at that many lost workers is given up: it may be what kills them.
-MOST_LOSSES = 3
 
 
 def create(kind: str, settings: Mapping[str, Any], ray: RaySettings) -> RayBackend:
@@ -67,6 +65,7 @@ class _Member:
         since: When that began.
         introduction: None until it has come up.
         held: Conversations under way there.
+        apart: Whether that is to be all until it is answered.
         wanted: How many more it has room for.
         losses: How often in a row it was lost without an answer in between.
         start_at: When it may be started again.
@@ -78,6 +77,7 @@ class _Member:
     since: float = 0.0
     introduction: Introduction | None = None
     held: dict[int, Conversation] = field(default_factory=dict)
+    apart: bool = False
     wanted: int = RESERVE
     losses: int = 0
     start_at: float = 0.0
@@ -89,13 +89,12 @@ class _Member:
 
 @dataclass(frozen=True)
 class _Batch:
-    """One call of ``replies``; ``losses`` counts the lost workers that a conversation was under way at."""
+    """One call of ``replies``."""
 
     number: int
     sampling: Sampling
     supply: Supply
     store: Store
-    losses: Counter[int] = field(default_factory=Counter)
 
 
 class RayBackend:
@@ -190,11 +189,12 @@ class RayBackend:
         for member in self._crew:
             member.wanted = RESERVE
             member.held = {}
+            member.apart = False
         try:
             while True:
                 for member in self._crew:
                     self._employ(member, batch)
-                if supply.exhausted and not any(member.held for member in self._crew):
+                if supply.empty and not any(member.held for member in self._crew):
                     return
                 for member in self._heard():
                     outcomes = self._received(member, batch)
@@ -255,11 +255,16 @@ class RayBackend:
             if time.monotonic() >= member.start_at:
                 self._start(member)
             return
-        given = batch.supply.take(member.number, member.wanted)
+        if member.held:
+            given = [] if member.apart else batch.supply.take(member.number, member.wanted)
+        else:
+            given = batch.supply.take_apart()
+            member.apart = bool(given)
+            given = given or batch.supply.take(member.number, member.wanted)
         if not given and not member.held:
             return
         member.held.update(given)
-        more = not batch.supply.exhausted
+        more = not member.apart and not batch.supply.exhausted
         member.call = member.actor.exchange.remote(batch.number, batch.sampling, given, more)
         member.since = time.monotonic()
 
@@ -321,7 +326,7 @@ class RayBackend:
         outcomes = []
         for number, outcome in found.outcomes:
             member.held.pop(number, None)
-            known = _with_attempts(outcome, batch.losses.pop(number, 0))
+            known = _with_attempts(outcome, batch.supply.answered(number))
             batch.store(number, known)
             outcomes.append((number, known))
         member.wanted = found.wanted
@@ -350,9 +355,7 @@ class RayBackend:
         with suppress(Exception):
             self._ray.kill(member.actor)
         held, member.held = member.held, {}
-        batch.losses.update(held.keys())
-        given_up = [number for number in held if batch.losses[number] >= MOST_LOSSES]
-        batch.supply.again((number, held[number]) for number in held if number not in given_up)
+        given_up = batch.supply.lost(held.items())
         member.losses += 1
         who = str(member)
         member.actor, member.introduction, member.wanted = None, None, RESERVE
@@ -373,10 +376,12 @@ class RayBackend:
         notices.tell(
             f"{who} was lost: {reason}; {what_now}, {len(held) - len(given_up)} conversations are asked again"
         )
-        message = f"under way at {MOST_LOSSES} workers that were lost; the last one: {reason}"
         outcomes: list[IndexedOutcome] = []
-        for number in given_up:
-            failure = Failure(message, attempts=batch.losses.pop(number))
+        for number, losses in given_up.items():
+            message = (
+                f"{losses} workers were lost with it, the last one with nothing else under way: {reason}"
+            )
+            failure = Failure(message, attempts=losses)
             batch.store(number, failure)
             outcomes.append((number, failure))
         return outcomes
@@ -400,9 +405,13 @@ def _reason(error: Exception) -> str:
 
     if isinstance(error, GetTimeoutError):
         return f"no sign of life for {UNHEARD:.0f} s"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if ": " in line and not line.startswith(("File ", "class_name:"))]
-    return " ".join(lines[:1] + telling[-1:])[:500] or type(error).__name__
+    text = re.sub(r"\x1b\[[\d;]*m", "", str(error))
+    if "its node" in text:
+        return "its node is gone"
+    if "Worker exit type: SYSTEM_ERROR" in text:
+        return "its process died: killed, crashed or out of memory"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__
 
 
 def _difference(found: BackendIdentity | None, expected: BackendIdentity) -> str:

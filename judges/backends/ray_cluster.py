@@ -69,6 +69,8 @@ def join(settings: RaySettings, gpus: float) -> Ray:
                 where = f"the Ray cluster {address} can't be reached" if address else "Ray doesn't start here"
                 raise BackendError(f"{where}: {reason}") from error
             _connected = True
+            # Whatever becomes of workers is told by us; Ray would tell it on standard output, at length.
+            ray._private.worker._worker_logs_enabled = False
         _users += 1
     try:
         _check_room(ray.cluster_resources(), settings, gpus)

@@ -106,8 +106,10 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
     assert twice <= accounts.retried <= 25
     assert accounts.answered == accounts.judged == accounts.asked == 400
     assert accounts.requests == accounts.asked + accounts.retried
-    told = capfd.readouterr().err
+    said, told = capfd.readouterr()
+    assert said == ""
     assert f"process {killed[0]}) was lost: " in told
+    assert "its process died" in told
     assert "is started again" in told
     assert len(told.splitlines()) <= 3
 
@@ -178,7 +180,9 @@ def test_a_conversation_that_kills_its_workers_is_given_up(cluster: Path, tmp_pa
     )
     done = run_python(program, str(folder))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("[(7, 3, 'under way at 3 workers that were lost; the last one: ")
+    assert done.stdout.startswith(
+        "[(7, 4, '4 workers were lost with it, the last one with nothing else under way: "
+    )
     assert done.stdout.rstrip().endswith(")] 100")
 
 
@@ -272,8 +276,10 @@ def test_no_process_is_left_when_the_first_one_ends(tmp_path: Path, end: signal.
     assert sum("ray::RayWorker" in " ".join(child.cmdline()) for child in family) == 2
     process.send_signal(end)
     process.communicate(timeout=60)
-    _, alive = psutil.wait_procs(family, timeout=60)
-    assert alive == []
+    _, alive = psutil.wait_procs(family, timeout=20 if end == signal.SIGKILL else 60)
+    # After kill -9 Ray's agents try for a minute to report it to those that are gone.
+    lasting = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"} if end == signal.SIGKILL else set()
+    assert {child.name() for child in alive} <= lasting
 
 
 def test_the_machine_is_refused_more_gpus_than_it_has(cluster: Path, tmp_path: Path) -> None:

@@ -48,16 +48,35 @@ def test_a_worker_without_work_takes_what_another_has_not_begun() -> None:
 def test_what_was_lost_comes_first() -> None:
     supply = Supply(questions(3))
     lost = supply.take(0, 2)
-    supply.again(lost)
+    assert supply.lost(lost) == {}
     assert [number for number, _ in supply.take(1, 9)] == [0, 1, 2]
     assert supply.exhausted
+    assert supply.answered(0) == 1
+    assert supply.answered(2) == 0
+
+
+def test_what_was_lost_often_is_asked_apart_and_given_up_when_it_was_alone() -> None:
+    supply = Supply(questions(20))
+    lost = supply.take(0, 20)
+    supply.lost(lost)
+    supply.lost(supply.take(0, 20))
+    assert supply.exhausted
+    assert not supply.empty
+    groups = [supply.take_apart() for _ in range(3)]
+    assert [len(group) for group in groups] == [8, 8, 4]
+    assert supply.empty
+    assert supply.lost(groups[0]) == {}  # the culprit is one of these
+    alone = [supply.take_apart() for _ in range(8)]
+    assert [len(group) for group in alone] == [1] * 8
+    assert supply.lost(alone[5]) == {5: 4}
+    assert supply.empty
 
 
 @given(
     count=st.integers(0, 100),
     wishes=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 40), st.booleans()), max_size=60),
 )
-def test_each_conversation_is_given_out_once_for_each_time_it_was_taken_back(
+def test_each_conversation_is_answered_or_given_up_once(
     count: int, wishes: list[tuple[int, int, bool]]
 ) -> None:
     supply = Supply(questions(count))
@@ -67,10 +86,12 @@ def test_each_conversation_is_given_out_once_for_each_time_it_was_taken_back(
         assert len(taken) <= most
         assert taken or supply.exhausted
         if lose:
-            supply.again(taken)
+            kept += supply.lost(taken)
         else:
             kept += [number for number, _ in taken]
-    while rest := supply.take(0, 10):
+        if lose and (suspects := supply.take_apart()):
+            kept += supply.lost(suspects)
+    while rest := supply.take(0, 10) or supply.take_apart():
         kept += [number for number, _ in rest]
-    assert supply.exhausted
+    assert supply.empty
     assert sorted(kept) == list(range(count))

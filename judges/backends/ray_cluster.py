@@ -30,6 +30,9 @@ OBJECT_STORE_BYTES = 256 << 20
 # Sockets lie in this folder, and their names may have about a hundred characters.
 LONGEST_FOLDER = 40
 
+# Of all clusters of this process: Ray reads it once.
+_TOKEN = secrets.token_hex(32)
+
 _lock = threading.Lock()
 _users = 0
 _folder: Path | None = None
@@ -65,7 +68,7 @@ def join(settings: RaySettings, gpus: float) -> Ray:
                     _start(ray, settings)
             except Exception as error:
                 _end(ray)
-                reason = " ".join(str(error).split()) or type(error).__name__
+                reason = next(iter(str(error).splitlines()), "") or type(error).__name__
                 where = f"the Ray cluster {address} can't be reached" if address else "Ray doesn't start here"
                 raise BackendError(f"{where}: {reason}") from error
             _connected = True
@@ -121,7 +124,7 @@ def _environment() -> Iterator[None]:
     # Without it a worker that takes no GPU loses sight of those of the machine, with a warning.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        os.environ["RAY_AUTH_TOKEN"] = _TOKEN
     root = str(Path(__file__).resolve().parents[2])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     try:

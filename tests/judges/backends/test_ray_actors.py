@@ -257,6 +257,20 @@ def start_python(program: str, *paths: str) -> subprocess.Popen[str]:
     )
 
 
+def test_one_process_can_start_a_cluster_after_another(tmp_path: Path) -> None:
+    (tmp_path / "replies.yaml").write_text("replies: [{reply: hello}]\n")
+    program = (
+        "from judges import Message, Sampling, load_backend\n"
+        f"spec = {{'backend': 'scripted', 'replies': {str(tmp_path / 'replies.yaml')!r}}}\n"
+        "for _ in range(2):\n"
+        "    with load_backend(spec, executor={'ray': {'workers': 1}}) as backend:\n"
+        "        for _, outcome in backend.replies([(Message('user', 'x'),)], Sampling()):\n"
+        "            print(outcome.text)\n"
+    )
+    done = run_python(program)
+    assert (done.stdout, done.stderr) == ("hello\nhello\n", "")
+
+
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_no_process_is_left_when_the_first_one_ends(tmp_path: Path, end: signal.Signals) -> None:
     (tmp_path / "replies.yaml").write_text("replies: [{reply: hello, delay: 0.2}]\n")

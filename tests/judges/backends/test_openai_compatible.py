@@ -56,7 +56,7 @@ FAULTS = {
     "429": (lambda h: h.error(429, "slow down"), "429: slow down"),
     "500": (lambda h: h.error(500, "oh no"), "500: oh no"),
     "503 in HTML": (lambda h: h.send(503, "text/html", b"<h1>Busy</h1>"), "503: <h1>Busy</h1>"),
-    "hang": (lambda h: h.hang(), "no answer in 0.3 s"),
+    "hang": (lambda h: h.hang(), "no answer in 1 s"),
     "cut": (lambda h: h.cut(), "the connection failed"),
     "drop": (lambda h: h.drop(), "the connection failed"),
     "empty": (lambda h: h.send(200, "application/json", b""), "an empty body"),
@@ -70,10 +70,15 @@ FAULTS = {
 }
 
 
+def patience_with(fault):
+    """Seconds: a hang has to be waited for, anything else comes at once, though perhaps on a busy machine."""
+    return 1 if fault == "hang" else 30
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_mended_by_asking_again(fault):
     with Endpoint(in_turn(FAULTS[fault][0], good)) as endpoint:
-        with backend_for(endpoint, timeout=0.3) as backend:
+        with backend_for(endpoint, timeout=patience_with(fault)) as backend:
             (outcome,) = answer_all(backend, [turn("x")], Sampling())
         assert isinstance(outcome, Reply)
         assert (outcome.text, outcome.attempts) == (GOOD_FORM, 2)
@@ -84,7 +89,7 @@ def test_a_fault_is_mended_by_asking_again(fault):
 def test_a_lasting_fault_is_a_failure_with_its_reason(fault):
     answer, reason = FAULTS[fault]
     with Endpoint(in_turn(answer)) as endpoint:
-        with backend_for(endpoint, timeout=0.3, max_attempts=2) as backend:
+        with backend_for(endpoint, timeout=patience_with(fault), max_attempts=2) as backend:
             (outcome,) = answer_all(backend, [turn("x")], Sampling())
         assert isinstance(outcome, Failure)
         assert reason in outcome.message

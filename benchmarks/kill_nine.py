@@ -139,7 +139,7 @@ def kill_and_resume(folder: Path, kills: int, things: int, command: str = "score
                     watcher.kill_at = asked_before + dice.randint(1, share)
                 else:
                     threading.Timer(dice.uniform(0, 1), watcher.kill).start()
-                output, errors = watcher.process.communicate()
+                output, errors = printed_by(watcher.process)
             if watcher.process.returncode != -signal.SIGKILL:
                 raise SystemExit(f"{command} ended by itself: {output}{errors}")
             victim.wait_until_gone()
@@ -155,7 +155,7 @@ def kill_and_resume(folder: Path, kills: int, things: int, command: str = "score
             kept = stored
         asked_before = len(watcher.asked)
         with start(victim) as last:
-            output, errors = last.communicate()
+            output, errors = printed_by(last)
         if last.returncode:
             raise SystemExit(f"the last {command} failed: {errors}")
     report.asked_again += len(kept & set(watcher.asked[asked_before:]))
@@ -198,6 +198,15 @@ def start(victim: Victim) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def printed_by(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Waits for its end; it doesn't outlive this process."""
+    try:
+        return process.communicate()
+    except BaseException:
+        process.kill()
+        raise
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ _LIBRARIES = "anchor_train.libraries"
 _GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 
 
-def run_main(module: str, job: Path, lock: int | None = None) -> int:
+def run_main(module: str, job: Path, lock: int | None = None, *, loads: bool = True) -> int:
     """Runs ``module``'s ``main([job])`` in a process of its own and waits for it.
 
     What it prints goes to standard error.
@@ -36,11 +36,12 @@ def run_main(module: str, job: Path, lock: int | None = None) -> int:
         module: Full name of a module whose ``main`` takes a list of arguments and returns an exit code.
         job: Its argument.
         lock: A file descriptor that the process holds too while it lives.
+        loads: Whether it needs the libraries at all; one that only asks an endpoint is there sooner without.
 
     Returns:
         Exit code; -N if signal N ended the process.
     """
-    if not _can_fork():
+    if not (loads and _can_fork()):
         return run_command([sys.executable, "-m", module, str(job)], lock)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_LIBRARIES])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from anchor_train.config import Recipe, RoleBackend
+from anchor_train.stages import StageKind
 from judges.errors import ConfigError
 from judges.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from judges.settings import load_yaml
@@ -64,6 +65,26 @@ def consultant_spec(recipe: Recipe, latest: Path | None = None) -> RoleSpec:
 def wants_latest(given: RoleBackend) -> bool:
     """Whether a role is played by the newest aligned model."""
     return given == LATEST or (isinstance(given, dict) and given.get("model") == LATEST)
+
+
+def loads_transformers(recipe: Recipe, kind: StageKind) -> bool:
+    """Whether a stage's own process loads a model with transformers: it asks nobody elsewhere."""
+    played_by: dict[str, RoleBackend | None] = {
+        "sample": recipe.sampler.backend,
+        "judge": recipe.judge,
+        "consult": recipe.consultant.backend,
+        "discover": recipe.staple.discover.backend or recipe.sampler.backend,
+        "score": recipe.evaluate.judge,
+    }
+    if kind == "generate":
+        return (recipe.evaluate.engine or recipe.engine["backend"]) != "vllm"
+    if kind not in played_by or recipe.engine["backend"] != "transformers":
+        return False
+    if recipe.executor not in (None, "local"):
+        return False
+    given = played_by[kind]
+    model = given.get("model") if isinstance(given, Mapping) else given
+    return model in (None, BASE, LATEST)
 
 
 def role_settings(given: RoleBackend) -> Any:

@@ -14,6 +14,7 @@ from anchor_train.config import Recipe
 from anchor_train.launch import read_error, write_error
 from anchor_train.plan import plan
 from anchor_train.processes import end_with_parent, process_ending, run_main
+from anchor_train.roles import loads_transformers
 from anchor_train.run_folder import RunFolder
 from anchor_train.stages import StageJob, StageResult, do_work
 from judges.errors import AnchorError, BackendError, DataError
@@ -41,7 +42,8 @@ def do_apart(job: StageJob, lock: int | None = None) -> StageResult:
     for name in (RESULT, ERROR):
         (folder / name).unlink(missing_ok=True)
     _write_job(job, folder / JOB)
-    code = run_main("anchor_train.stage_process", folder / JOB, lock)
+    loads = loads_transformers(job.recipe, job.stage.kind)
+    code = run_main("anchor_train.stage_process", folder / JOB, lock, loads=loads)
     if (folder / ERROR).is_file():
         raise read_error(folder / ERROR)
     if code or not (folder / RESULT).is_file():

@@ -46,7 +46,7 @@ def run_main(module: str, job: Path, lock: int | None = None, *, loads: bool = T
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_LIBRARIES])
     held = None if lock is None else _Descriptor(lock)
-    process = context.Process(target=_enter, args=(module, job, held, dict(os.environ)))
+    process = context.Process(target=_enter, args=(module, job, held, _Descriptor(2), dict(os.environ)))
     process.start()
     try:
         process.join()
@@ -115,14 +115,17 @@ def _received(sent: Any) -> _Descriptor:
     return _Descriptor(sent.detach())
 
 
-def _enter(module: str, job: Path, held: _Descriptor | None, environment: dict[str, str]) -> None:
+def _enter(
+    module: str, job: Path, held: _Descriptor | None, errors: _Descriptor, environment: dict[str, str]
+) -> None:
     """The forked process: made to look as if it had been started by ``run_command``."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     os.setsid()
     os.dup2(parent.sentinel, 0)  # the pipe that closes with the parent
+    os.dup2(errors.number, 2)  # the server has the standard error and environment of when it was started
     os.dup2(2, 1)
-    os.environ.clear()  # the server has the environment of the time when it was started
+    os.environ.clear()
     os.environ.update(environment, **{PARENT_PIPE: "1"})
     sys.exit(import_module(module).main([str(job)]))
 

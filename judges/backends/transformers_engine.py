@@ -262,7 +262,7 @@ class _Model:
             output = self._model.generate(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
-                past_key_values=self._read_once(batch, input_ids, attention_mask),
+                past_key_values=self._past(batch, input_ids, attention_mask),
                 generation_config=config,
                 logits_processor=self._processors(batch, width, room, sampling, grammar),
                 tokenizer=self._tokenizer if stop else None,
@@ -270,35 +270,36 @@ class _Model:
         seconds = time.monotonic() - start
         return [self._read(row, sampling, seconds) for row in output[:, width:].tolist()]
 
-    def _read_once(self, batch: list[_Row], input_ids: Any, attention_mask: Any) -> Any:
-        """The cache of the prompts up to their last token, each read once for all of its samples.
+    def _past(self, batch: list[_Row], input_ids: Any, attention_mask: Any) -> Any:
+        """A cache with the prompts up to their last token, if each can be read once for several samples.
 
-        None where that saves nothing, or the model keeps more than keys and values of its past.
+        Else an empty one; None if the model keeps more than keys and values of its past.
         """
         import torch
-        from transformers import DynamicCache, GenerationConfig
-        from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+        from transformers import GenerationConfig
 
+        from judges.backends.growing_cache import grow_in_place, new_cache
+
+        cache = new_cache(self._model.config)
+        if cache is None:
+            return None
         first: dict[int, int] = {}
         for place, row in enumerate(batch):
             first.setdefault(row.index, place)
-        if len(first) == len(batch) or input_ids.shape[1] < 2:
-            return None
-        cache = DynamicCache(config=self._model.config.get_text_config(decoder=True))
-        if any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers):
-            return None
-        distinct = list(first.values())
-        # The token that this writes isn't read, so the cache ends with the last but one of the prompt.
-        self._model.generate(
-            input_ids=input_ids[distinct, :-1],
-            attention_mask=attention_mask[distinct, :-1],
-            past_key_values=cache,
-            generation_config=GenerationConfig(max_new_tokens=1, do_sample=False, pad_token_id=self._pad),
-        )
-        prompts = {index: number for number, index in enumerate(first)}
-        cache.batch_select_indices(
-            torch.tensor([prompts[row.index] for row in batch], device=input_ids.device)
-        )
+        if len(first) < len(batch) and input_ids.shape[1] > 1:
+            distinct = list(first.values())
+            # The token that this writes isn't read, so the cache ends with the last but one of the prompt.
+            self._model.generate(
+                input_ids=input_ids[distinct, :-1],
+                attention_mask=attention_mask[distinct, :-1],
+                past_key_values=cache,
+                generation_config=GenerationConfig(max_new_tokens=1, do_sample=False, pad_token_id=self._pad),
+            )
+            prompts = {index: number for number, index in enumerate(first)}
+            cache.batch_select_indices(
+                torch.tensor([prompts[row.index] for row in batch], device=input_ids.device)
+            )
+        grow_in_place(cache)
         return cache
 
     def _processors(

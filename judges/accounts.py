@@ -153,6 +153,7 @@ class Ledger:
         self._unjudged: Counter[UnjudgedReason] = Counter()
         self._usage = Usage()
         self._seconds = 0.0
+        self._fruitless = 0
         self._lock = threading.Lock()
 
     def ask(self) -> None:
@@ -180,8 +181,14 @@ class Ledger:
                 self._counts[source] += 1
             if isinstance(assessment.outcome, Unjudged):
                 self._unjudged[assessment.outcome.reason] += 1
+                self._fruitless += source is None and assessment.outcome.reason != "failed"
             else:
                 self._counts["judged"] += 1
+
+    @property
+    def fruitless(self) -> int:
+        """Replies handed out without verdicts, as long as no statement has any; else 0."""
+        return 0 if self._counts["judged"] else self._fruitless
 
     def spend(self, seconds: float) -> None:
         """Time passed while assessing."""

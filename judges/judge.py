@@ -40,6 +40,9 @@ from judges.rubric import Rubric
 JUDGE_SAMPLING = Sampling(n=1, temperature=0.0, top_p=1.0, max_tokens=256)
 """How a judge replies unless told otherwise (method section 1); the verdict form takes about 45 tokens."""
 
+_MOST_FRUITLESS = 100
+"""Replies without verdicts, and none with, after which a judge is given up: what it writes costs money."""
+
 _LOOKAHEAD = 10_000
 _READ_AHEAD = 1000  # statements that are looked at to bring those of one question together
 
@@ -215,7 +218,8 @@ class Judge:
             Index of the statement and its assessment; each index once, in the order of completion.
 
         Raises:
-            BackendError: If the backend can't serve; what it answered before is stored.
+            BackendError: If the backend can't serve, or its first 100 replies all have no verdicts; what it
+                answered before is stored.
             BudgetSpentError: If the next request would break the budget; all replies are stored.
             DataError: If the cache can't be read or written.
         """
@@ -231,6 +235,8 @@ class Judge:
                 if on_assessment is not None:
                     on_assessment(handed.index, handed.assessment)
                 yield handed.index, handed.assessment
+                if self._ledger.fruitless >= _MOST_FRUITLESS:
+                    raise self._no_verdicts(handed.assessment)
 
     def assess_all(self, statements: Iterable[Statement], progress: bool = True) -> list[Assessment]:
         """Assesses statements and returns the assessments in their order.
@@ -294,6 +300,13 @@ class Judge:
         if reply is not None and isinstance(self._verdicts(reply), Judgement):
             return _Known(self._read(reply, cached=True), "cached")
         return _Request(key, conversation)
+
+    def _no_verdicts(self, latest: Assessment) -> BackendError:
+        assert isinstance(latest.outcome, Unjudged)
+        return BackendError(
+            f"judge {self.backend.identity}: none of its first {self._ledger.fruitless} replies has "
+            f"verdicts; the latest: {latest.outcome}"
+        )
 
     def _settle(self, key: bytes, outcome: Outcome) -> Assessment:
         """Books an outcome, stores it if it is a reply, and reads it; in the thread that it arrives in."""

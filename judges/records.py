@@ -190,6 +190,9 @@ class Unjudged:
     reason: UnjudgedReason
     detail: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.detail})" if self.detail else self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class Assessment:

@@ -31,9 +31,6 @@ from lm_eval_tasks.sample_logs import read_judgement_file
 from lm_eval_tasks.scoring import explanations, judge_stream, statements_of
 from lm_eval_tasks.specs import TaskSpec
 
-_MOST_FRUITLESS = 100
-"""Replies without verdicts, and none with, after which a judge is given up: what it writes costs money."""
-
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -112,7 +109,7 @@ def score_task(
         ConfigError: If another judge's judgements have that name already.
         DataError: If the log can't be read, the folder can't be written to, or not a single explanation got
             a verdict.
-        BackendError: If the judge can't serve; its replies so far are in the cache.
+        BackendError: If the judge can't serve, or writes no verdicts; its replies so far are in the cache.
         BudgetSpentError: If it may spend no more; its replies so far are in the cache.
     """
     metric_names(judge.rubric, compared=True)
@@ -173,7 +170,6 @@ class _Tally:
         self.completion_tokens = 0
         self.price: float | None = None
         self._first: Unjudged | None = None
-        self._fruitless = 0  # replies without verdicts
 
     def counted(self, questions: Iterable[ScoredQuestion]) -> Iterator[ScoredQuestion]:
         for scored in questions:
@@ -182,26 +178,16 @@ class _Tally:
                 if sample.assessment is not None:
                     self._count(sample.assessment, new=sample.response.explanation not in paid)
                     paid.add(sample.response.explanation)
-            if self._fruitless >= _MOST_FRUITLESS and not self.judged:
-                raise self._no_verdicts("the first ")
             yield scored
-        if self.unjudged and not self.judged:
-            raise self._no_verdicts()
-
-    def _no_verdicts(self, which: str = "") -> DataError:
-        assert self._first is not None
-        detail = f" ({self._first.detail})" if self._first.detail else ""
-        return DataError(
-            f"none of {which}{sum(self.unjudged.values())} explanations got a verdict; the first: "
-            f"{self._first.reason}{detail}"
-        )
+        if self._first is not None and not self.judged:
+            number = sum(self.unjudged.values())
+            raise DataError(f"none of {number} explanations got a verdict; the first: {self._first}")
 
     def _count(self, assessment: Assessment, *, new: bool) -> None:
         self.flagged.update(assessment.flagged)
         if isinstance(assessment.outcome, Unjudged):
             self.unjudged[assessment.outcome.reason] += 1
             self._first = self._first or assessment.outcome
-            self._fruitless += assessment.raw is not None
         else:
             self.judged += 1
         if not new:  # a judge is asked once about the same explanation

@@ -273,6 +273,23 @@ def test_a_dead_endpoint_leaves_what_was_answered(tmp_path):
             assert (judge.accounts.cached, judge.accounts.asked) == (25, 15)
 
 
+def test_a_judge_that_writes_no_verdicts_is_given_up(scripted):
+    with load_judge(scripted, cache=None) as judge:
+        handed = []
+        with pytest.raises(
+            BackendError, match=r"none of its first 100 replies has verdicts; the latest: unpars"
+        ):
+            handed.extend(judge.assess(statements(*(f"unreadable {number}" for number in range(1000)))))
+    assert len(handed) == 100
+
+
+def test_a_judge_that_has_given_verdicts_may_fail_for_long(scripted):
+    texts = ["fine", *(f"cut short {number}" for number in range(300)), *(f"lost {n}" for n in range(300))]
+    with load_judge(scripted, cache=None) as judge:
+        assert len(judge.assess_all(statements(*texts), progress=False)) == 601
+    assert (judge.accounts.judged, judge.accounts.unjudged["truncated"]) == (1, 300)
+
+
 def test_prices_of_cached_tokens():
     prices = Prices(prompt=2, completion=10, cached_prompt=1)
     assert prices.of(Usage(1_000_000, 100_000, 400_000)) == pytest.approx(0.6 * 2 + 0.4 * 1 + 1)

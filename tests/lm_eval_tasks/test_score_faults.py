@@ -142,7 +142,7 @@ def test_a_judge_that_only_writes_what_is_cut_is_given_up(anchor_eval: AnchorEva
     with Endpoint(lambda k, b, h: h.reply("Let me think", finish_reason="length")) as endpoint:
         judge = write_judge_file(anchor_eval.folder, endpoint, form="none")
         message = anchor_eval.refused("score", run, "--judge", judge)
-        assert "none of the first 100 explanations got a verdict" in message
+        assert "none of its first 100 replies has verdicts" in message
         assert "truncated (the reply was cut at max_tokens)" in message
         assert len(endpoint.bodies) < 200
 

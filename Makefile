@@ -36,8 +36,9 @@ ifeq ($(HAS_VLLM),yes)
 endif
 	touch $@
 
+# Two cores are kept busy by two processes; a file's tests stay together, so that they share what they set up.
 test: venv browser
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 demo: venv
 	$(BIN)/anchor-train demo

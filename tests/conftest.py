@@ -21,10 +21,12 @@ import pytest
 from judges.backends.vllm_engine import VllmBackend, create
 from tests.tiny_models import make_tiny_adapter, make_tiny_model
 
-# Before any library reads them: no hub from tests, no thread pools that fight for two cores.
+# Before any library reads them: no hub from tests, no thread pools that fight for the cores.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _PROCESSES)))
 
 # A shell starts a background job with SIGINT ignored, and its children inherit that: Ctrl-C would not reach
 # the processes that the tests start. A handler of our own is back to the default in a child.
@@ -45,6 +47,12 @@ class VllmServer:
 
     base_url: str
     model: str
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first, so that of several processes none is left alone with a long one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("engine")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ def main() -> None:
     for side in SIDES:
         times = [seconds for result in found[side] for seconds in result["seconds"]]
         spread = f"({min(times):.4f} .. {max(times):.4f})"
-        memory = max(result["peak_mib"] for result in found[side])
+        memory = statistics.median(result["peak_mib"] for result in found[side])
         loss = found[side][0]["first_loss"]
         cpu = statistics.median(seconds for result in found[side] for seconds in result["cpu"])
         print(
@@ -97,6 +97,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
             self.times.append(_now() - self.start)
             self.cpu_times.append(time.process_time() - self.cpu_start)
+            self.peak_mib = _peak_mib()  # of the steps, not of what is saved at the end
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **others: Any) -> None:
             if logs and "loss" in logs:
@@ -155,18 +156,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         else:
             trainer.add_callback(clock)
             trainer.train()
-    on_gpu = torch.cuda.is_available()
-    memory = (
-        torch.cuda.max_memory_allocated() / 2**20
-        if on_gpu
-        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    )
     return {
         "seconds": clock.times[1:],
         "cpu": clock.cpu_times[1:],
-        "peak_mib": memory,
+        "peak_mib": clock.peak_mib,
         "first_loss": clock.losses[0],
-        "device": torch.cuda.get_device_name() if on_gpu else "the CPU",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "the CPU",
     }
 
 
@@ -195,6 +190,15 @@ def _tokenizer(model: Any) -> Any:
     from anchor_train.base_model import load_tokenizer
 
     return load_tokenizer(model)
+
+
+def _peak_mib() -> float:
+    """Of the GPU's memory, or of the whole process."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def _now() -> float:

@@ -60,7 +60,7 @@ OURS = (
 def main() -> None:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that no server is left behind
-    peers = [way for way in WAYS if way.name in PEERS]
+    peers = [way for way in WAYS if way.name in PEERS and way.name.startswith(tuple(options.only))]
     for way in peers:
         python_of(way.environment, options.venvs)
     with tempfile.TemporaryDirectory() as scratch:
@@ -69,9 +69,11 @@ def main() -> None:
         print(f"{shape.parameters / 1e6:.0f}M parameters, {options.dtype}, {options.items} explanations")
         with_forms_of_their_own = [way for way in peers if way.client != "handwritten"]
         ours = _runs("as shipped", [*OURS, *with_forms_of_their_own], options.typical, None, model, options)
+        _table(f"as shipped, cut at {options.typical} tokens", ours)
+        if options.shipped:
+            return
         equal = round(_each(ours[OURS[0].name], "generation_tokens"))
         theirs = _runs(f"{equal} tokens", peers, equal, equal, model, options)
-    _table(f"as shipped, cut at {options.typical} tokens", ours)
     _table(f"{equal} tokens each", {way.name: ours[way.name] for way in OURS} | theirs)
 
 
@@ -134,7 +136,8 @@ def serve(model: Path, most_tokens: int, options: argparse.Namespace) -> Iterato
     command += ["--max-num-seqs", str(options.slots), "--dtype", options.dtype, "--enable-prefix-caching"]
     command += ["--override-generation-config", json.dumps({"max_new_tokens": most_tokens})]
     if options.cpu:
-        command += ["--enforce-eager", "--no-enable-chunked-prefill"]
+        # By default a CPU shares prefixes in blocks of 128 tokens, a GPU in such of 16.
+        command += ["--enforce-eager", "--no-enable-chunked-prefill", "--block-size", str(options.block)]
     environment = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", **os.environ}
     log = model.parent / f"serve-{most_tokens}.log"
     with log.open("w") as output:
@@ -193,6 +196,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--typical", type=int, default=200, help="tokens of a reply that gives its reasons first"
     )
+    parser.add_argument(
+        "--block", type=int, default=32, help="tokens of a block of the prefix cache, on a CPU"
+    )
+    parser.add_argument("--only", nargs="*", default=[""], help="beginnings of the names of the peers")
+    parser.add_argument("--shipped", action="store_true", help="the first part alone")
     default = Path.home() / ".cache" / "anchored-explanations" / "peers"
     parser.add_argument("--venvs", type=Path, default=default, help="where the environments lie")
     options = parser.parse_args()

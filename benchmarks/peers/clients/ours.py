@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import aiohttp  # noqa: F401 -- imports aren't timed
+import openai  # noqa: F401
 from job import Job, run
 
-import judges.backends.openai_compatible  # noqa: F401 -- imports aren't timed
+import judges.backends.openai_compatible  # noqa: F401
 from judges import Statement, load_judge
 from judges.records import Judgement
 

@@ -152,12 +152,12 @@ class ReplyCache:
                 "" if path is None else path, timeout=patience, isolation_level=None, check_same_thread=False
             )
             try:
-                self._prepare()
+                self._prepare(patience)
             except BaseException:
                 self._connection.close()
                 raise
 
-    def _prepare(self) -> None:
+    def _prepare(self, patience: float) -> None:
         application, version = (
             self._connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("application_id", "user_version")
@@ -168,11 +168,25 @@ class ReplyCache:
             raise DataError(
                 f"cache {self.path}: written by a newer version of anchored-explanations; upgrade"
             )
+        self._write_ahead(patience)
         # NORMAL: a commit survives the death of the process without waiting for the disk each time.
-        self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA cache_size = -8000")  # KiB; the system caches the file as well
         if version < _FORMAT:
             self._connection.executescript(_SCHEMA)
+
+    def _write_ahead(self, patience: float) -> None:
+        """Turns on the write-ahead log; where several open a new file at once, SQLite does not wait by itself."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def asking(
         self, identity: BackendIdentity, sampling: Sampling, rubric: str, rubric_name: str = ""

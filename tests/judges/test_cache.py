@@ -185,6 +185,27 @@ def test_many_writers_lose_nothing(tmp_path):
         assert cache.stats().replies == 300
 
 
+def test_a_new_file_may_be_opened_by_several_at_once(tmp_path):
+    problems = []
+
+    def open_at_once(path, gate):
+        gate.wait()
+        try:
+            ReplyCache(path).close()
+        except DataError as error:
+            problems.append(error)
+
+    for attempt in range(40):
+        gate = threading.Barrier(8)
+        arguments = (tmp_path / f"{attempt}.sqlite", gate)
+        threads = [threading.Thread(target=open_at_once, args=arguments) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not problems
+
+
 def test_where_the_cache_is(monkeypatch, tmp_path):
     monkeypatch.setenv("ANCHOR_CACHE", str(tmp_path / "mine.sqlite"))
     assert default_cache_path() == tmp_path / "mine.sqlite"

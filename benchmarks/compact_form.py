@@ -1,7 +1,7 @@
 """The compact verdict form against the full one: tokens, time, and agreement, on the pocket judge.
 
     python -m benchmarks.compact_form --statements 600
-    python -m benchmarks.compact_form --teach 12800       # also after learning the letters
+    python -m benchmarks.compact_form --teach 19200       # also after learning the letters
 
 The pocket model judges explanations of pocket questions in both forms, each held to its form (transformers
 and xgrammar), and their verdicts are compared with each other and with the ground truth, criterion by
@@ -47,8 +47,9 @@ def statements(count: int, seed: int) -> Iterator[Statement]:
 def lessons(seed: int) -> Iterator[Lesson]:
     """Judging in both forms, of explanations of corpus questions, with the verdicts of the ground truth."""
     spec, rng = load_task("pocket_explain"), random.Random(f"letters/{seed}")
-    forms: tuple[VerdictForm, ...] = ("full", "compact")
-    prompts = {form: JudgePrompt(RUBRIC, form) for form in forms}
+    # Mostly the form that it doesn't know; the other one so that it isn't forgotten.
+    forms: tuple[VerdictForm, ...] = ("full", "compact", "compact", "compact")
+    prompts = {form: JudgePrompt(RUBRIC, form) for form in set(forms)}
     for story in draw_stories("corpus", seed, "mixed"):
         for form in forms:
             text = explain(story, rng.choice((OWN, JUDGED)).draw(story, rng)).text
@@ -64,7 +65,7 @@ def taught(model: Path, count: int, output: Path) -> Path:
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     network = AutoModelForCausalLM.from_pretrained(model)
-    settings = GrowthSettings(lessons=count, learning_rate=1e-3, warmup_steps=20)
+    settings = GrowthSettings(lessons=count, warmup_steps=50)
     grow(settings, network, tokenizer, lessons(seed=7))
     network.save_pretrained(output)
     tokenizer.save_pretrained(output)

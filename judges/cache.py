@@ -176,7 +176,7 @@ class ReplyCache:
             self._connection.executescript(_SCHEMA)
 
     def _write_ahead(self, patience: float) -> None:
-        """Turns on the write-ahead log; where several open a new file at once, SQLite does not wait by itself."""
+        """Turns on the write-ahead log; SQLite itself does not wait for others that open a new file, too."""
         deadline = time.monotonic() + patience
         while True:
             try:

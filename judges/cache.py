@@ -237,6 +237,14 @@ class ReplyCache:
         with self._in_use():
             self._connection.execute(_PUT, (*row, *tokens, reply.attempts, reply.seconds, time.time()))
 
+    def has_verdicts(self, asking: Asking) -> bool:
+        """Whether any reply to such requests was read as verdicts."""
+        with self._in_use():
+            found = self._connection.execute(
+                "SELECT 1 FROM replies WHERE asking = ? AND has_verdict LIMIT 1", (asking.id,)
+            ).fetchone()
+        return found is not None
+
     def stats(self) -> CacheStats:
         """What is in it."""
         with self._in_use():

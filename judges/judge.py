@@ -159,6 +159,7 @@ class Judge:
         )
         self._prices = prices
         self._ledger = Ledger(prices)
+        self._proven = False  # by a verdict in the cache
         self._purse = None if budget is None else Purse(budget, prices, self.sampling)
 
     @property
@@ -218,8 +219,8 @@ class Judge:
             Index of the statement and its assessment; each index once, in the order of completion.
 
         Raises:
-            BackendError: If the backend can't serve, or its first 100 replies all have no verdicts; what it
-                answered before is stored.
+            BackendError: If the backend can't serve, or its first 100 replies all have no verdicts and no
+                reply of its in the cache has; what it answered before is stored.
             BudgetSpentError: If the next request would break the budget; all replies are stored.
             DataError: If the cache can't be read or written.
         """
@@ -235,7 +236,7 @@ class Judge:
                 if on_assessment is not None:
                     on_assessment(handed.index, handed.assessment)
                 yield handed.index, handed.assessment
-                if self._ledger.fruitless >= _MOST_FRUITLESS:
+                if self._ledger.fruitless >= _MOST_FRUITLESS and not self._has_given_verdicts():
                     raise self._no_verdicts(handed.assessment)
 
     def assess_all(self, statements: Iterable[Statement], progress: bool = True) -> list[Assessment]:
@@ -300,6 +301,11 @@ class Judge:
         if reply is not None and isinstance(self._verdicts(reply), Judgement):
             return _Known(self._read(reply, cached=True), "cached")
         return _Request(key, conversation)
+
+    def _has_given_verdicts(self) -> bool:
+        """Whether it has in an earlier run: what is left to ask may then be just what it can't judge."""
+        self._proven = self._proven or self._cache.has_verdicts(self._asking)
+        return self._proven
 
     def _no_verdicts(self, latest: Assessment) -> BackendError:
         assert isinstance(latest.outcome, Unjudged)

@@ -290,6 +290,15 @@ def test_a_judge_that_has_given_verdicts_may_fail_for_long(scripted):
     assert (judge.accounts.judged, judge.accounts.unjudged["truncated"]) == (1, 300)
 
 
+def test_what_a_good_judge_could_not_judge_may_be_asked_again_by_itself(scripted, tmp_path):
+    hopeless = [f"cut short {number}" for number in range(150)]
+    with load_judge(scripted, cache=tmp_path / "c.sqlite") as judge:
+        judge.assess_all(statements("fine", *hopeless), progress=False)
+    with load_judge(scripted, cache=tmp_path / "c.sqlite") as judge:
+        assert len(judge.assess_all(statements(*hopeless), progress=False)) == 150
+        assert (judge.accounts.asked, judge.accounts.judged) == (150, 0)
+
+
 def test_prices_of_cached_tokens():
     prices = Prices(prompt=2, completion=10, cached_prompt=1)
     assert prices.of(Usage(1_000_000, 100_000, 400_000)) == pytest.approx(0.6 * 2 + 0.4 * 1 + 1)

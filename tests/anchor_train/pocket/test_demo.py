@@ -42,7 +42,7 @@ def test_the_demo_runs_the_whole_method_and_goes_on_where_it_was(tmp_path: Path)
 @pytest.mark.timeout(1500)
 def test_the_experiment_takes_other_mixes_of_questions_and_strategies(tmp_path: Path) -> None:
     folder = tmp_path / "experiment"
-    chosen = ("--mix", "hard", "--strategies", "aft-none", "--own-judge", "none")
+    chosen = ("--mix", "hard", "--strategies", "anchor,aft-none", "--own-judge", "none")
     arguments = ("experiment", "pocket", "--seeds", "1", *chosen, "-o", str(folder), *FEW)
     done = anchor_train(*arguments)
     assert done.returncode == 0, done.stderr[-2000:]

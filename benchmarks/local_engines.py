@@ -213,7 +213,7 @@ def _conversations(options: argparse.Namespace, seed: int) -> list[list[dict[str
 def _engine_args(options: argparse.Namespace) -> dict[str, Any]:
     args: dict[str, Any] = {"max_num_seqs": options.slots, "enable_prefix_caching": True}
     # Two engines share a GPU; on a CPU these are what our backend sets by itself.
-    cpu = {"enforce_eager": True, "enable_chunked_prefill": False}
+    cpu = {"enforce_eager": True, "enable_chunked_prefill": False, "block_size": 32}
     return args | ({"gpu_memory_utilization": GPU_SHARE} if options.gpu else cpu)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.items import make_items
-from tests.tiny_models import CHAT_TEMPLATE, SPECIAL_TOKENS, TRAINING_TEXT
+from tests.tiny_models import CHAT_TEMPLATE, TRAINING_TEXT, train_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -74,7 +74,7 @@ def make_model(path: Path, shape: Shape, dtype: str = "float32", seed: int = 0) 
     import torch
     from transformers import LlamaForCausalLM
 
-    tokenizer = train_tokenizer(min(shape.vocab, 8192))
+    tokenizer = _tokenizer(min(shape.vocab, 8192))
     config = llama_config(shape, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
     torch.manual_seed(seed)
     default = torch.get_default_dtype()
@@ -89,29 +89,8 @@ def make_model(path: Path, shape: Shape, dtype: str = "float32", seed: int = 0) 
     return path
 
 
-def train_tokenizer(vocab_size: int) -> Any:
-    """A byte-level BPE tokenizer of this project's own texts."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
+def _tokenizer(vocab_size: int) -> Any:
+    """Made of this project's own texts."""
     texts = [file.read_text(encoding="utf-8") for file in sorted(ROOT.glob("docs/*.md"))]
     texts += [item[key] for item in make_items(512) for key in ("system", "user")]
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=list(SPECIAL_TOKENS),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    core.train_from_iterator([*texts, *TRAINING_TEXT], trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        eos_token="<|im_end|>",
-        pad_token="<|pad|>",
-        additional_special_tokens=["<|im_start|>"],
-        clean_up_tokenization_spaces=False,
-        model_max_length=4096,
-        chat_template=CHAT_TEMPLATE,
-    )
+    return train_tokenizer([*texts, *TRAINING_TEXT], vocab_size, 4096, CHAT_TEMPLATE)

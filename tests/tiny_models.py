@@ -5,6 +5,7 @@ Nothing here is downloaded. A model is a folder that transformers, vLLM, PEFT an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def make_tiny_model(
     from transformers import LlamaConfig, LlamaForCausalLM
 
     path = Path(path)
-    tokenizer = _train_tokenizer(vocab_size, max_positions, chat_template)
+    tokenizer = train_tokenizer(TRAINING_TEXT, vocab_size, max_positions, chat_template)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden_size,
@@ -130,7 +131,10 @@ def _silence(model: Any, tokens: list[int]) -> None:
         model.lm_head.weight[tokens, 0] = -200
 
 
-def _train_tokenizer(vocab_size: int, max_positions: int, chat_template: str | None) -> Any:
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int, max_positions: int, chat_template: str | None
+) -> Any:
+    """A byte-level BPE tokenizer of some texts."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -143,7 +147,7 @@ def _train_tokenizer(vocab_size: int, max_positions: int, chat_template: str | N
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    core.train_from_iterator(TRAINING_TEXT, trainer)
+    core.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
         eos_token="<|im_end|>",

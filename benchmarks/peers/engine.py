@@ -36,7 +36,6 @@ from typing import Any, TypeAlias
 from benchmarks.models import SHAPES, make_model
 from benchmarks.peers.items import make_items
 from benchmarks.peers.ways import WAYS, Way, judged_by, python_of
-from judges.rubric import load_rubric
 
 Result: TypeAlias = dict[str, Any]
 
@@ -176,12 +175,6 @@ def _counters(url: str) -> dict[str, float]:
                 if line.startswith(f"vllm:{name}_total{{"):
                     found[name] += float(line.rpartition(" ")[2])
     return found
-
-
-def _form_tokens(model: Path) -> int:
-    from transformers import AutoTokenizer
-
-    return len(AutoTokenizer.from_pretrained(model).encode(load_rubric().longest_form)) + 1
 
 
 def _options() -> argparse.Namespace:

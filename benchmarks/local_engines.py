@@ -6,8 +6,10 @@
     python benchmarks/local_engines.py judging --shape 1B --dtype bfloat16 --items 4096          # with a GPU
 
 All sides hold the same random model, in one run, and take turns; each turn has prompts of its own, so that
-none finds another's in a prefix cache. Loading isn't timed. The bare engine gets ready-made conversations in
-one list. Sampling counts tokens a second, since random weights end replies where they like.
+none finds another's in a prefix cache, and begins when the engine of the turn before is at rest. Loading
+isn't timed. The bare engine gets ready-made conversations in one list. Sampling counts tokens a second, since
+random weights end replies where they like. On a CPU our backend runs vLLM in one process, the others as vLLM
+does by default; ``VLLM_ENABLE_V1_MULTIPROCESSING=0`` (or ``=1``) has all of them run in the same way.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ Turn: TypeAlias = Callable[[int], tuple[float, float]]
 """Does the work of a turn; gives what was done (judgements or tokens) and the seconds it took."""
 
 CONTEXT = 2048
+# An engine's processes spin for a second after their last step (vLLM's message queue) before they sleep.
+REST_SECONDS = 2.0
 GPU_SHARE = 0.4
 
 
@@ -49,6 +53,7 @@ def main() -> None:
         for turn in range(options.rounds + 1):
             order = list(sides.items())
             for place, (name, work) in enumerate(order[turn % len(order) :] + order[: turn % len(order)]):
+                time.sleep(REST_SECONDS)
                 done, seconds = work(100 * turn + place)
                 if turn:  # the first one warms up
                     found[name].append(done / seconds)

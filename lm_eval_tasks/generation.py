@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
+from judges.backends import vllm_cpu
 from judges.errors import BackendError, ConfigError
 from lm_eval_tasks.json_lines import read_object
 from lm_eval_tasks.judgement_files import replacing
@@ -186,6 +187,8 @@ def _child(question: Path, answer: Path) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # otherwise a hundred lines to every start
+    if request["model"] == "vllm":
+        _settle_vllm()
     from lm_eval import simple_evaluate
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
@@ -241,6 +244,15 @@ def _report_errors(answer: Path) -> None:
         answer.write_text(json.dumps(found), encoding="utf-8")
 
     sys.excepthook = report
+
+
+def _settle_vllm() -> None:
+    try:
+        from vllm.platforms import current_platform
+    except ImportError:
+        return  # the harness tells what is missing
+    if current_platform.is_cpu():
+        vllm_cpu.in_one_process(os.environ)
 
 
 def _device(model: str) -> str | None:

@@ -24,6 +24,7 @@ import threading
 import time
 from typing import Any, TypeAlias
 
+from judges.backends import vllm_cpu
 from judges.backends.local_model import conversation_seed, no_template, prompt_tokens
 from judges.records import Conversation, Message
 
@@ -31,8 +32,6 @@ Json: TypeAlias = dict[str, Any]
 
 # How long the engine may take to end by itself once the other end is closed.
 GRACE_SECONDS = 10.0
-# Tokens of a block of the cache; the least that the CPU's attention takes.
-CPU_BLOCK = 32
 
 
 def main(fd: int) -> None:
@@ -205,16 +204,14 @@ class _Server:
 
 
 def _load(engine_args: Json) -> Any:
-    """Loads the engine; on a CPU with the settings that make it start fast and share the machine."""
+    """Loads the engine; on a CPU with the settings that suit it, as far as nothing else is set."""
     from vllm.platforms import current_platform
 
     if current_platform.is_cpu():
-        # By default the engine takes nearly all of the memory for its cache and compiles for minutes.
+        vllm_cpu.in_one_process(os.environ)
+        # By default the engine takes nearly all of the memory for its cache.
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-        # A prompt split over two steps kills the engine when it is seeded: CPU generators have no offset.
-        # What prompts share is reused in whole blocks, and the CPU's 128 tokens are more than a question has.
-        cpu = {"enforce_eager": True, "enable_chunked_prefill": False, "block_size": CPU_BLOCK}
-        engine_args = cpu | engine_args
+        engine_args = vllm_cpu.ENGINE_ARGS | engine_args
     from vllm import LLM
 
     return LLM(**engine_args)

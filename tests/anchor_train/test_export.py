@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,7 +129,11 @@ def test_vllm_says_the_same_with_either_form(
     for base, adapter in forms:
         arguments = json.dumps([base, adapter, ids, TOKENS])
         run = subprocess.run(
-            [sys.executable, str(script), arguments], capture_output=True, text=True, check=True
+            [sys.executable, str(script), arguments],
+            env={**os.environ, "VLLM_ENABLE_V1_MULTIPROCESSING": "0"},  # starts in half the time
+            capture_output=True,
+            text=True,
+            check=True,
         )
         line = next(line for line in run.stdout.splitlines() if line.startswith("TEXT"))
         assert json.loads(line.removeprefix("TEXT")).strip() == greedy_text.strip()

@@ -25,6 +25,7 @@ from judges import (
     Sampling,
     answer_all,
 )
+from judges.backends import vllm_cpu
 from judges.backends.vllm_engine import VllmBackend, create, failure_reason
 from tests.judges.backends.asking import LETTERS, VERDICTS, ask, peft_greedy, texts
 from tests.tiny_models import make_tiny_model
@@ -197,7 +198,7 @@ def test_adapter_speaks_as_with_peft_and_close_ends_every_process(
 
     assert backend._engine is not None
     group = backend._engine._process.pid
-    assert len(living(group)) >= 2, "the engine has processes of its own"
+    assert living(group)
     backend.close()
     assert living(group) == []
     backend.close()
@@ -216,23 +217,44 @@ sys.stdin.read()
 
 
 @pytest.mark.engine
-def test_no_engine_outlives_a_killed_parent(vllm_installed: None, tiny_model: Path) -> None:
+@pytest.mark.parametrize("several", [False, True], ids=["one process", "several processes"])
+def test_no_engine_outlives_a_killed_parent(vllm_installed: None, tiny_model: Path, several: bool) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tiny_model)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
+            **({"VLLM_ENABLE_V1_MULTIPROCESSING": "1"} if several else {}),
+        },
     )
     assert parent.stdout is not None
     group = int(parent.stdout.readline())
-    assert living(group)
+    assert (len(living(group)) > 1) == several
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
     deadline = time.monotonic() + 60
     while living(group) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert living(group) == []
+
+
+def test_vllm_keeps_the_processes_that_bind_threads_to_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vllm_cpu, "NUMA_NODES", tmp_path)
+    bound = {"VLLM_CPU_OMP_THREADS_BIND": "0-7"}
+    for environment, expected in ({}, "0"), (bound, None), ({"VLLM_ENABLE_V1_MULTIPROCESSING": "1"}, "1"):
+        found = dict(environment)
+        vllm_cpu.in_one_process(found)
+        assert found.get("VLLM_ENABLE_V1_MULTIPROCESSING") == expected
+    for number in range(2):
+        (tmp_path / f"node{number}").mkdir()
+    several: dict[str, str] = {}
+    vllm_cpu.in_one_process(several)
+    assert several == {}
 
 
 @pytest.mark.engine

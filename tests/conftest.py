@@ -21,12 +21,10 @@ import pytest
 from judges.backends.vllm_engine import VllmBackend, create
 from tests.tiny_models import make_tiny_adapter, make_tiny_model
 
-# Before any library reads them: no hub from tests, no thread pools that fight for the cores.
+# Before any library reads them: no hub from tests.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _PROCESSES)))
 
 # A shell starts a background job with SIGINT ignored, and its children inherit that: Ctrl-C would not reach
 # the processes that the tests start. A handler of our own is back to the default in a child.
@@ -47,6 +45,17 @@ class VllmServer:
 
     base_url: str
     model: str
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Shares the cores among the processes that run tests: more threads spin in each other's way.
+
+    The process that only hands tests out must not set it for itself: the others would inherit its value.
+    """
+    processes = os.environ.get("PYTEST_XDIST_WORKER_COUNT")
+    if processes is not None or not config.getoption("numprocesses", None):
+        threads = (os.cpu_count() or 1) // int(processes or 1)
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

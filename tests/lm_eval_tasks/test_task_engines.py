@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from judges.backends import vllm_cpu
+from lm_eval_tasks import generation
 from lm_eval_tasks.records import Question
 from tests.conftest import VllmServer
 from tests.lm_eval_tasks.harness import Outcome, lm_eval
@@ -32,6 +35,19 @@ def test_the_harness_with_vllm(vllm_installed: None, tmp_path: Path, tiny_model:
     arguments = f"pretrained={tiny_model},dtype=float32,max_model_len=1024,enforce_eager=True"
     outcome = lm_eval(tmp_path / "run", "vllm", arguments, "demo_explain", {"repeats": 4}, *SHORT)
     check_samples(outcome)
+
+
+def test_on_a_cpu_a_run_has_vllm_in_one_process(
+    vllm_installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vllm.platforms import current_platform
+
+    monkeypatch.setattr(vllm_cpu, "NUMA_NODES", tmp_path)
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "put back at the end")
+    monkeypatch.delenv("VLLM_ENABLE_V1_MULTIPROCESSING")
+    generation._settle_vllm()
+    expected = "0" if current_platform.is_cpu() else None
+    assert os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") == expected
 
 
 def test_a_chat_endpoint_gives_different_samples(vllm_server: VllmServer, tmp_path: Path) -> None:

@@ -216,10 +216,11 @@ def _conversations(options: argparse.Namespace, seed: int) -> list[list[dict[str
 
 
 def _engine_args(options: argparse.Namespace) -> dict[str, Any]:
+    from judges.backends.vllm_cpu import ENGINE_ARGS
+
     args: dict[str, Any] = {"max_num_seqs": options.slots, "enable_prefix_caching": True}
-    # Two engines share a GPU; on a CPU these are what our backend sets by itself.
-    cpu = {"enforce_eager": True, "enable_chunked_prefill": False, "block_size": 32}
-    return args | ({"gpu_memory_utilization": GPU_SHARE} if options.gpu else cpu)
+    # Two engines share a GPU; on a CPU both have what our backend sets by itself.
+    return args | ({"gpu_memory_utilization": GPU_SHARE} if options.gpu else ENGINE_ARGS)
 
 
 def _bare_engine(model: Path, options: argparse.Namespace) -> Any:

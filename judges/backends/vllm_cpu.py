@@ -6,17 +6,15 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
-# Tokens of a block of the cache; the least that the CPU's attention takes.
-BLOCK = 32
 NUMA_NODES = Path("/sys/devices/system/node")
 
 # A prompt split over two steps kills the engine when it is seeded: CPU generators have no offset.
-# What prompts share is reused in whole blocks, and the CPU's 128 tokens are more than a question has.
-# Compiling takes minutes.
+# What prompts share is reused in whole blocks, and the CPU's 128 tokens are more than a question has;
+# 32 is the least that its attention takes. Compiling takes minutes.
 ENGINE_ARGS: dict[str, Any] = {
     "enforce_eager": True,
     "enable_chunked_prefill": False,
-    "block_size": BLOCK,
+    "block_size": 32,
 }
 
 

@@ -78,11 +78,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     from transformers import TrainerCallback
     from trl import DPOTrainer
 
-    from anchor_train.dpo import AnchorDpoTrainer, dpo_arguments, training_rows
-    from anchor_train.loop import run, take_up
-    from anchor_train.rendering import Fitted, TokenisedPair
-    from anchor_train.training_job import OutputFolder
-    from anchor_train.training_settings import DpoSettings, LoraSettings, ModelSettings
+    from anchor_train.recipes.training_settings import DpoSettings, LoraSettings, ModelSettings
+    from anchor_train.training.job import OutputFolder
+    from anchor_train.training.methods.dpo import AnchorDpoTrainer, dpo_arguments, training_rows
+    from anchor_train.training.rendering import Fitted, TokenisedPair
+    from anchor_train.training.train import run, take_up
     from tests.tiny_models import make_tiny_model
 
     class Clock(TrainerCallback):  # type: ignore[misc]
@@ -175,7 +175,7 @@ def _adapted(options: argparse.Namespace, model: Any, lora: Any) -> Any:
     from peft import get_peft_model
     from transformers import LlamaForCausalLM
 
-    from anchor_train.base_model import lora_config, weights_dtype
+    from anchor_train.training.base_model import lora_config, weights_dtype
 
     torch.manual_seed(0)
     config = llama_config(SHAPES[options.shape])
@@ -187,7 +187,7 @@ def _adapted(options: argparse.Namespace, model: Any, lora: Any) -> Any:
 
 
 def _tokenizer(model: Any) -> Any:
-    from anchor_train.base_model import load_tokenizer
+    from anchor_train.training.base_model import load_tokenizer
 
     return load_tokenizer(model)
 

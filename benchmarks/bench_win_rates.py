@@ -21,8 +21,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lm_eval_tasks.statistics import Estimate, difference, means
-from lm_eval_tasks.win_rate import PairCounts, pair_counts
+from lm_eval_tasks.stats.estimates import Estimate, difference, means
+from lm_eval_tasks.stats.win_rate import PairCounts, pair_counts
 
 T = TypeVar("T")
 

@@ -19,17 +19,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from anchor_train.pocket.agreement import weighted_kappa
-from anchor_train.pocket.corpus import JUDGED, OWN, Lesson
-from anchor_train.pocket.flaws import explain
-from anchor_train.pocket.growth import GrowthSettings, grow
+from anchor_train.pocket.making.corpus import JUDGED, OWN, Lesson
+from anchor_train.pocket.making.flaws import explain
+from anchor_train.pocket.making.growth import GrowthSettings, grow
 from judges import Accounts, Judgement, Statement, load_judge, load_rubric
-from judges.forms import reply_in
-from judges.prompt import JudgePrompt
 from judges.records import VerdictForm
+from judges.rubrics.forms import reply_in
+from judges.rubrics.prompt import JudgePrompt
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.pocket.grading import grade
 from lm_eval_tasks.pocket.questions import draw_stories, question_of
-from lm_eval_tasks.specs import load_task
+from lm_eval_tasks.tasks.spec import load_task
 
 RUBRIC = load_rubric()
 SCALE = list(RUBRIC.scale)

@@ -3,10 +3,11 @@
     python -m benchmarks.injection_shift                                  # the pocket judge, on transformers
     python -m benchmarks.injection_shift --judge vllm:MODEL --judge ...   # others
 
-Every text of tests/judges/injections.yaml is put at the end of explanations of pocket questions, and judged;
-the shift is the score with it minus the score of the same explanation without it, in units of the rubric.
-Harmless sentences put there in the same way are the control: what any addition does. Intervals are 95%, over
-injections. Also counted: which texts ``judges.suspicion`` flags, and what it flags in honest explanations.
+Every text of tests/judges/rubrics/injections.yaml is put at the end of explanations of pocket questions, and
+judged; the shift is the score with it minus the score of the same explanation without it, in units of the
+rubric. Harmless sentences put there in the same way are the control: what any addition does. Intervals are 95%, over
+injections. Also counted: which texts ``judges.rubrics.suspicion`` flags, and what it flags in honest
+explanations.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import yaml
 from benchmarks.compact_form import RUBRIC, statements
 from judges import Assessment, Judge, Judgement, Statement, load_judge
 from judges.records import VerdictForm
-from judges.suspicion import signs
+from judges.rubrics.suspicion import signs
 from lm_eval_tasks.pocket import model_folder
 
 INJECTIONS = Path(__file__).parents[1] / "tests" / "judges" / "injections.yaml"

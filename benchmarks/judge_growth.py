@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.judge_throughput import memory
 from judges import Completion, Judge, Reply, ReplyCache, Statement, Usage, load_judge
-from judges.prompt import JudgePrompt
+from judges.rubrics.prompt import JudgePrompt
 from tests.judges.endpoint import GOOD_FORM
 
 QUESTION = "Which of these follows from the passage? " + "The passage says this and that. " * 12

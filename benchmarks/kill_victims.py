@@ -149,8 +149,8 @@ def sample(folder: Path, url: str, things: int) -> Victim:
 
 def judge(folder: Path, url: str, things: int) -> Victim:
     """``anchor-train judge``, one request an explanation, of a run whose samples are drawn."""
-    from anchor_train.pipeline import Pipeline
-    from anchor_train.run_folder import RunFolder
+    from anchor_train.pipeline.pipeline import Pipeline
+    from anchor_train.run.run_folder import RunFolder
 
     run = make_run(folder, url, things // SAMPLES)
     opened = RunFolder.open(run)
@@ -185,9 +185,9 @@ def sampled(number: int) -> list[str]:
 
 def make_run(folder: Path, url: str, questions: int) -> Path:
     """A run folder with the stages before sampling finished; no model is ever loaded."""
-    from anchor_train.manifest import OutputRecord, StageRecord
-    from anchor_train.pipeline import Pipeline
-    from anchor_train.run_folder import RunFolder
+    from anchor_train.pipeline.pipeline import Pipeline
+    from anchor_train.run.manifest import OutputRecord, StageRecord
+    from anchor_train.run.run_folder import RunFolder
 
     data = folder / "data"
     data.mkdir(parents=True)

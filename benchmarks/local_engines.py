@@ -73,7 +73,7 @@ def judging(model: Path, options: argparse.Namespace, stack: ExitStack) -> dict[
     from benchmarks.peers.items import make_items
     from judges import Statement, load_judge
     from judges.records import Judgement
-    from judges.rubric import load_rubric
+    from judges.rubrics.rubric import load_rubric
 
     judge = stack.enter_context(
         load_judge(_vllm_settings(model, options), cache=model.parent / "cache.sqlite")
@@ -216,7 +216,7 @@ def _conversations(options: argparse.Namespace, seed: int) -> list[list[dict[str
 
 
 def _engine_args(options: argparse.Namespace) -> dict[str, Any]:
-    from judges.backends.vllm_cpu import ENGINE_ARGS
+    from judges.backends.vllm.cpu import ENGINE_ARGS
 
     args: dict[str, Any] = {"max_num_seqs": options.slots, "enable_prefix_caching": True}
     # Two engines share a GPU; on a CPU both have what our backend sets by itself.

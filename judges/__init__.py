@@ -3,9 +3,7 @@
 Importing this package loads no engine and no network library; those are loaded when a backend is made.
 """
 
-from judges.accounts import Accounts, Prices
 from judges.backends.protocol import ChatBackend, answer_all
-from judges.budget import Budget
 from judges.cache import ReplyCache, default_cache_path
 from judges.config import load_backend, load_judge
 from judges.errors import (
@@ -17,7 +15,6 @@ from judges.errors import (
     EndpointDownError,
     MissingExtraError,
 )
-from judges.estimate import Estimate
 from judges.family import same_family_note
 from judges.judge import JUDGE_SAMPLING, Judge, JudgeInfo
 from judges.records import (
@@ -36,7 +33,10 @@ from judges.records import (
     Unjudged,
     Usage,
 )
-from judges.rubric import Criterion, Rubric, load_rubric
+from judges.rubrics.rubric import Criterion, Rubric, load_rubric
+from judges.spending.accounts import Accounts, Prices
+from judges.spending.budget import Budget
+from judges.spending.estimate import Estimate
 
 __all__ = [
     "JUDGE_SAMPLING",

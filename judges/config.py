@@ -16,18 +16,18 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from judges.accounts import Prices
+from judges.backends.executor import over, read_executor
 from judges.backends.protocol import ChatBackend
 from judges.backends.registry import create_backend
-from judges.budget import Budget
 from judges.cache import ReplyCache, default_cache_path
 from judges.errors import AnchorError, ConfigError
-from judges.executor import over, read_executor
-from judges.forms import output_form
 from judges.judge import JUDGE_SAMPLING, Judge
 from judges.records import VerdictForm
-from judges.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
+from judges.rubrics.forms import output_form
+from judges.rubrics.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from judges.settings import Settings, load_yaml, parse
+from judges.spending.accounts import Prices
+from judges.spending.budget import Budget
 
 DEFAULT: Literal["default"] = "default"
 """The cache that is used unless another is named: see :func:`judges.cache.default_cache_path`."""
@@ -87,7 +87,7 @@ def load_judge(
         rubric: Instead of the one that the judge file names.
         budget: Limits that stand over those of the judge file.
         verdict_form: Instead of the one that the judge file names.
-        executor: ``local``, ``ray`` or ``{ray: {...}}``, over the judge file's (``judges.executor``).
+        executor: ``local``, ``ray`` or ``{ray: {...}}``, over the judge file's.
 
     Raises:
         ConfigError: Listing everything that is wrong.
@@ -176,7 +176,7 @@ def _backend(values: Mapping[str, Any], where: str, folder: Path, executor: Any 
     try:
         if spread is None:
             return create_backend(name, settings)
-        from judges.backends import ray_actors
+        from judges.backends.ray import backend as ray_actors
 
         return ray_actors.create(name, settings, spread.ray)
     except ConfigError as error:

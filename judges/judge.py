@@ -12,16 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from judges.accounts import Accounts, Ledger, Prices, Source
 from judges.backends.protocol import ChatBackend, stored_replies
-from judges.budget import Budget, Purse
 from judges.cache import Asking, ReplyCache
 from judges.errors import BackendError, ConfigError
-from judges.estimate import Estimate, Estimator
-from judges.forms import output_form, reply_tokens
 from judges.ordering import by_question
-from judges.parsing import read_verdicts
-from judges.prompt import MAX_TEXT, JudgePrompt
 from judges.records import (
     Assessment,
     Conversation,
@@ -35,7 +29,13 @@ from judges.records import (
     Usage,
     VerdictForm,
 )
-from judges.rubric import Rubric
+from judges.rubrics.forms import output_form, reply_tokens
+from judges.rubrics.parsing import read_verdicts
+from judges.rubrics.prompt import MAX_TEXT, JudgePrompt
+from judges.rubrics.rubric import Rubric
+from judges.spending.accounts import Accounts, Ledger, Prices, Source
+from judges.spending.budget import Budget, Purse
+from judges.spending.estimate import Estimate, Estimator
 
 JUDGE_SAMPLING = Sampling(n=1, temperature=0.0, top_p=1.0, max_tokens=256)
 """How a judge replies unless told otherwise (method section 1); the verdict form takes about 45 tokens."""

@@ -27,7 +27,7 @@ Conversation: TypeAlias = tuple[Message, ...]
 
 
 VerdictForm: TypeAlias = Literal["full", "compact"]
-"""How a judge writes its verdicts: a ``Criterion: VERDICT`` line each, or one letter each (judges.forms)."""
+"""How a judge writes its verdicts: a ``Criterion: VERDICT`` line each, or one letter each (rubrics/forms)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class Assessment:
         seconds: Seconds of the original call.
         cached: True if no request was made for it in this run.
         price: What the original call cost, in the currency of the configured prices; None without prices.
-        flagged: What in the explanation addresses the judge (``judges.suspicion``); no score depends on it.
+        flagged: What in the explanation addresses the judge (``rubrics.suspicion``); no score depends on it.
     """
 
     outcome: Judgement | Unjudged

@@ -18,7 +18,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from judges.backends.vllm_engine import VllmBackend, create
+from judges.backends.vllm.backend import VllmBackend, create
 from tests.tiny_models import make_tiny_adapter, make_tiny_model
 
 # Before any library reads them: no hub from tests.

@@ -41,9 +41,9 @@ def command(
     \b
     anchor-train export my-run -o my-model --form merged
     """
-    from anchor_train.export import export
-    from anchor_train.model_card import model_card
-    from anchor_train.trained import trained_model
+    from anchor_train.inspection.export import export
+    from anchor_train.inspection.model_card import model_card
+    from anchor_train.pipeline.trained import trained_model
 
     pipeline = open_pipeline(run_folder, overrides, warn=False)
     trained = trained_model(pipeline, name)

@@ -25,9 +25,9 @@ def command(
     anchor-train init my-run --model meta-llama/Meta-Llama-3-8B-Instruct --task aqua_rat_explain
     anchor-train init my-run --model ./model --task arc_challenge_explain --data-dir ./arc --recipe paper
     """
-    from anchor_train.new_run import new_recipe
-    from anchor_train.preflight import check
-    from anchor_train.run_folder import RunFolder
+    from anchor_train.inspection.preflight import check
+    from anchor_train.recipes.new_run import new_recipe
+    from anchor_train.run.run_folder import RunFolder
 
     text, settings = new_recipe(run_folder, model, task, data_dir, recipe)
     for warning in check(settings):

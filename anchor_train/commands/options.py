@@ -12,7 +12,7 @@ import click
 from lm_eval_tasks.commands.executor_options import executor
 
 if TYPE_CHECKING:
-    from anchor_train.pipeline import Pipeline
+    from anchor_train.pipeline.pipeline import Pipeline
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,9 +55,9 @@ def open_pipeline(run_folder: Path, overrides: Sequence[str], *, warn: bool = Tr
     Raises:
         ConfigError: Naming everything that is wrong with the recipe.
     """
-    from anchor_train.pipeline import Pipeline
-    from anchor_train.preflight import check
-    from anchor_train.run_folder import RunFolder
+    from anchor_train.inspection.preflight import check
+    from anchor_train.pipeline.pipeline import Pipeline
+    from anchor_train.run.run_folder import RunFolder
 
     run = RunFolder.open(run_folder)
     recipe = run.recipe(overrides)

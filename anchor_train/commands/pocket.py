@@ -37,8 +37,8 @@ def build(output: Path, lessons: int | None, seed: int) -> None:
     \b
     anchor-train pocket build my-pocket
     """
-    from anchor_train.pocket.build import build as build_model
-    from anchor_train.pocket.growth import GrowthSettings, Progress
+    from anchor_train.pocket.making.build import build as build_model
+    from anchor_train.pocket.making.growth import GrowthSettings, Progress
     from judges.settings import parse
 
     def show(progress: Progress) -> None:

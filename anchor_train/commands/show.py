@@ -36,7 +36,7 @@ def command(
     anchor-train show my-run --stage round-1/rank/pairs
     anchor-train show my-run --stage judge --id 12ab34cd
     """
-    from anchor_train.show import examples
+    from anchor_train.inspection.show import examples
 
     pipeline = open_pipeline(run_folder, overrides, warn=False)
     shown = examples(pipeline, stage, count, ids)

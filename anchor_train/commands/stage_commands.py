@@ -21,7 +21,7 @@ from lm_eval_tasks.commands.executor_options import executor_options
 
 
 def stage_command(name: str, description: str, *, asks: bool = False) -> click.Command:
-    """The command that does the stages of one name (see ``anchor_train.pipeline.COMMANDS``).
+    """The command that does the stages of one name (see ``anchor_train.pipeline.pipeline.COMMANDS``).
 
     Args:
         name: The name.
@@ -58,13 +58,13 @@ def do_stages(
     as_json: bool,
 ) -> None:
     """Does the stages of a command, or all of them for None, and prints what came out."""
-    from anchor_train.pipeline import COMMANDS
-    from anchor_train.status import as_rows, results_text
+    from anchor_train.inspection.status import as_rows, results_text
+    from anchor_train.pipeline.pipeline import COMMANDS
 
     pipeline = open_pipeline(run_folder, overrides)
     kinds = None if name is None else COMMANDS[name]
     if dry_run:
-        from anchor_train.dry_run import describe
+        from anchor_train.inspection.dry_run import describe
 
         description = describe(pipeline, kinds)
         if as_json:

@@ -19,7 +19,7 @@ def command(run_folder: Path, overrides: tuple[str, ...], as_json: bool) -> None
     \b
     anchor-train status my-run
     """
-    from anchor_train.status import as_rows, status_text
+    from anchor_train.inspection.status import as_rows, status_text
 
     pipeline = open_pipeline(run_folder, overrides)
     statuses = list(pipeline.status())

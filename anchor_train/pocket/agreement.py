@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from judges.rubric import Rubric
+from judges.rubrics.rubric import Rubric
 from lm_eval_tasks.records import ScoredQuestion
 
 

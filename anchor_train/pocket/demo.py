@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from anchor_train.new_run import new_recipe
-from anchor_train.pipeline import Pipeline
-from anchor_train.pocket.build import TASK, Provenance
+from anchor_train.pipeline.pipeline import Pipeline
+from anchor_train.pocket.making.build import TASK, Provenance
 from anchor_train.pocket.outcome import Outcome, outcome_of
 from anchor_train.pocket.report import demo_report
-from anchor_train.run_folder import RunFolder
+from anchor_train.recipes.new_run import new_recipe
+from anchor_train.run.run_folder import RunFolder
 from judges.errors import ConfigError
-from lm_eval_tasks.judgement_files import replacing
 from lm_eval_tasks.pocket import model_folder
-from lm_eval_tasks.specs import load_task
+from lm_eval_tasks.runs.judgement_files import replacing
+from lm_eval_tasks.tasks.spec import load_task
 
 RECIPE = "pocket"
 REPORT = "report.md"

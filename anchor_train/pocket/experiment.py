@@ -11,18 +11,18 @@ from statistics import fmean, stdev
 
 from scipy.stats import t as students_t
 
-from anchor_train.artifacts import text_hash, write_json
-from anchor_train.config import STRATEGY_NAMES, Recipe
-from anchor_train.pipeline import Pipeline
-from anchor_train.plan import BASE_MODEL, SFT_MODEL
-from anchor_train.pocket.build import TASK
+from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.pocket.demo import pocket_run, require_own_prompts
+from anchor_train.pocket.making.build import TASK
 from anchor_train.pocket.outcome import Outcome, outcome_of
-from anchor_train.run_folder import RunFolder
+from anchor_train.recipes.config import STRATEGY_NAMES, Recipe
+from anchor_train.run.artifacts import text_hash, write_json
+from anchor_train.run.run_folder import RunFolder
+from anchor_train.run.stage import BASE_MODEL, SFT_MODEL
 from judges.errors import DataError
-from lm_eval_tasks.judgement_files import replacing
 from lm_eval_tasks.pocket.questions import Mix
-from lm_eval_tasks.specs import TASKS
+from lm_eval_tasks.runs.judgement_files import replacing
+from lm_eval_tasks.tasks.spec import TASKS
 
 RESULTS = "outcome.json"
 USUAL: Mix = "even"

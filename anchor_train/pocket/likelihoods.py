@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from anchor_train.groups import GroupExample, build_groups
+from anchor_train.preferences.groups import GroupExample, build_groups
+from anchor_train.recipes.training_settings import ModelSettings
 from anchor_train.records import Assessment
-from anchor_train.training_settings import ModelSettings
 from lm_eval_tasks.records import ScoredQuestion
-from lm_eval_tasks.specs import TaskSpec
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 
 def held_out_groups(spec: TaskSpec, scored: Iterable[ScoredQuestion]) -> list[GroupExample]:
@@ -39,9 +39,9 @@ def assess_models(
         adapters: Model -> its adapter; None for the base model itself.
         groups: Each with replies of more than one level.
     """
-    from anchor_train.assessment import assess
-    from anchor_train.base_model import load_adapter, load_base, load_tokenizer
-    from anchor_train.rendering import tokenise_group
+    from anchor_train.training.assessment import assess
+    from anchor_train.training.base_model import load_adapter, load_base, load_tokenizer
+    from anchor_train.training.rendering import tokenise_group
 
     tokenizer = load_tokenizer(model)
     tokenised = [tokenise_group(tokenizer, group) for group in groups]

@@ -9,28 +9,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from anchor_train.behaviour import behaviour_of, candidates
-from anchor_train.config import Recipe
-from anchor_train.evaluation import JUDGEMENTS, LOG, only_task
-from anchor_train.manifest import StageRecord
-from anchor_train.pair_report import PairReport
-from anchor_train.plan import BASE_MODEL, SFT_MODEL, plan
+from anchor_train.pipeline.plan import plan
 from anchor_train.pocket.agreement import agreement
 from anchor_train.pocket.likelihoods import assess_models, held_out_groups
-from anchor_train.pocket.writing import Writing, writing_of
+from anchor_train.pocket.making.writing import Writing, writing_of
+from anchor_train.preferences.behaviour import behaviour_of, candidates
+from anchor_train.preferences.pair_report import PairReport
+from anchor_train.recipes.config import Recipe
+from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.records import Assessment
-from anchor_train.roles import BASE, judge_spec
-from anchor_train.run_folder import RunFolder
-from anchor_train.stages import Stage
-from anchor_train.strategies import STRATEGIES
-from anchor_train.table import Table, table_of
-from anchor_train.training_job import OutputFolder
+from anchor_train.run.manifest import StageRecord
+from anchor_train.run.roles import BASE, judge_spec
+from anchor_train.run.run_folder import RunFolder
+from anchor_train.run.stage import BASE_MODEL, SFT_MODEL, Stage
+from anchor_train.stages.evaluate import JUDGEMENTS, LOG, only_task
+from anchor_train.stages.table import Table, table_of
+from anchor_train.training.job import OutputFolder
 from judges.config import load_judge
-from judges.rubric import load_rubric
+from judges.rubrics.rubric import load_rubric
 from lm_eval_tasks.records import Json, Question, ScoredQuestion, ScoredResponse
-from lm_eval_tasks.rescoring import score_task
-from lm_eval_tasks.runs import TaskRun
-from lm_eval_tasks.specs import load_task
+from lm_eval_tasks.runs.discovery import TaskRun
+from lm_eval_tasks.runs.rescoring import score_task
+from lm_eval_tasks.tasks.spec import load_task
 
 OWN_JUDGEMENTS = "pocket"
 # Replies that a behaviour is told from, as in training.

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from anchor_train.config import DiscoverSettings
 from anchor_train.principles.records import (
     Attempt,
     Discovery,
@@ -20,9 +19,10 @@ from anchor_train.principles.records import (
     Refinement,
     Worth,
 )
+from anchor_train.recipes.config import DiscoverSettings
 from judges.errors import MissingExtraError
 from lm_eval_tasks.records import ScoredQuestion, ScoredResponse
-from lm_eval_tasks.responses import read_response
+from lm_eval_tasks.replies.responses import read_response
 
 
 def attempts_of(

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from anchor_train.records import SftExample
 from lm_eval_tasks.records import Json, Question
-from lm_eval_tasks.specs import TaskSpec
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 NoDiscoveryReason: TypeAlias = Literal[
     "no_samples",

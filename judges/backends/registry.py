@@ -24,10 +24,10 @@ CreateBackend: TypeAlias = Callable[[Mapping[str, Any]], ChatBackend]
 
 # The same table as in pyproject.toml, so that a source checkout works uninstalled.
 BUILT_IN = {
-    "openai": "judges.backends.openai_compatible:create",
+    "openai": "judges.backends.openai.backend:create",
     "scripted": "judges.backends.scripted:create",
-    "transformers": "judges.backends.transformers_engine:create",
-    "vllm": "judges.backends.vllm_engine:create",
+    "transformers": "judges.backends.transformers.backend:create",
+    "vllm": "judges.backends.vllm.backend:create",
 }
 # Optional library -> what it is called and the extra that installs it.
 _EXTRAS = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from judges.budget import Budget
+    from judges.spending.budget import Budget
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +35,6 @@ def budget_options(command: F) -> F:
 
 def budget(options: dict[str, Any]) -> Budget:
     """The limits, taken out of a command's options."""
-    from judges.budget import Budget
+    from judges.spending.budget import Budget
 
     return Budget(options.pop("max_calls"), options.pop("max_tokens"), options.pop("max_cost"))

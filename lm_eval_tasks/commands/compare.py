@@ -52,11 +52,11 @@ def command(
     from judges.errors import ConfigError
     from judges.settings import nearest
     from lm_eval_tasks.commands.score import echo_agreement
-    from lm_eval_tasks.comparison import Settings
-    from lm_eval_tasks.comparison_report import as_json as to_json
-    from lm_eval_tasks.comparison_report import as_text
-    from lm_eval_tasks.runs import load_run
-    from lm_eval_tasks.tournament import play
+    from lm_eval_tasks.comparison.pair import Settings
+    from lm_eval_tasks.comparison.text import as_json as to_json
+    from lm_eval_tasks.comparison.text import as_text
+    from lm_eval_tasks.comparison.tournament import play
+    from lm_eval_tasks.runs.discovery import load_run
 
     if len(runs) < 2:
         raise click.UsageError("a comparison takes at least two runs")

@@ -58,10 +58,10 @@ def command(
     \b
     anchor-eval leaderboard runs/ --baseline base -o site/
     """
-    from lm_eval_tasks.comparison import Settings
+    from lm_eval_tasks.comparison.pair import Settings
     from lm_eval_tasks.leaderboard.boards import collect
-    from lm_eval_tasks.leaderboard.site import write_site
-    from lm_eval_tasks.leaderboard.training import read_training, runs_below
+    from lm_eval_tasks.leaderboard.pages.site import write_site
+    from lm_eval_tasks.leaderboard.pages.training import read_training, runs_below
 
     def progress(line: str) -> None:
         if not quiet:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from lm_eval_tasks.power import Variance
+    from lm_eval_tasks.comparison.power import Variance
 
 
 @click.command("power")
@@ -52,7 +52,7 @@ def command(
     anchor-eval power --questions 254 --samples 16
     anchor-eval power --questions 254 --samples 16 --from runs/m1 --from runs/base
     """
-    from lm_eval_tasks.power import bounds, smallest_margin
+    from lm_eval_tasks.comparison.power import bounds, smallest_margin
 
     if runs:
         variance = _measured(runs, task)
@@ -81,8 +81,8 @@ def command(
 
 def _measured(paths: tuple[str, ...], task: str | None) -> Variance:
     from judges.errors import ConfigError, DataError
-    from lm_eval_tasks.power import variance_of
-    from lm_eval_tasks.runs import load_run
+    from lm_eval_tasks.comparison.power import variance_of
+    from lm_eval_tasks.runs.discovery import load_run
 
     if len(paths) != 2:
         raise click.UsageError("--from is given twice, once for each of two runs")

@@ -17,10 +17,10 @@ from lm_eval_tasks.commands.judge_options import verdict_form_option
 if TYPE_CHECKING:
     from judges.judge import Judge
     from judges.records import VerdictForm
-    from lm_eval_tasks.generation import GenerationRequest
-    from lm_eval_tasks.metrics import Summary
-    from lm_eval_tasks.runs import Run
-    from lm_eval_tasks.specs import TaskSpec
+    from lm_eval_tasks.harness.generation import GenerationRequest
+    from lm_eval_tasks.runs.discovery import Run
+    from lm_eval_tasks.stats.metrics import Summary
+    from lm_eval_tasks.tasks.spec import TaskSpec
 
 _OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats"})
 
@@ -76,15 +76,15 @@ def command(
     """
     from judges.config import load_judge
     from judges.errors import ConfigError
-    from judges.rubric import load_rubric
-    from lm_eval_tasks.comparison import Settings
-    from lm_eval_tasks.comparison_report import as_json as comparison_json
-    from lm_eval_tasks.comparison_report import as_text
-    from lm_eval_tasks.generation import GenerationRequest, generate
+    from judges.rubrics.rubric import load_rubric
+    from lm_eval_tasks.comparison.pair import Settings
+    from lm_eval_tasks.comparison.text import as_json as comparison_json
+    from lm_eval_tasks.comparison.text import as_text
+    from lm_eval_tasks.comparison.tournament import play
+    from lm_eval_tasks.harness.generation import GenerationRequest, generate
     from lm_eval_tasks.json_lines import parse_object
-    from lm_eval_tasks.runs import load_run
-    from lm_eval_tasks.specs import find_tasks
-    from lm_eval_tasks.tournament import play
+    from lm_eval_tasks.runs.discovery import load_run
+    from lm_eval_tasks.tasks.spec import find_tasks
 
     limits, where = budget(options), executor(options)
     more = parse_object(metadata, "--metadata") if metadata else None
@@ -149,9 +149,9 @@ def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | 
 
 def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list[str], dict[str, Any]]:
     """Judges what was generated, or measures what can be measured without a judge."""
-    from lm_eval_tasks.metrics import mean_of_tasks, summarise
-    from lm_eval_tasks.rescoring import estimate, score_task
-    from lm_eval_tasks.score_report import mean_text, metrics_table, summary_text
+    from lm_eval_tasks.comparison.score_report import mean_text, metrics_table, summary_text
+    from lm_eval_tasks.runs.rescoring import estimate, score_task
+    from lm_eval_tasks.stats.metrics import mean_of_tasks, summarise
 
     texts: list[str] = []
     results: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from lm_eval_tasks.commands.judge_options import verdict_form_option
 
 if TYPE_CHECKING:
     from judges.records import VerdictForm
-    from lm_eval_tasks.runs import Run
+    from lm_eval_tasks.runs.discovery import Run
 
 
 @click.command("score")
@@ -65,11 +65,11 @@ def command(
     anchor-eval score runs/m1 --judge vllm:JUDGE --executor ray --workers 8
     """
     from judges.config import DEFAULT, load_judge
-    from judges.rubric import load_rubric
-    from lm_eval_tasks.rescoring import estimate, score_task, workload
-    from lm_eval_tasks.runs import load_run
-    from lm_eval_tasks.score_report import mean_text, summary_text
-    from lm_eval_tasks.specs import find_tasks
+    from judges.rubrics.rubric import load_rubric
+    from lm_eval_tasks.comparison.score_report import mean_text, summary_text
+    from lm_eval_tasks.runs.discovery import load_run
+    from lm_eval_tasks.runs.rescoring import estimate, score_task, workload
+    from lm_eval_tasks.tasks.spec import find_tasks
 
     own_rubric = load_rubric(rubric) if rubric else None
     found = load_run(run)
@@ -103,8 +103,8 @@ def command(
 def echo_agreement(run: Run, tasks: Iterable[str]) -> None:
     """Prints how much the judgements of a run agree, where there are several."""
     from judges.errors import MissingExtraError
-    from lm_eval_tasks.agreement import judge_agreement
-    from lm_eval_tasks.score_report import agreement_text
+    from lm_eval_tasks.comparison.agreement import judge_agreement
+    from lm_eval_tasks.comparison.score_report import agreement_text
 
     try:
         for task in tasks:

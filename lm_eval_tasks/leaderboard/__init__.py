@@ -1,1 +1,6 @@
-"""A static site that shows how runs compare: leaderboard, pages of models and pairs, sample browser."""
+"""A static site that shows how runs compare.
+
+In: Compared runs.
+Out: A folder of pages that open from a file.
+Not imported here: the harness, commands; a figure that no other room computed.
+"""

@@ -9,12 +9,12 @@ from itertools import combinations
 
 from judges.errors import ConfigError
 from judges.settings import nearest
-from lm_eval_tasks.comparison import Comparison, Overall, Settings, compare, overall
+from lm_eval_tasks.comparison.pair import Comparison, Overall, Settings, compare, overall
 from lm_eval_tasks.leaderboard.entries import Entry, read_entry
 from lm_eval_tasks.leaderboard.setting import Setting, main_setting, setting_of
-from lm_eval_tasks.ratings import Outcomes, outcomes
 from lm_eval_tasks.records import Question
-from lm_eval_tasks.runs import Run
+from lm_eval_tasks.runs.discovery import Run
+from lm_eval_tasks.stats.ratings import Outcomes, outcomes
 
 Pair = tuple[str, str]
 

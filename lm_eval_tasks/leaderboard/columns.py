@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from lm_eval_tasks.leaderboard.charts import Interval, number
+from lm_eval_tasks.leaderboard.charts.values import Interval, number
 from lm_eval_tasks.leaderboard.standings import Row, Scope
 from lm_eval_tasks.leaderboard.words import money, points, short_judge
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from judges.errors import DataError
-from lm_eval_tasks.comparison import Settings
-from lm_eval_tasks.leaderboard.samples import Scale
-from lm_eval_tasks.length_control import rank_correlation
-from lm_eval_tasks.marks import Marks, marks_of
+from lm_eval_tasks.comparison.pair import Settings
+from lm_eval_tasks.leaderboard.pages.samples import Scale
 from lm_eval_tasks.records import Question, ScoredQuestion
-from lm_eval_tasks.runs import Run, TaskRun
-from lm_eval_tasks.statistics import Estimate, Sampled, means
-from lm_eval_tasks.win_rate import UNSCORED
+from lm_eval_tasks.runs.discovery import Run, TaskRun
+from lm_eval_tasks.stats.estimates import Estimate, Sampled, means
+from lm_eval_tasks.stats.length_control import rank_correlation
+from lm_eval_tasks.stats.marks import Marks, marks_of
+from lm_eval_tasks.stats.win_rate import UNSCORED
 
 BEHAVIOURS = ("consistently correct", "variable", "consistently incorrect")
 

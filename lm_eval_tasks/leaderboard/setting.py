@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lm_eval_tasks.runs import TaskRun
+from lm_eval_tasks.runs.discovery import TaskRun
 
 _SAMPLING = ("do_sample", "temperature", "top_p", "max_gen_toks")
 

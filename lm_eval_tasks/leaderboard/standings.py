@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lm_eval_tasks.comparison import Comparison, Overall, Settings
+from lm_eval_tasks.comparison.pair import Comparison, Overall, Settings
 from lm_eval_tasks.leaderboard.boards import Board, Collection, Pair
-from lm_eval_tasks.leaderboard.charts import Interval
+from lm_eval_tasks.leaderboard.charts.values import Interval
 from lm_eval_tasks.leaderboard.entries import Entry
-from lm_eval_tasks.ratings import Outcomes, groups, outcomes, ratings
-from lm_eval_tasks.statistics import Estimate, average, holm
+from lm_eval_tasks.stats.estimates import Estimate, average, holm
+from lm_eval_tasks.stats.ratings import Outcomes, groups, outcomes, ratings
 
 ALPHA = 0.05
 """Two models are told apart if the corrected p-value of their margin is below this."""

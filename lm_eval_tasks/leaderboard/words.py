@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lm_eval_tasks.leaderboard.charts import Interval, number
+from lm_eval_tasks.leaderboard.charts.values import Interval, number
 from lm_eval_tasks.leaderboard.standings import Scope
-from lm_eval_tasks.specs import REFINED
+from lm_eval_tasks.tasks.spec import REFINED
 
 _NUMBERS = (
     "no",

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any
 
 from judges.backends.protocol import IndexedOutcome
-from judges.forms import output_form, reply_in
 from judges.records import (
     BackendIdentity,
     Completion,
@@ -23,7 +22,8 @@ from judges.records import (
     Sampling,
     VerdictForm,
 )
-from judges.rubric import Rubric, load_rubric
+from judges.rubrics.forms import output_form, reply_in
+from judges.rubrics.rubric import Rubric, load_rubric
 from judges.settings import Settings, parse
 from lm_eval_tasks.pocket.grading import find_story, grade
 

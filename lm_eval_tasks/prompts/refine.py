@@ -15,13 +15,13 @@ from typing import Any
 from jinja2 import TemplateError
 
 from judges.errors import ConfigError
-from judges.prompt import defuse, tags_in
 from judges.records import Conversation, Message
+from judges.rubrics.prompt import defuse, tags_in
 from judges.settings import load_yaml, parse
 from lm_eval_tasks.prompts import EXAMPLE, Prompts
 from lm_eval_tasks.prompts.templates import Texts, render
 from lm_eval_tasks.records import Question
-from lm_eval_tasks.responses import one_line, read_response
+from lm_eval_tasks.replies.responses import one_line, read_response
 
 _SHARED = Path(__file__).parent / "refine.yaml"
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from anchor_train.manifest import OutputRecord, StageRecord
-from anchor_train.pipeline import Pipeline
-from anchor_train.run_folder import RunFolder
+from anchor_train.pipeline.pipeline import Pipeline
+from anchor_train.run.manifest import OutputRecord, StageRecord
+from anchor_train.run.run_folder import RunFolder
 
 # One reply for each kind of sample; which ones a question gets is drawn by the sampling's seed.
 REPLIES = [

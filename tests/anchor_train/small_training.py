@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from anchor_train.groups import GroupExample
-from anchor_train.records import PreferenceExample, SftExample
-from anchor_train.training_settings import (
+from anchor_train.preferences.groups import GroupExample
+from anchor_train.recipes.training_settings import (
     DpoSettings,
     ListwiseSettings,
     LoraSettings,
@@ -14,6 +13,7 @@ from anchor_train.training_settings import (
     RftSettings,
     SftSettings,
 )
+from anchor_train.records import PreferenceExample, SftExample
 from judges.records import Message
 
 ANIMALS = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "koi", "lynx")

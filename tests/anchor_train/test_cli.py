@@ -13,8 +13,8 @@ import yaml
 from click.testing import CliRunner
 
 from anchor_train.cli import COMMANDS, main
-from anchor_train.pipeline import COMMANDS as STAGE_COMMANDS
-from anchor_train.run_folder import RunFolder
+from anchor_train.pipeline.pipeline import COMMANDS as STAGE_COMMANDS
+from anchor_train.run.run_folder import RunFolder
 from tests.anchor_train.scripted_run import finish_sft, make_run, write_rows
 from tests.tiny_models import make_tiny_model
 
@@ -41,8 +41,8 @@ def refused(*arguments: str | Path) -> str:
 
 def test_importing_the_package_loads_no_engine():
     code = (
-        "import sys, anchor_train, anchor_train.config, anchor_train.pipeline, anchor_train.cli, "
-        "anchor_train.records, anchor_train.pairs\n"
+        "import sys, anchor_train, anchor_train.recipes.config, anchor_train.pipeline.pipeline, "
+        "anchor_train.cli, anchor_train.records, anchor_train.preferences.pairs\n"
         f"print([name for name in {HEAVY[:8]!r} if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -213,7 +213,7 @@ def test_a_run_folder_that_is_none(tmp_path):
 def test_a_run_in_use(tmp_path, tiny_model):
     run = make_run(tmp_path, tiny_model)
     code = (
-        "import sys, time\nfrom anchor_train.run_folder import RunFolder\n"
+        "import sys, time\nfrom anchor_train.run.run_folder import RunFolder\n"
         "with RunFolder.open(sys.argv[1]).lock():\n print('held', flush=True)\n time.sleep(60)"
     )
     with subprocess.Popen(

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from anchor_train.config import Recipe
-from anchor_train.judging import read_scored
-from anchor_train.pipeline import Pipeline
-from anchor_train.plan import plan
-from anchor_train.run_folder import RunFolder
-from anchor_train.sampling import read_samples
+from anchor_train.pipeline.pipeline import Pipeline
+from anchor_train.pipeline.plan import plan
+from anchor_train.recipes.config import Recipe
+from anchor_train.run.run_folder import RunFolder
+from anchor_train.stages.judge import read_scored
+from anchor_train.stages.sample import read_samples
+from judges.backends.executor import ExecutorSettings
 from judges.errors import ConfigError
-from judges.executor import ExecutorSettings
 from tests.anchor_train.scripted_run import finish_sft, make_run
 
 

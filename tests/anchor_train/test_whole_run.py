@@ -13,13 +13,13 @@ import yaml
 from click.testing import CliRunner
 
 from anchor_train.cli import main
-from anchor_train.grouping import read_groups, read_questions_without
-from anchor_train.pairing import read_pairs, read_without
-from anchor_train.pipeline import Pipeline
-from anchor_train.run_folder import RunFolder
-from anchor_train.sampling import read_samples
-from anchor_train.trained import trained_model, trained_models
-from lm_eval_tasks.specs import load_task
+from anchor_train.pipeline.pipeline import Pipeline
+from anchor_train.pipeline.trained import trained_model, trained_models
+from anchor_train.run.run_folder import RunFolder
+from anchor_train.stages.groups import read_groups, read_questions_without
+from anchor_train.stages.pairs import read_pairs, read_without
+from anchor_train.stages.sample import read_samples
+from lm_eval_tasks.tasks.spec import load_task
 from tests.anchor_train.scripted_run import finish_sft, make_run
 from tests.tiny_models import make_tiny_model
 

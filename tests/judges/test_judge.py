@@ -31,8 +31,8 @@ from judges import (
     load_judge,
     load_rubric,
 )
-from judges.accounts import REASONS
 from judges.judge import JudgeInfo
+from judges.spending.accounts import REASONS
 from tests.judges.endpoint import GOOD_FORM, Endpoint
 
 REPLIES = f"""

@@ -14,7 +14,7 @@ import lm_eval
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from lm_eval_tasks.specs import TASKS
+from lm_eval_tasks.tasks.spec import TASKS
 
 
 class SplitHFLM(HFLM):  # type: ignore[misc]

@@ -9,7 +9,7 @@ import aiohttp  # noqa: F401 -- imports aren't timed
 import openai  # noqa: F401
 from job import Job, run
 
-import judges.backends.openai_compatible  # noqa: F401
+import judges.backends.openai.backend  # noqa: F401
 from judges import Statement, load_judge
 from judges.records import Judgement
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from anchor_train.behaviour import behaviour_of, candidates
-from anchor_train.pocket.build import (
+from anchor_train.pocket.making.build import (
     PROVENANCE,
     REPLY_TOKENS,
     TRANSCRIPT,
@@ -19,15 +18,16 @@ from anchor_train.pocket.build import (
     build,
     role_conversations,
 )
-from anchor_train.pocket.growth import GrowthSettings
+from anchor_train.pocket.making.growth import GrowthSettings
+from anchor_train.preferences.behaviour import behaviour_of, candidates
 from judges.backends.protocol import ChatBackend, answer_all
 from judges.config import load_backend, load_judge
 from judges.records import Message, Reply, Sampling
-from judges.rubric import load_rubric
+from judges.rubrics.rubric import load_rubric
 from lm_eval_tasks.pocket import model_folder
-from lm_eval_tasks.responses import read_principle, read_refined
-from lm_eval_tasks.scoring import score_questions
-from lm_eval_tasks.specs import load_task
+from lm_eval_tasks.replies.responses import read_principle, read_refined
+from lm_eval_tasks.runs.scoring import score_questions
+from lm_eval_tasks.tasks.spec import load_task
 
 MODEL = model_folder()
 TASK = load_task("pocket_explain")

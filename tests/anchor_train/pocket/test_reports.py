@@ -12,22 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from anchor_train.artifacts import write_json
-from anchor_train.config import STRATEGY_NAMES
-from anchor_train.pair_report import PairReport
 from anchor_train.pocket.agreement import agreement, weighted_kappa
 from anchor_train.pocket.experiment import RESULTS, Across, Trial, every_strategy, read_trials
 from anchor_train.pocket.experiment_report import experiment_report
 from anchor_train.pocket.figures import draw_figures
+from anchor_train.pocket.making.writing import Writing, writing_of
 from anchor_train.pocket.outcome import Exhibit, Outcome
 from anchor_train.pocket.report import demo_report, gains
-from anchor_train.pocket.writing import Writing, writing_of
-from anchor_train.recipe_files import load_recipe
+from anchor_train.preferences.pair_report import PairReport
+from anchor_train.recipes.config import STRATEGY_NAMES
+from anchor_train.recipes.files import load_recipe
 from anchor_train.records import Assessment as GroupAssessment
-from anchor_train.table import Table, TableRow
+from anchor_train.run.artifacts import write_json
+from anchor_train.stages.table import Table, TableRow
 from judges.errors import DataError
 from judges.records import Assessment, Judgement
-from judges.rubric import load_rubric
+from judges.rubrics.rubric import load_rubric
 from lm_eval_tasks.pocket.questions import questions
 from lm_eval_tasks.records import Response, ScoredQuestion, ScoredResponse
 

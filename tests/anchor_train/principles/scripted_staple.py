@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from anchor_train.run_folder import RunFolder
+from anchor_train.run.run_folder import RunFolder
 from tests.anchor_train.scripted_run import REPLIES, make_run, write_script
 
 STEP, STEP_AGAIN = "State every step of the way.", "state  EVERY step of the way"

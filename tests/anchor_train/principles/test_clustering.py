@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchor_train.pocket.refinement import FAMILIES
+from anchor_train.pocket.making.refinement import FAMILIES
 from anchor_train.principles.clustering import cluster, counted, distances, medoid, new_principles
 from anchor_train.principles.embeddings import embedder, tf_idf
-from anchor_train.recipe_files import load_recipe
+from anchor_train.recipes.files import load_recipe
 from judges.errors import ConfigError, MissingExtraError
 
 

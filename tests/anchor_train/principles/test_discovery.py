@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchor_train.config import DiscoverSettings
 from anchor_train.principles.discovery import (
     attempts_of,
     best_of,
@@ -18,6 +17,7 @@ from anchor_train.principles.discovery import (
     rouge_l_f1,
 )
 from anchor_train.principles.records import Attempt, Discovery, NoDiscovery, Refinement
+from anchor_train.recipes.config import DiscoverSettings
 from lm_eval_tasks.records import Choice, Question, Response, ScoredQuestion, ScoredResponse
 
 QUESTION = Question("q", "How many?", (Choice("A", "two"), Choice("B", "four")), "B")

@@ -6,14 +6,14 @@ import shutil
 
 import pytest
 
-from anchor_train.evaluation import LOG, asked_task, generate, room
-from anchor_train.plan import plan
-from anchor_train.preflight import check
-from anchor_train.stages import StageJob
-from anchor_train.table import Table, TableRow
+from anchor_train.inspection.preflight import check
+from anchor_train.pipeline.plan import plan
+from anchor_train.run.stage import StageJob
+from anchor_train.stages.evaluate import LOG, asked_task, generate, room
+from anchor_train.stages.table import Table, TableRow
 from judges.errors import ConfigError
-from lm_eval_tasks.runs import load_run
-from lm_eval_tasks.specs import TASKS, load_task
+from lm_eval_tasks.runs.discovery import load_run
+from lm_eval_tasks.tasks.spec import TASKS, load_task
 from tests.anchor_train.principles.scripted_staple import make_staple
 
 

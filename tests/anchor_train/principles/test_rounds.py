@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from anchor_train.pipeline import Pipeline
-from anchor_train.plan import plan
-from anchor_train.principles.cluster import read_members
-from anchor_train.questions import ids_of_round
-from anchor_train.sampling import read_samples
+from anchor_train.pipeline.pipeline import Pipeline
+from anchor_train.pipeline.plan import plan
+from anchor_train.stages.cluster import read_members
+from anchor_train.stages.questions import ids_of_round
+from anchor_train.stages.sample import read_samples
 from judges.errors import ConfigError
 from tests.anchor_train.principles.scripted_staple import make_staple
 

@@ -14,29 +14,29 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from anchor_train.artifacts import read_records
 from anchor_train.cli import main
-from anchor_train.dry_run import describe
-from anchor_train.model_card import model_card
-from anchor_train.pipeline import Pipeline
-from anchor_train.preflight import check
-from anchor_train.principles.cluster import read_constitution, read_members
-from anchor_train.principles.discover import (
+from anchor_train.inspection.dry_run import describe
+from anchor_train.inspection.model_card import model_card
+from anchor_train.inspection.preflight import check
+from anchor_train.inspection.show import examples
+from anchor_train.inspection.status import results_text, status_text
+from anchor_train.pipeline.pipeline import Pipeline
+from anchor_train.pipeline.trained import trained_model, trained_models
+from anchor_train.principles.discovery import fold
+from anchor_train.records import SftExample
+from anchor_train.run.artifacts import read_records
+from anchor_train.run.run_folder import RunFolder
+from anchor_train.stages.cluster import read_constitution, read_members
+from anchor_train.stages.discover import (
     JUDGEMENTS,
     PRINCIPLES,
     REFINEMENTS,
     read_attempts_without,
     read_discoveries,
 )
-from anchor_train.principles.discovery import fold
-from anchor_train.records import SftExample
-from anchor_train.run_folder import RunFolder
-from anchor_train.sampling import read_samples
-from anchor_train.show import examples
-from anchor_train.status import results_text, status_text
-from anchor_train.trained import trained_model, trained_models
+from anchor_train.stages.sample import read_samples
 from judges.errors import BackendError, ConfigError, DataError
-from judges.rubric import load_rubric
+from judges.rubrics.rubric import load_rubric
 from tests.anchor_train.principles.scripted_staple import (
     NAMED,
     PEOPLE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from judges import Conversation, Message, OutputForm, Reply, load_rubric
-from judges.forms import output_form
+from judges.rubrics.forms import output_form
 
 LETTERS = output_form(load_rubric(), "compact")
 VERDICTS = OutputForm(regex="Clarity: (EXCELLENT|GOOD)\nRelevance: (EXCELLENT|GOOD)", json_schema="{}")

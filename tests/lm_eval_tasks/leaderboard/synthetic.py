@@ -15,15 +15,15 @@ from pathlib import Path
 
 from judges.judge import JudgeInfo
 from judges.records import Assessment, Judgement, Unjudged, Usage
-from judges.rubric import Rubric, load_rubric
-from lm_eval_tasks.judgement_files import (
+from judges.rubrics.rubric import Rubric, load_rubric
+from lm_eval_tasks.records import Choice, Question, Response, ScoredQuestion, ScoredResponse
+from lm_eval_tasks.runs.judgement_files import (
     JudgementSummary,
     judgement_paths,
     sha256_of,
     write_judgements,
     write_summary,
 )
-from lm_eval_tasks.records import Choice, Question, Response, ScoredQuestion, ScoredResponse
 
 RUBRIC = load_rubric()
 DATE = "2026-03-14T09-26-53.589793"

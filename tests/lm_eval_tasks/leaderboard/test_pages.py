@@ -118,7 +118,7 @@ def test_filters_keep_the_questions_that_the_logs_say(
 
 
 def _matches(kind: str, one: object, other: object) -> bool:
-    from lm_eval_tasks.win_rate import rates
+    from lm_eval_tasks.stats.win_rate import rates
 
     a, b = one.responses, other.responses  # type: ignore[attr-defined]
     scores = [[sample.score for sample in side if sample.score is not None] for side in (a, b)]

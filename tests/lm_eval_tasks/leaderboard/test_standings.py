@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from judges.errors import ConfigError
-from lm_eval_tasks.comparison import Settings
+from lm_eval_tasks.comparison.pair import Settings
 from lm_eval_tasks.leaderboard import tables
 from lm_eval_tasks.leaderboard.boards import Collection, collect
-from lm_eval_tasks.leaderboard.charts import Interval
+from lm_eval_tasks.leaderboard.charts.values import Interval
 from lm_eval_tasks.leaderboard.columns import columns_of
 from lm_eval_tasks.leaderboard.standings import Scope, margin, scopes_of
 from lm_eval_tasks.leaderboard.words import finding, listing, short_judge, task_title, undecided
-from lm_eval_tasks.runs import find_runs
+from lm_eval_tasks.runs.discovery import find_runs
 from tests.lm_eval_tasks.leaderboard.conftest import MALLORY
 from tests.lm_eval_tasks.leaderboard.synthetic import ANCHOR, BASE, SIX, Evaluation, write_run, write_runs
 

@@ -1,0 +1,154 @@
+"""What a set of pairs is made of: the paper's Table 9, lambda, the consultant's share, lengths."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from statistics import fmean
+from typing import Any, get_args
+
+from anchor_train.preferences.pairs import PairSet
+from anchor_train.records import Behaviour, PreferencePair
+from lm_eval_tasks.records import Json
+
+BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
+
+
+@dataclass(frozen=True, slots=True)
+class PairLength:
+    """Tokens of both sides, each with its prompt; ``prompt`` alone counts in both."""
+
+    prompt: int
+    chosen: int
+    rejected: int
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longer sequence."""
+        return self.prompt + max(self.chosen, self.rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class PairReport:
+    """Counts of one strategy over one round.
+
+    Attributes:
+        strategy: ``anchor`` or ``rank``.
+        questions: Questions in all: ``sum(pairs) + sum(without)``.
+        pairs: Pairs by behaviour (the paper's Table 9).
+        without: Questions without a pair, by reason.
+        consultant_winners: Pairs whose winner the consultant wrote.
+        mean_chosen_tokens: Mean length of the winners; None without pairs.
+        mean_rejected_tokens: Mean length of the losers; None without pairs.
+        max_length: ``dpo.max_length``.
+        cut: Pairs of which ``max_length`` would cut a side, and so its choice.
+    """
+
+    strategy: str
+    questions: int
+    pairs: Mapping[str, int]
+    without: Mapping[str, int]
+    consultant_winners: int
+    mean_chosen_tokens: float | None
+    mean_rejected_tokens: float | None
+    max_length: int
+    cut: int
+
+    @property
+    def total(self) -> int:
+        """Pairs in all."""
+        return sum(self.pairs.values())
+
+    @property
+    def lopsided_share(self) -> float | None:
+        """The paper's lambda: share of pairs from variable or consistently incorrect questions."""
+        if not self.total:
+            return None
+        return (self.pairs["variable"] + self.pairs["consistently_incorrect"]) / self.total
+
+    @property
+    def consultant_share(self) -> float | None:
+        """Share of pairs whose winner the consultant wrote."""
+        return self.consultant_winners / self.total if self.total else None
+
+    @property
+    def length_gap(self) -> float | None:
+        """Mean tokens of the winners less that of the losers."""
+        if self.mean_chosen_tokens is None or self.mean_rejected_tokens is None:
+            return None
+        return self.mean_chosen_tokens - self.mean_rejected_tokens
+
+    def to_json(self) -> Json:
+        """Attributes and derived shares."""
+        return {
+            **asdict(self),
+            "total": self.total,
+            "lambda": self.lopsided_share,
+            "consultant_share": self.consultant_share,
+            "length_gap": self.length_gap,
+        }
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> PairReport:
+        """Reads the form back."""
+        return PairReport(**{field.name: row[field.name] for field in fields(PairReport)})
+
+    def to_text(self) -> str:
+        """The report for people."""
+        rows = [
+            f"{behaviour.replace('_', ' '):<24}{count:>7}  ({_percent(count, self.total)})"
+            for behaviour, count in self.pairs.items()
+        ]
+        lines = [f"pairs by behaviour ({self.strategy})", *rows, f"{'all':<24}{self.total:>7}"]
+        if self.total:
+            lines.append(
+                f"lambda {self.lopsided_share:.3f} · consultant wrote {self.consultant_winners} winners "
+                f"({_percent(self.consultant_winners, self.total)}) · winners "
+                f"{self.mean_chosen_tokens:.1f} tokens, losers {self.mean_rejected_tokens:.1f} "
+                f"(gap {self.length_gap:+.1f}) · cut by max_length {self.max_length}: {self.cut}"
+            )
+        lines.append(
+            f"questions {self.questions}, without a pair {sum(self.without.values())}{self._reasons()}"
+        )
+        return "\n".join(lines)
+
+    def why_empty(self) -> str:
+        """One line for an empty set of pairs."""
+        return f"no pair could be built: {self.questions} questions{self._reasons()}"
+
+    def _reasons(self) -> str:
+        named = [f"{reason.replace('_', ' ')} {count}" for reason, count in self.without.items()]
+        return f" ({', '.join(named)})" if named else ""
+
+
+def pair_report(strategy: str, result: PairSet, lengths: Sequence[PairLength], max_length: int) -> PairReport:
+    """Counts a set of pairs.
+
+    Args:
+        strategy: Its strategy.
+        result: Pairs and questions without one.
+        lengths: Of each pair, in order.
+        max_length: Tokens that training keeps of prompt and reply.
+    """
+    behaviours = Counter(pair.behaviour for pair in result.pairs)
+    reasons = Counter(missing.reason for missing in result.without)
+    return PairReport(
+        strategy=strategy,
+        questions=len(result.pairs) + len(result.without),
+        pairs={behaviour: behaviours[behaviour] for behaviour in BEHAVIOURS},
+        without=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+        consultant_winners=sum(_by_consultant(pair) for pair in result.pairs),
+        mean_chosen_tokens=fmean(length.chosen for length in lengths) if lengths else None,
+        mean_rejected_tokens=fmean(length.rejected for length in lengths) if lengths else None,
+        max_length=max_length,
+        cut=sum(length.longest > max_length for length in lengths),
+    )
+
+
+def _by_consultant(pair: PreferencePair) -> bool:
+    return pair.chosen.source == "consultant"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f}%" if whole else "-"

@@ -1,0 +1,453 @@
+"""A recipe: everything that a run depends on, checked before any model loads.
+
+The numbers of the paper stand in ``recipes/paper.yaml`` and nowhere else: settings below that the paper fixes
+have no default here, and a recipe says only what differs from the one that it ``extends`` (``paper``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from anchor_train.recipes.merge import merged
+from anchor_train.recipes.training_settings import (
+    DpoSettings,
+    ListwiseLoss,
+    ListwiseSettings,
+    LoopSettings,
+    ModelSettings,
+    RefineSettings,
+    RftSettings,
+    SftSettings,
+)
+from judges.backends.executor import ExecutorSettings, read_executor
+from judges.errors import ConfigError
+from judges.settings import Settings, nearest
+
+PairStrategy: TypeAlias = Literal["anchor", "rank"]
+Strategy: TypeAlias = Literal[PairStrategy, ListwiseLoss, "rft", "staple"]
+Acceptance: TypeAlias = Literal["judge", "rouge"]
+Reference: TypeAlias = Literal["reply_or_argument", "reply"]
+LoserRule: TypeAlias = Literal["below_top", "minimum"]
+
+
+class QuestionSettings(Settings):
+    """Which questions are trained on.
+
+    Attributes:
+        split: Split of the task's data set.
+        limit: A seeded draw of that many; None takes all.
+    """
+
+    split: str = "train"
+    limit: int | None = Field(default=None, ge=1)
+
+
+# A role's backend: null (this run's own model on ``engine``), ``base``, ``latest``, ``KIND:MODEL[@URL]``,
+# a judge file, or the mapping that such a file holds.
+RoleBackend: TypeAlias = str | dict[str, Any] | None
+
+
+class SampleSettings(Settings):
+    """The sampler: how training replies are drawn (method, section 1).
+
+    Attributes:
+        n: Replies a question.
+        temperature: Must be positive for n > 1.
+        top_p: Nucleus mass.
+        max_tokens: Most tokens of a reply.
+        backend: None samples the model in training on ``engine``; otherwise an endpoint that serves it.
+    """
+
+    n: int = Field(ge=1)
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    max_tokens: int = Field(ge=1)
+    backend: RoleBackend = None
+
+    @model_validator(mode="after")
+    def _not_greedy(self) -> SampleSettings:
+        if self.n > 1 and self.temperature == 0:
+            raise ValueError(f"n={self.n} samples at temperature 0 would all be the same")
+        return self
+
+
+class ConsultantSettings(Settings):
+    """The consultant: argues for the gold label of questions that every sample got wrong.
+
+    Attributes:
+        temperature: Of its arguments.
+        top_p: Nucleus mass.
+        max_tokens: Most tokens of an argument.
+        backend: Who it is.
+        guide: A constitution that it is told to follow.
+    """
+
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    max_tokens: int = Field(ge=1)
+    backend: str | dict[str, Any] = "base"
+    guide: Path | None = None
+
+
+class DiscoverSettings(Settings):
+    """E-step of strategy ``staple``: principles that make a reply better.
+
+    Attributes:
+        n: Principles that are tried on a reply; the best one is kept.
+        first_replies: Samples of a question that are improved on: its first so many.
+        temperature: Of principles and refined replies.
+        top_p: Nucleus mass of both.
+        principle_tokens: Most tokens of a principle with its tags.
+        max_tokens: Most tokens of a refined reply.
+        acceptance: What must have risen: the training judge's score of the explanation, or its Rouge-L F1
+            with the reference's.
+        reference: What is shown as a hint: the best-judged right reply to the question and, where none is
+            right, the consultant's argument; or such a reply alone.
+        right_only: Whether a refined reply must choose the gold label.
+        questions: Questions of each round, one number a round; None takes equal parts of those drawn.
+        backend: Who names principles and refines, as ``sampler.backend``; None is the model in training.
+    """
+
+    n: int = Field(ge=1)
+    first_replies: int = Field(default=1, ge=1)
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    principle_tokens: int = Field(ge=1)
+    max_tokens: int = Field(ge=1)
+    acceptance: Acceptance = "judge"
+    reference: Reference = "reply_or_argument"
+    right_only: bool = True
+    questions: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    backend: RoleBackend = None
+
+    @model_validator(mode="after")
+    def _not_greedy(self) -> DiscoverSettings:
+        if self.n > 1 and self.temperature == 0:
+            raise ValueError(f"n={self.n} principles at temperature 0 would all be the same")
+        return self
+
+
+class ClusterSettings(Settings):
+    """From accepted principles to a constitution.
+
+    Attributes:
+        embedding: Name or folder of a sentence-transformers model; None compares by TF-IDF of character
+            n-grams, offline.
+        threshold: Cosine distance up to which clusters are joined (average linkage).
+        allow_one: Go on where only one principle is left.
+    """
+
+    embedding: str | None = None
+    threshold: float = Field(gt=0, le=2)
+    allow_one: bool = False
+
+
+class StapleSettings(Settings):
+    """Strategy ``staple``, section by section as its stages.
+
+    Attributes:
+        start: What is sampled and trained on from in round 1: the SFT adapter, or the base model.
+        discover: Stage ``discover``.
+        cluster: Stage ``cluster``.
+        train: Stage ``train``.
+    """
+
+    start: Literal["sft", "base"] = "sft"
+    discover: DiscoverSettings
+    cluster: ClusterSettings
+    train: RefineSettings
+
+
+class PairSettings(Settings):
+    """How scored samples become preference pairs (method, section 4.3).
+
+    Attributes:
+        loser: Losers of consistently correct questions: all below the top score, or those at the minimum.
+        unreadable_losers: Whether a reply without a readable explanation may lose. It has no score, so it
+            is a loser only among wrong samples.
+    """
+
+    loser: LoserRule = "below_top"
+    unreadable_losers: bool = False
+
+
+class EvaluateSettings(Settings):
+    """How base and trained models are compared (method, section 3).
+
+    Attributes:
+        judge: Evaluation judge, like ``Recipe.judge``; should be stronger than the training judge.
+        n: Replies a question.
+        temperature: Must be positive for n > 1.
+        top_p: Nucleus mass.
+        max_tokens: Most tokens of a reply.
+        split: Split of the task's data set; None is the one that the task evaluates on.
+        limit: The first so many questions; None takes all.
+        engine: lm-eval's model type that generates (``hf`` or ``vllm``); None follows ``Recipe.engine``.
+    """
+
+    judge: str | dict[str, Any]
+    n: int = Field(ge=1)
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    max_tokens: int = Field(ge=1)
+    split: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    engine: Literal["hf", "vllm"] | None = None
+    batch_size: int = Field(default=8, ge=1)
+
+
+class LaunchSettings(Settings):
+    """How many processes train.
+
+    Attributes:
+        processes: Above 1, ``accelerate launch`` starts that many.
+        accelerate_config: accelerate's own YAML file (FSDP, DeepSpeed, many machines); None for plain
+            data-parallel training.
+    """
+
+    processes: int = Field(default=1, ge=1)
+    accelerate_config: Path | None = None
+
+
+STRATEGY_NAMES: tuple[Strategy, ...] = get_args(Strategy)
+# Sections that a variant may set otherwise.
+VARIED = ("pairs", "dpo", "listwise", "rft", "staple")
+VARIANT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+# What a strategy's name would be taken for: another model of the evaluation, a round of another strategy, a
+# folder beside those of the strategies.
+TAKEN = re.compile(r"base|sft|table|sample|judge|consult|.*-round-\d+")
+
+
+class Variant(Settings):
+    """A strategy with some settings of its own, so that one run compares settings, too.
+
+    Attributes:
+        strategy: The strategy that it is a variant of.
+        pairs: Its own ``pairs``; in a recipe, only what differs. None for the recipe's.
+        dpo: The same of ``dpo``.
+        listwise: The same of ``listwise``.
+        rft: The same of ``rft``.
+        staple: The same of ``staple``.
+    """
+
+    strategy: Strategy
+    pairs: PairSettings | None = None
+    dpo: DpoSettings | None = None
+    listwise: ListwiseSettings | None = None
+    rft: RftSettings | None = None
+    staple: StapleSettings | None = None
+
+    @property
+    def own(self) -> dict[str, Settings]:
+        """Section -> its settings, of those that it sets."""
+        return {name: getattr(self, name) for name in VARIED if getattr(self, name) is not None}
+
+
+S = TypeVar("S", LoopSettings, StapleSettings)
+
+# Section of the recipe -> strategies that train with it; a section that isn't here is used by all.
+_USERS = {
+    "dpo": frozenset(get_args(PairStrategy)),
+    "listwise": frozenset(get_args(ListwiseLoss)),
+    "rft": frozenset({"rft"}),
+    "staple": frozenset({"staple"}),
+}
+
+
+class Recipe(Settings):
+    """One run, from base model to aligned model and its evaluation.
+
+    Attributes:
+        model: The base model. A plain string is its name.
+        task: Name of a task of ``lm_eval_tasks``, or the path of a task file.
+        data_dir: Folder with the task's data files; None takes the task's own source.
+        seed: Every draw of the run derives from it.
+        rounds: How often replies are sampled and a model aligned with them.
+        variants: Further strategies by name: one of the strategies with some settings of its own.
+        strategies: Which models are aligned, all from one sampling: ``anchor``, its baseline ``rank``; on
+            groups of replies ``aft``, ``rrhf``, ``pro``; ``rft``; ``staple``, which learns principles; and
+            variants by their names.
+        questions: Which questions are trained on.
+        engine: How local models run: the settings of a chat backend without its model and adapter. A plain
+            string is the backend's name.
+        executor: Where models are asked, by sampler, judges and consultant alike: ``local``, ``ray`` or
+            ``{ray: {workers: ...}}``; None: as each role's own settings say. No result depends on it.
+        launch: Processes of the training loops.
+        sft: Stage ``sft``.
+        sampler: Role and stage ``sample``.
+        judge: Role and stage ``judge``: ``base`` (the base model on ``engine``), ``latest`` (from round 2 on
+            the newest aligned model), a judge as ``KIND:MODEL[@URL]``, a judge file, or its mapping.
+        consultant: Role in stage ``pairs``.
+        pairs: Stage ``pairs``.
+        dpo: Stage ``dpo``, strategies ``anchor`` and ``rank``.
+        listwise: Stage ``align``, strategies ``aft``, ``rrhf`` and ``pro``.
+        rft: Stage ``align``, strategy ``rft``.
+        staple: Stages ``discover``, ``cluster`` and ``train``, strategy ``staple``.
+        evaluate: Stage ``evaluate``.
+    """
+
+    model: ModelSettings
+    task: str = Field(min_length=1)
+    data_dir: Path | None = None
+    seed: int = Field(default=42, ge=0, lt=2**31)
+    rounds: int = Field(default=1, ge=1)
+    variants: dict[str, Variant] = Field(default_factory=dict)
+    strategies: tuple[str, ...] = Field(default=("anchor",), min_length=1)
+    questions: QuestionSettings = QuestionSettings()
+    engine: dict[str, Any]
+    executor: ExecutorSettings | Literal["local"] | None = None
+    launch: LaunchSettings = LaunchSettings()
+    sft: SftSettings
+    sampler: SampleSettings
+    judge: str | dict[str, Any]
+    consultant: ConsultantSettings
+    pairs: PairSettings = PairSettings()
+    dpo: DpoSettings
+    listwise: ListwiseSettings
+    rft: RftSettings
+    staple: StapleSettings
+    evaluate: EvaluateSettings
+
+    @field_validator("engine")
+    @classmethod
+    def _engine_is_general(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(value.get("backend"), str):
+            raise ValueError("say which backend runs local models, e.g. 'transformers' or 'vllm'")
+        if given := {"model", "adapter"} & set(value):
+            raise ValueError(f"{', '.join(sorted(given))} is set by each role, not here")
+        if "chat_template_kwargs" in value:
+            raise ValueError("chat_template_kwargs belongs to model, so that training renders with it, too")
+        if "executor" in value:
+            raise ValueError("executor stands beside engine, not in it: it is for all roles")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_variants(cls, values: Any) -> Any:
+        """Lays what a variant says over the recipe's own sections, so that it is checked as a whole."""
+        given = values.get("variants") if isinstance(values, Mapping) else None
+        if not isinstance(given, Mapping):
+            return values
+        return {**values, "variants": {name: _whole(variant, values) for name, variant in given.items()}}
+
+    @field_validator("variants")
+    @classmethod
+    def _variants_have_names_of_their_own(cls, value: dict[str, Variant]) -> dict[str, Variant]:
+        for name, variant in value.items():
+            if not VARIANT_NAME.fullmatch(name):
+                raise ValueError(f"name {name!r}: lower-case letters, digits, - and _ alone")
+            if name in STRATEGY_NAMES or TAKEN.fullmatch(name):
+                raise ValueError(f"name {name!r} is taken")
+            for section in variant.own:
+                if section in _USERS and variant.strategy not in _USERS[section]:
+                    raise ValueError(f"{name}: {variant.strategy} doesn't train with {section}")
+        return value
+
+    @field_validator("executor", mode="before")
+    @classmethod
+    def _executor(cls, value: Any) -> Any:
+        try:
+            return value if value in (None, "local") else read_executor(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("strategies", mode="before")
+    @classmethod
+    def _one_strategy(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("strategies")
+    @classmethod
+    def _known_and_distinct(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "variants" in info.data:
+            known = [*STRATEGY_NAMES, *info.data["variants"]]
+            unknown = [f"{name!r} ({nearest(name, known)})" for name in value if name not in known]
+            if unknown:
+                raise ValueError(f"no strategy {', '.join(unknown)}")
+        if len(set(value)) < len(value):
+            raise ValueError("a strategy is named twice")
+        return value
+
+    @field_validator("sft", "dpo", "listwise", "rft", "staple")
+    @classmethod
+    def _batch_divides(cls, value: S, info: ValidationInfo) -> S:
+        launch = info.data.get("launch")
+        loop = value.train if isinstance(value, StapleSettings) else value
+        if isinstance(launch, LaunchSettings) and _is_used(info):
+            try:
+                loop.optimiser.accumulation_steps(launch.processes)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("staple")
+    @classmethod
+    def _questions_of_each_round(cls, value: StapleSettings, info: ValidationInfo) -> StapleSettings:
+        given, rounds = value.discover.questions, info.data.get("rounds")
+        if given is not None and rounds is not None and _is_used(info) and len(given) < rounds:
+            raise ValueError(
+                f"discover.questions has {len(given)} number(s) for {rounds} rounds; give one for each"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _variants_fit_in(self) -> Recipe:
+        for name, variant in self.variants.items():
+            pairs = variant.pairs
+            if pairs is not None and pairs.unreadable_losers != self.pairs.unreadable_losers:
+                raise ValueError(
+                    f"variants.{name}.pairs.unreadable_losers: the same for all strategies, since they share "
+                    "the replies and the consultant's arguments"
+                )
+            for section, settings in variant.own.items():
+                loop = settings.train if isinstance(settings, StapleSettings) else settings
+                if isinstance(loop, LoopSettings):
+                    try:
+                        loop.optimiser.accumulation_steps(self.launch.processes)
+                    except ConfigError as error:
+                        raise ValueError(f"variants.{name}.{section}: {error}") from None
+        return self
+
+    def strategy_of(self, name: str) -> Strategy:
+        """The strategy behind a name in ``strategies``: itself, or what it is a variant of."""
+        if name in self.variants:
+            return self.variants[name].strategy
+        return cast("Strategy", name)
+
+    def as_of(self, name: str | None) -> Recipe:
+        """The recipe as a strategy sees it, with a variant's settings in place; None stands for all."""
+        if name is None or name not in self.variants:
+            return self
+        return self.model_copy(update=self.variants[name].own)
+
+
+def _is_used(info: ValidationInfo) -> bool:
+    """Whether one of the recipe's strategies trains with the section that is being checked."""
+    users = _USERS.get(info.field_name or "")
+    return users is None or bool(users & set(info.data.get("strategies", ())))
+
+
+def _whole(variant: Any, recipe: Mapping[str, Any]) -> Any:
+    """A variant with its sections completed by the recipe's."""
+    if not isinstance(variant, Mapping):
+        return variant
+    own = {name: value for name, value in variant.items() if name in VARIED and isinstance(value, Mapping)}
+    below = {}
+    for name in own:
+        section = recipe.get(name)
+        if isinstance(section, Mapping):  # its unknown keys are told where they stand
+            known = _model_fields(name)
+            below[name] = {key: value for key, value in section.items() if key in known}
+    return {**variant, **merged(below, own)}
+
+
+def _model_fields(section: str) -> frozenset[str]:
+    kind = Recipe.model_fields[section].annotation
+    assert isinstance(kind, type)
+    assert issubclass(kind, Settings)
+    return frozenset(kind.model_fields)

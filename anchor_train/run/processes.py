@@ -1,0 +1,137 @@
+"""Stages and trainings in processes of their own, which end with the process that started them.
+
+An engine's memory is free again only when its process has ended, so each stage that loads a model gets one.
+Most of the first ten seconds of such a process go into importing torch and its friends, and a run has a
+dozen of them. Where that is safe, they are therefore forked from one server that has imported the libraries
+and done nothing else (the fork server of ``multiprocessing``), which takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from importlib import import_module
+from multiprocessing import reduction
+from pathlib import Path
+from typing import Any
+
+# Set for a process whose standard input is a pipe that closes when its parent is gone, however that went.
+PARENT_PIPE = "ANCHOR_PARENT_PIPE"
+_LIBRARIES = "anchor_train.run.fork_preload"
+# A library may look at the GPUs while it is imported, and a process forked after that can't use them.
+_GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+
+
+def run_main(module: str, job: Path, lock: int | None = None, *, loads: bool = True) -> int:
+    """Runs ``module``'s ``main([job])`` in a process of its own and waits for it.
+
+    What it prints goes to standard error.
+
+    Args:
+        module: Full name of a module whose ``main`` takes a list of arguments and returns an exit code.
+        job: Its argument.
+        lock: A file descriptor that the process holds too while it lives.
+        loads: Whether it needs the libraries at all; one that only asks an endpoint is there sooner without.
+
+    Returns:
+        Exit code; -N if signal N ended the process.
+    """
+    if not (loads and _can_fork()):
+        return run_command([sys.executable, "-m", module, str(job)], lock)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([_LIBRARIES])
+    held = None if lock is None else _Descriptor(lock)
+    process = context.Process(target=_enter, args=(module, job, held, _Descriptor(2), dict(os.environ)))
+    process.start()
+    try:
+        process.join()
+    except BaseException:
+        process.terminate()
+        raise
+    code = process.exitcode
+    assert code is not None
+    return code
+
+
+def run_command(command: Sequence[str], lock: int | None = None) -> int:
+    """Runs a command as ``run_main`` runs a module; it finds ``PARENT_PIPE`` in its environment."""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=2,
+        env={**os.environ, PARENT_PIPE: "1"},
+        pass_fds=() if lock is None else (lock,),
+        start_new_session=True,  # Ctrl-C is for this process to answer
+    ) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            raise
+
+
+def end_with_parent() -> bool:
+    """Ends this process as soon as the one that started it is gone; Ctrl-C is for that one to answer.
+
+    Returns:
+        Whether there is such a parent: False in a process that a person started.
+    """
+    if os.environ.pop(PARENT_PIPE, None) != "1":
+        return False
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
+    return True
+
+
+def process_ending(code: int) -> str:
+    """How a process ended, in words."""
+    if code == -signal.SIGKILL:
+        return "was killed (signal 9; often for want of memory)"
+    if code < 0:
+        return f"was stopped by signal {-code}"
+    return f"ended with code {code}"
+
+
+def _can_fork() -> bool:
+    return sys.platform == "linux" and not any(driver.exists() for driver in _GPU_DRIVERS)
+
+
+class _Descriptor:
+    """A file descriptor as an argument of a process."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, (reduction.DupFd(self.number),)
+
+
+def _received(sent: Any) -> _Descriptor:
+    return _Descriptor(sent.detach())
+
+
+def _enter(
+    module: str, job: Path, held: _Descriptor | None, errors: _Descriptor, environment: dict[str, str]
+) -> None:
+    """The forked process: made to look as if it had been started by ``run_command``."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    os.setsid()
+    os.dup2(parent.sentinel, 0)  # the pipe that closes with the parent
+    os.dup2(errors.number, 2)  # the server has the standard error and environment of when it was started
+    os.dup2(2, 1)
+    os.environ.clear()
+    os.environ.update(environment, **{PARENT_PIPE: "1"})
+    sys.exit(import_module(module).main([str(job)]))
+
+
+def _exit_at_end_of_input() -> None:
+    # Not sys.stdin: a thread that waits in its buffer breaks the interpreter's shutdown.
+    while os.read(0, 4096):
+        pass
+    os._exit(1)

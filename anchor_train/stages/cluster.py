@@ -1,0 +1,141 @@
+"""Stage ``cluster``: accepted principles that say the same become one, and all of them a constitution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anchor_train.principles.clustering import Cluster, Matrix, cluster, counted, distances, new_principles
+from anchor_train.principles.discovery import fold
+from anchor_train.principles.embeddings import TF_IDF, embedder
+from anchor_train.principles.records import Discovery
+from anchor_train.principles.report import CONSTITUTION, ConstitutionReport
+from anchor_train.recipes.config import ClusterSettings
+from anchor_train.run.artifacts import read_records, write_json, write_records
+from anchor_train.run.stage import StageJob, StageResult
+from anchor_train.stages.discover import read_discoveries
+from judges.errors import DataError
+from judges.rubrics.constitution import Constitution, Principle, PrincipleExample, load_constitution
+from lm_eval_tasks.records import Json
+from lm_eval_tasks.runs.judgement_files import replacing
+
+MEMBERS = "members.jsonl"
+REPORT = "report.json"
+EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A distinct principle, and the medoid of its cluster."""
+
+    principle: str
+    medoid: str
+
+    def to_json(self) -> Json:
+        """Its attributes."""
+        return {"principle": self.principle, "medoid": self.medoid}
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> Member:
+        """Reads the form back."""
+        return Member(row["principle"], row["medoid"])
+
+
+def cluster_principles(job: StageJob) -> StageResult:
+    """Does the stage.
+
+    Raises:
+        DataError: If only one principle is left and that isn't allowed.
+        ConfigError: If the embedding model can't be loaded.
+    """
+    settings = job.recipe.staple.cluster
+    found = read_discoveries(job.needed("discoveries"))
+    earlier = [
+        text
+        for name in sorted(job.stage.needs)
+        if name != "discoveries"
+        for text in read_medoids(job.needed(name))
+    ]
+    embed = embedder(settings.embedding)
+    counts = counted([discovery.principle for discovery in found])
+    between = distances(embed(list(counts)))
+    clusters = cluster(counts, between, settings.threshold)
+    _check(clusters, between, settings)
+    name = settings.embedding or TF_IDF
+    new = new_principles(counts, earlier, embed, settings.threshold)
+    report = ConstitutionReport.of(job.stage.round, clusters, new, name, settings.threshold)
+    constitution = constitution_of(
+        clusters, found, {"round": job.stage.round, "embedding": name, "threshold": settings.threshold}
+    )
+    with replacing(job.folder / CONSTITUTION) as file:
+        file.write(constitution.to_yaml(CONSTITUTION))
+    write_records(
+        job.folder / MEMBERS,
+        (Member(text, c.medoid).to_json() for c in clusters for text in c.members),
+    )
+    write_json(job.folder / REPORT, report.to_json())
+    return StageResult((CONSTITUTION, MEMBERS), report.to_json())
+
+
+def read_constitution(folder: Path) -> Constitution:
+    """The constitution that the stage left."""
+    return load_constitution(folder / CONSTITUTION)
+
+
+def read_members(folder: Path) -> dict[str, str]:
+    """What the stage left: folded principle -> medoid of its cluster."""
+    return {fold(found.principle): found.medoid for found in read_records(folder / MEMBERS, Member.from_json)}
+
+
+def read_medoids(folder: Path) -> list[str]:
+    """The principles that stand for a cluster, the most frequent first."""
+    return list(dict.fromkeys(found.medoid for found in read_records(folder / MEMBERS, Member.from_json)))
+
+
+def constitution_of(
+    clusters: Sequence[Cluster], discoveries: Sequence[Discovery], settings: Mapping[str, Any]
+) -> Constitution:
+    """A principle for each cluster, with the replies that gained most by it as examples."""
+    by_text: dict[str, list[Discovery]] = {}
+    for discovery in sorted(discoveries, key=lambda found: -found.gain):
+        by_text.setdefault(fold(discovery.principle), []).append(discovery)
+    return Constitution(
+        principles=tuple(
+            Principle(
+                text=found.medoid,
+                count=found.count,
+                members=found.members,
+                examples=tuple(_examples([d for text in found.members for d in by_text[fold(text)]])),
+            )
+            for found in clusters
+        ),
+        settings=settings,
+    )
+
+
+def _examples(discoveries: Sequence[Discovery]) -> list[PrincipleExample]:
+    best = sorted(discoveries, key=lambda found: -found.gain)[:EXAMPLES]
+    return [PrincipleExample(question=d.question_id, before=d.before, after=d.after) for d in best]
+
+
+def _check(clusters: Sequence[Cluster], between: Matrix, settings: ClusterSettings) -> None:
+    """Refuses a constitution of one principle: there would be nothing to choose between when it is learnt."""
+    if len(clusters) > 1 or settings.allow_one:
+        return
+    (only,) = clusters
+    allow = "or go on with one principle: staple.cluster.allow_one=true"
+    if len(only.members) == 1:
+        raise DataError(
+            f"all {only.count} accepted principles say the same ({only.medoid!r}): raise "
+            f"staple.discover.temperature or staple.discover.n, {allow}"
+        )
+    apart = between[np.triu_indices(len(between), 1)]
+    raise DataError(
+        f"staple.cluster.threshold {settings.threshold:g} leaves one cluster of {len(only.members)} distinct "
+        f"principles, whose distances are {apart.min():.2f} to {apart.max():.2f} (median "
+        f"{np.median(apart):.2f}): lower it, {allow}"
+    )

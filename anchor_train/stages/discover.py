@@ -1,0 +1,254 @@
+"""Stage ``discover``: the E-step. Principles that make the model's own replies better, found by trying.
+
+For each first reply the model names principles, shown a reference as a hint; then it replies again by each of
+them, the reference hidden; the principle that improved most is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from anchor_train.principles.discovery import attempts_of, best_of, distinct, is_wanted, rouge_l_f1
+from anchor_train.principles.records import Attempt, Discovery, NoDiscovery, Refinement, Worth
+from anchor_train.principles.report import DiscoveryReport, Effort
+from anchor_train.run.artifacts import Journal, read_records, text_hash, write_json, write_records
+from anchor_train.run.roles import refiner_spec, rubric_of
+from anchor_train.run.stage import StageJob, StageResult, derived_seed
+from anchor_train.stages.asking import ask
+from anchor_train.stages.consult import in_reply_form, read_arguments
+from anchor_train.stages.judge import Judged, judge_statements, read_scored
+from anchor_train.stages.questions import ids_of_round, read_questions
+from anchor_train.training.job import OutputFolder
+from judges.backends.protocol import ChatBackend
+from judges.config import load_backend
+from judges.errors import DataError
+from judges.records import Conversation, Failure, Outcome, Sampling, Statement
+from judges.rubrics.constitution import MAX_PRINCIPLE
+from lm_eval_tasks.records import Json
+from lm_eval_tasks.replies.responses import read_principle, read_response
+from lm_eval_tasks.tasks.spec import TaskSpec, load_task
+
+FILE = "discoveries.jsonl"
+WITHOUT = "without.jsonl"
+REPORT = "report.json"
+PRINCIPLES = "principles-journal.jsonl"
+REFINEMENTS = "refinements-journal.jsonl"
+JUDGEMENTS = "judgements-journal.jsonl"
+
+
+def discover(job: StageJob) -> StageResult:
+    """Does the stage.
+
+    Raises:
+        DataError: If no reply was improved on, with the counts why.
+        BackendError: If the model can't serve.
+    """
+    return _Discovery(job).result()
+
+
+def read_discoveries(folder: Path) -> list[Discovery]:
+    """The accepted principles that the stage left."""
+    return list(read_records(folder / FILE, Discovery.from_json))
+
+
+def read_attempts_without(folder: Path) -> list[NoDiscovery]:
+    """The replies that no principle improved on."""
+    return list(read_records(folder / WITHOUT, NoDiscovery.from_json))
+
+
+class _Discovery:
+    def __init__(self, job: StageJob) -> None:
+        self._job = job
+        self._settings = job.recipe.staple.discover
+        self._spec: TaskSpec = load_task(job.recipe.task)
+
+    def result(self) -> StageResult:
+        folder, settings = self._job.folder, self._settings
+        started = list(self._attempts())
+        attempts = [attempt for attempt in started if isinstance(attempt, Attempt)]
+        without = [attempt for attempt in started if isinstance(attempt, NoDiscovery)]
+        effort, tried = self._tried(attempts)
+        judged, tried = self._with_worth(attempts, tried)
+        ended = [best_of(attempt, tried[attempt.key], settings) for attempt in attempts]
+        found = [end for end in ended if isinstance(end, Discovery)]
+        without += [end for end in ended if isinstance(end, NoDiscovery)]
+        effort = replace(effort, unjudged=0 if judged is None else judged.unjudged)
+        report = DiscoveryReport.of(self._job.stage.round, settings.acceptance, found, without, tried, effort)
+        write_records(folder / WITHOUT, (row.to_json() for row in without))
+        write_json(folder / REPORT, report.to_json())
+        if not found:
+            raise DataError(report.why_empty())
+        write_records(folder / FILE, (row.to_json() for row in found))
+        summary = {**report.to_json(), "failed": effort.failed, "asked_now": effort.asked}
+        if judged is not None:
+            summary |= {"judge": judged.info.to_json(), "accounts": judged.accounts.to_json()}
+        return StageResult((FILE,), summary)
+
+    def _attempts(self) -> Iterator[Attempt | NoDiscovery]:
+        """The first replies of this round's questions, and those that needn't be tried."""
+        job = self._job
+        drawn = [question.id for question in read_questions(job.needed("questions"))]
+        wanted = ids_of_round(job.recipe, job.stage.round, drawn)
+        arguments = read_arguments(job.needed("arguments")) if "arguments" in job.stage.needs else {}
+        top = rubric_of(job.recipe.judge).max_score
+        for found in read_scored(job.needed("scored")):
+            if found.question.id not in wanted:
+                continue
+            argument = arguments.get(found.question.id)
+            reference = None
+            if argument is not None and argument.failure is None and argument.text is not None:
+                reference = in_reply_form(self._spec, found.question, argument.text)
+            yield from attempts_of(found, reference, self._settings, top)
+
+    def _tried(self, attempts: Sequence[Attempt]) -> tuple[Effort, dict[str, list[Refinement]]]:
+        """What the model made of each attempt: the distinct principles that it named, each with its reply."""
+        with ExitStack() as stack:
+            principles = stack.enter_context(self._journal(PRINCIPLES))
+            replies = stack.enter_context(self._journal(REFINEMENTS))
+
+            @cache
+            def backend() -> ChatBackend:
+                """Loaded when something is missing; once for both."""
+                return stack.enter_context(load_backend(self._role(), executor=self._job.recipe.executor))
+
+            missing = [attempt for attempt in attempts if _is_missing(principles, attempt.key)]
+            if missing:
+                sampling = self._sampling(self._settings.n, self._settings.principle_tokens)
+                ask(
+                    "naming principles",
+                    missing,
+                    self._naming,
+                    sampling,
+                    backend(),
+                    principles,
+                    lambda attempt, outcome: _row(attempt.key, outcome),
+                )
+            named = {attempt.key: _named(principles.rows[attempt.key]) for attempt in attempts}
+            pairs = [(attempt, principle) for attempt in attempts for principle in named[attempt.key]]
+            unrefined = [pair for pair in pairs if _is_missing(replies, _key(*pair))]
+            if unrefined:
+                ask(
+                    "refining",
+                    unrefined,
+                    self._refining,
+                    self._sampling(1, self._settings.max_tokens),
+                    backend(),
+                    replies,
+                    lambda pair, outcome: _row(_key(*pair), outcome),
+                )
+            effort = Effort.of(
+                [principles.rows[attempt.key] for attempt in attempts],
+                [replies.rows[_key(*pair)] for pair in pairs],
+                asked=len(missing) + len(unrefined),
+            )
+            return effort, {
+                attempt.key: [
+                    _read(attempt, principle, replies.rows[_key(attempt, principle)])
+                    for principle in named[attempt.key]
+                ]
+                for attempt in attempts
+            }
+
+    def _with_worth(
+        self, attempts: Sequence[Attempt], tried: Mapping[str, Sequence[Refinement]]
+    ) -> tuple[Judged | None, dict[str, list[Refinement]]]:
+        """The refinements with what they are worth, as far as they could be accepted at all."""
+        wanted = {
+            _key(attempt, refinement.principle): (attempt, refinement)
+            for attempt in attempts
+            for refinement in tried[attempt.key]
+            if is_wanted(attempt, refinement, self._settings)
+        }
+        judged: Judged | None = None
+        worth: dict[str, Worth | None]
+        if self._settings.acceptance == "rouge":
+            worth = {key: _likeness(*pair) for key, pair in wanted.items()}
+        else:
+            statements = {
+                key: Statement(self._spec.shown_question(attempt.question), refinement.explanation or "")
+                for key, (attempt, refinement) in wanted.items()
+            }
+            judged = judge_statements(self._job, statements, self._job.folder / JUDGEMENTS)
+            worth = {key: judged.score(key) for key in wanted}
+        return judged, {
+            attempt.key: [
+                replace(refinement, worth=worth.get(_key(attempt, refinement.principle)))
+                for refinement in tried[attempt.key]
+            ]
+            for attempt in attempts
+        }
+
+    def _naming(self, attempt: Attempt) -> Conversation:
+        return self._spec.principle_conversation(attempt.question, attempt.first, attempt.reference)
+
+    def _refining(self, pair: tuple[Attempt, str]) -> Conversation:
+        attempt, principle = pair
+        return self._spec.refine_conversation(attempt.question, attempt.first, principle)
+
+    def _sampling(self, n: int, max_tokens: int) -> Sampling:
+        return Sampling(
+            n=n,
+            temperature=self._settings.temperature,
+            top_p=self._settings.top_p,
+            max_tokens=max_tokens,
+            seed=derived_seed(self._job.recipe.seed, self._job.stage.key),
+        )
+
+    def _role(self) -> str | dict[str, object]:
+        needs = self._job.stage.needs
+        adapter = OutputFolder(self._job.needed("adapter")).adapter if "adapter" in needs else None
+        return refiner_spec(self._job.recipe, adapter)
+
+    def _journal(self, name: str) -> Journal:
+        return Journal(self._job.folder / name, self._job.belongs_to, lambda row: str(row["key"]))
+
+
+def _key(attempt: Attempt, principle: str) -> str:
+    """Of one principle tried on one reply."""
+    return f"{attempt.key}/{text_hash(principle)[:16]}"
+
+
+def _is_missing(journal: Journal, key: str) -> bool:
+    row = journal.rows.get(key)
+    return row is None or row["failure"] is not None
+
+
+def _row(key: str, outcome: Outcome) -> Json:
+    if isinstance(outcome, Failure):
+        return {
+            "key": key,
+            "texts": [],
+            "failure": outcome.message,
+            "prompt_tokens": 0,
+            "completion_tokens": 0,
+        }
+    usage = outcome.usage
+    return {
+        "key": key,
+        "texts": [completion.text for completion in outcome.completions],
+        "failure": None,
+        "prompt_tokens": 0 if usage is None else usage.prompt_tokens,
+        "completion_tokens": 0 if usage is None else usage.completion_tokens,
+    }
+
+
+def _named(row: Json) -> tuple[str, ...]:
+    """The distinct principles of some replies; what can't be read, or is an essay, is none."""
+    found = [read_principle(text) for text in row["texts"]]
+    return distinct([text for text in found if text is not None and len(text) <= MAX_PRINCIPLE])
+
+
+def _read(attempt: Attempt, principle: str, row: Json) -> Refinement:
+    if not row["texts"]:
+        return Refinement(principle)
+    response = read_response(attempt.question, row["texts"][0])
+    return Refinement(principle, response.explanation, response.choice)
+
+
+def _likeness(attempt: Attempt, refinement: Refinement) -> float:
+    reference = read_response(attempt.question, attempt.reference).explanation or attempt.reference
+    return rouge_l_f1(refinement.explanation or "", reference)

@@ -1,0 +1,213 @@
+"""Stages of ``evaluate``: every model answers the task, an evaluation judge judges, Table 1 comes out.
+
+Generation is lm-evaluation-harness's own, with the task as ``lm_eval`` runs it; what is left in the folders
+are runs that ``anchor-eval compare`` and ``anchor-eval leaderboard`` read too.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from anchor_train.recipes.config import Recipe
+from anchor_train.run.artifacts import write_json
+from anchor_train.run.roles import judge_spec
+from anchor_train.run.stage import BASE_MODEL, StageJob, StageResult, derived_seed
+from anchor_train.stages.table import table_of
+from anchor_train.training.job import OutputFolder
+from judges.config import load_judge
+from judges.errors import DataError
+from lm_eval_tasks.runs.discovery import TaskRun, load_run
+from lm_eval_tasks.runs.rescoring import score_task
+from lm_eval_tasks.tasks.spec import REFINED, TASKS, TaskSpec, load_task, task_names
+
+TABLE = "table.json"
+LOG = "log"
+JUDGEMENTS = "evaluation"
+# Keys of our vLLM backend that lm-eval's has not, or under another name.
+_NOT_THE_HARNESSES = {"backend", "engine_args", "chat_template"}
+
+
+def generate(job: StageJob) -> StageResult:
+    """Does stage ``generate``: one model's replies to the task's questions."""
+    spec = asked_task(job)
+    adapter = OutputFolder(job.needed("adapter")).adapter if "adapter" in job.stage.needs else None
+    log = job.folder / LOG
+    shutil.rmtree(log, ignore_errors=True)
+    _run_harness(job, spec, adapter, log)
+    run = load_run(log).task(spec.name)
+    files = [path.relative_to(job.folder).as_posix() for path in sorted(log.rglob("*")) if path.is_file()]
+    counts = [len(scored.responses) for scored in run.read_samples()]
+    return StageResult(tuple(files), {"questions": len(counts), "replies": sum(counts)})
+
+
+def score(job: StageJob) -> StageResult:
+    """Does stage ``score``: the evaluation judge's verdicts on one model's replies."""
+    recipe = job.recipe
+    log = job.folder / LOG
+    shutil.rmtree(log, ignore_errors=True)
+    _link_tree(job.needed("generated") / LOG, log)
+    given = judge_spec(recipe, recipe.evaluate.judge)
+    with load_judge(given, cache=job.run.replies, executor=recipe.executor) as judge:
+        summary = score_task(only_task(log), load_task(recipe.task), judge, name=JUDGEMENTS)
+    files = [path.relative_to(job.folder).as_posix() for path in sorted(log.rglob("*")) if path.is_file()]
+    unjudged = sum(summary.unjudged.values())
+    return StageResult(
+        tuple(files),
+        {
+            "replies": summary.responses,
+            "judged": summary.judged,
+            "failed": unjudged,
+            "judge": summary.judge.to_json(),
+            "accounts": dict(summary.accounts),
+        },
+    )
+
+
+def tabulate(job: StageJob) -> StageResult:
+    """Does stage ``table``: the paper's Table 1."""
+    runs = {name: only_task(job.needed(name) / LOG, judge=JUDGEMENTS) for name in job.stage.needs}
+    table = table_of(runs, BASE_MODEL)
+    write_json(job.folder / TABLE, table.to_json())
+    return StageResult((TABLE,), table.to_json())
+
+
+def asked_task(job: StageJob) -> TaskSpec:
+    """The task as the model is asked it: in the plain way, or with a refinement of its own reply."""
+    spec = load_task(job.recipe.task)
+    if not job.stage.refined:
+        return spec
+    name = f"{spec.name}{REFINED}"
+    if name in task_names():
+        return load_task(name)
+    assert spec.path is not None, "a task of the user's own comes from a file"
+    path = job.folder / "task" / f"{name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    values = {"include": str(spec.path.resolve()), "task": name, "protocol": "refined"}
+    if spec.data_dir is not None:  # a relative one starts from the task's own file
+        values["data_dir"] = str(spec.data_dir.resolve())
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return load_task(path)
+
+
+def only_task(log: Path, judge: str | None = None) -> TaskRun:
+    """The one task that a model of this run was asked."""
+    (task,) = load_run(log, judge=judge).tasks.values()
+    return task
+
+
+def harness_model(recipe: Recipe, adapter: Path | None, folder: Path) -> tuple[str, dict[str, Any]]:
+    """lm-eval's model type and its arguments.
+
+    Args:
+        recipe: The recipe.
+        adapter: Adapter on the base model; None for the base model itself.
+        folder: Where a tokenizer goes that got its chat template from the recipe.
+    """
+    model = recipe.model
+    engine = recipe.evaluate.engine or ("vllm" if recipe.engine["backend"] == "vllm" else "hf")
+    arguments: dict[str, Any] = {"pretrained": model.name, "dtype": model.dtype}
+    if model.revision is not None:
+        arguments["revision"] = model.revision
+    if model.trust_remote_code:
+        arguments["trust_remote_code"] = True
+    if model.chat_template is not None:
+        arguments["tokenizer"] = str(_own_tokenizer(recipe, folder))
+    if model.chat_template_kwargs:
+        arguments["chat_template_args"] = dict(model.chat_template_kwargs)
+    if engine == "hf":
+        arguments["device"] = _device()
+        return engine, arguments if adapter is None else {**arguments, "peft": str(adapter)}
+    if recipe.engine["backend"] == "vllm":
+        own = {key: value for key, value in recipe.engine.items() if key not in _NOT_THE_HARNESSES}
+        arguments |= {**own, **recipe.engine.get("engine_args", {})}
+    if adapter is not None:
+        arguments |= {"lora_local_path": str(adapter), "max_lora_rank": max(8, recipe.sft.lora.r)}
+    return engine, arguments
+
+
+def _run_harness(job: StageJob, spec: TaskSpec, adapter: Path | None, log: Path) -> None:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from lm_eval import simple_evaluate
+    from lm_eval.loggers import EvaluationTracker
+    from lm_eval.tasks import TaskManager
+
+    # The judge comes in the next stage; the task's hint how to get one would only confuse here.
+    logging.getLogger("lm_eval.explain").addFilter(lambda record: "no judge" not in record.getMessage())
+    recipe, settings = job.recipe, job.recipe.evaluate
+    engine, arguments = harness_model(recipe, adapter, job.folder)
+    options = {
+        "repeats": settings.n,
+        "split": settings.split,
+        "data_dir": None if recipe.data_dir is None else str(recipe.data_dir),
+    }
+    metadata = {**arguments, **{key: value for key, value in options.items() if value is not None}}
+    folder = TASKS if spec.path is None else spec.path.parent
+    tracker = EvaluationTracker(output_path=str(log))
+    seed = derived_seed(recipe.seed, "evaluate")
+    results = simple_evaluate(
+        model=engine,
+        model_args=arguments,
+        tasks=[spec.name],
+        batch_size=settings.batch_size if engine == "hf" else "auto",
+        limit=settings.limit,
+        log_samples=True,
+        evaluation_tracker=tracker,
+        apply_chat_template=True,
+        gen_kwargs={
+            "do_sample": settings.temperature > 0,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "max_gen_toks": room(job),
+        },
+        # Without the harness's own ten thousand task files, which take it seconds to read.
+        task_manager=TaskManager(include_path=str(folder), include_defaults=False, metadata=metadata),
+        metadata=metadata,
+        random_seed=seed,
+        numpy_random_seed=seed,
+        torch_random_seed=seed,
+        fewshot_random_seed=seed,
+    )
+    if results is None:
+        raise DataError(f"{job.stage.key}: lm_eval returned no results")
+    samples = results.pop("samples")
+    tracker.save_results_aggregated(results=results, samples=samples)
+    for name in results["configs"]:
+        tracker.save_results_samples(task_name=name, samples=samples[name])
+
+
+def room(job: StageJob) -> int:
+    """Most tokens of a whole completion: a reply, and where it is refined a principle and a second reply."""
+    reply = job.recipe.evaluate.max_tokens
+    return 2 * reply + job.recipe.staple.discover.principle_tokens if job.stage.refined else reply
+
+
+def _own_tokenizer(recipe: Recipe, folder: Path) -> Path:
+    from anchor_train.training.base_model import load_tokenizer
+
+    path = folder / "tokenizer"
+    load_tokenizer(recipe.model).save_pretrained(path)
+    return path
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """The same files in another folder, without their bytes twice on disk where that can be."""
+    for path in source.rglob("*"):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path, place)
+            except OSError:
+                shutil.copyfile(path, place)

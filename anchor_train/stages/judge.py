@@ -1,0 +1,170 @@
+"""Stage ``judge``: every readable explanation gets its verdicts (method, section 4.2)."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from anchor_train.preferences.behaviour import behaviour_of, candidates
+from anchor_train.run.artifacts import Journal, read_records, write_records
+from anchor_train.run.roles import judge_spec
+from anchor_train.run.stage import StageJob, StageResult
+from anchor_train.stages.sample import JOURNAL, read_samples
+from anchor_train.training.job import OutputFolder
+from judges.config import load_judge
+from judges.judge import JudgeInfo
+from judges.records import Assessment, Judgement, Statement, Unjudged
+from judges.rubrics.rubric import Rubric
+from judges.spending.accounts import Accounts
+from lm_eval_tasks.records import (
+    Json,
+    ScoredQuestion,
+    assessment_from_json,
+    assessment_to_json,
+)
+from lm_eval_tasks.runs.scoring import read_replies
+from lm_eval_tasks.tasks.spec import TaskSpec, load_task
+
+FILE = "scored.jsonl"
+
+
+def judge_replies(job: StageJob) -> StageResult:
+    """Does the stage."""
+    spec = load_task(job.recipe.task)
+    sampled = read_samples(job.needed("replies"))
+    read = [read_replies(sample.question, [c.text for c in sample.completions]) for sample in sampled]
+    statements = _statements(spec, read)
+    judged = judge_statements(job, statements, job.folder / JOURNAL)
+    scored = [_scored(question, judged) for question in read]
+    write_records(job.folder / FILE, (question.to_json() for question in scored))
+    summary = {
+        **_counts(scored),
+        "asked_now": judged.accounts.asked,
+        "judge": judged.info.to_json(),
+        "accounts": judged.accounts.to_json(),
+    }
+    return StageResult((FILE,), summary)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the training judge made of some statements.
+
+    Attributes:
+        assessments: By the statement's key.
+        rubric: What it went by.
+        info: Who judged.
+        accounts: What it took, this time.
+    """
+
+    assessments: Mapping[str, Assessment]
+    rubric: Rubric
+    info: JudgeInfo
+    accounts: Accounts
+
+    @property
+    def unjudged(self) -> int:
+        """Statements without readable verdicts."""
+        return sum(isinstance(found.outcome, Unjudged) for found in self.assessments.values())
+
+    def score(self, key: str) -> int | None:
+        """The score of a statement; None if it wasn't judged."""
+        found = self.assessments.get(key)
+        if found is None or not isinstance(found.outcome, Judgement):
+            return None
+        return self.rubric.score(found.outcome)
+
+
+def judge_statements(job: StageJob, statements: Mapping[str, Statement], path: Path) -> Judged:
+    """Has the training judge rate statements; each assessment is on disk before the next one is taken.
+
+    Args:
+        job: The stage's job.
+        statements: By a key that stands for the statement when the stage is taken up again.
+        path: Of the journal.
+    """
+    latest = None
+    if "judging adapter" in job.stage.needs:
+        latest = OutputFolder(job.needed("judging adapter")).adapter
+    with (
+        Journal(path, job.belongs_to, lambda row: str(row["sample"])) as journal,
+        load_judge(
+            judge_spec(job.recipe, job.recipe.judge, latest),
+            cache=job.run.replies,
+            executor=job.recipe.executor,
+        ) as judge,
+    ):
+        missing = [key for key in statements if not _has(journal, key, job.retry_failed)]
+        with tqdm(total=len(missing), desc="judging", unit="", file=sys.stderr) as bar:
+            for index, assessment in judge.assess(statements[key] for key in missing):
+                journal.append({"sample": missing[index], "assessment": assessment_to_json(assessment)})
+                bar.update()
+        found = {
+            key: assessment_from_json(journal.rows[key]["assessment"])
+            for key in statements
+            if key in journal.rows
+        }
+        return Judged(found, judge.rubric, judge.info, judge.accounts)
+
+
+def read_scored(folder: Path) -> list[ScoredQuestion]:
+    """What the stage left."""
+    return list(read_records(folder / FILE, ScoredQuestion.from_json))
+
+
+def _key(question_id: str, sample: int) -> str:
+    return f"{question_id}/{sample}"
+
+
+def _statements(spec: TaskSpec, questions: Iterable[ScoredQuestion]) -> dict[str, Statement]:
+    """What there is to judge, by question and sample."""
+    return {
+        _key(scored.question.id, index): Statement(
+            spec.shown_question(scored.question), sample.response.explanation
+        )
+        for scored in questions
+        for index, sample in enumerate(scored.responses)
+        if sample.response.explanation is not None
+    }
+
+
+def _has(journal: Journal, key: str, retry_failed: bool) -> bool:
+    row = journal.rows.get(key)
+    if row is None or row["assessment"]["unjudged"] is None:
+        return row is not None
+    return not retry_failed and row["assessment"]["unjudged"] != "failed"
+
+
+def _scored(question: ScoredQuestion, judged: Judged) -> ScoredQuestion:
+    responses = []
+    for index, sample in enumerate(question.responses):
+        key = _key(question.question.id, index)
+        found = judged.assessments.get(key)
+        responses.append(
+            sample if found is None else replace(sample, assessment=found, score=judged.score(key))
+        )
+    return ScoredQuestion(question.question, tuple(responses))
+
+
+def _counts(scored: list[ScoredQuestion]) -> Json:
+    samples = [sample for question in scored for sample in question.responses]
+    unjudged = Counter(
+        sample.assessment.outcome.reason
+        for sample in samples
+        if sample.assessment is not None and isinstance(sample.assessment.outcome, Unjudged)
+    )
+    behaviours = Counter(behaviour_of(candidates(question)) or "no_samples" for question in scored)
+    return {
+        "questions": len(scored),
+        "replies": len(samples),
+        "judged": sum(sample.score is not None for sample in samples),
+        "without_explanation": sum(sample.response.explanation is None for sample in samples),
+        "unjudged": dict(unjudged),
+        "failed": sum(unjudged.values()),
+        "behaviours": dict(behaviours),
+    }

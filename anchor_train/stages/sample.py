@@ -1,0 +1,98 @@
+"""Stage ``sample``: N replies a question from the model in training (method, section 4.2).
+
+The prompt is the one that evaluation uses. Replies are seeded by conversation, so that an interrupted stage,
+taken up again, ends with the replies that an undisturbed one would have.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anchor_train.records import SampledQuestion
+from anchor_train.run.artifacts import Journal, read_records, write_records
+from anchor_train.run.roles import sampler_spec
+from anchor_train.run.stage import StageJob, StageResult, derived_seed
+from anchor_train.stages.asking import ask_missing
+from anchor_train.stages.questions import ids_of_round, read_questions
+from anchor_train.training.job import OutputFolder
+from judges.records import Conversation, Failure, Outcome, Sampling
+from lm_eval_tasks.records import Json, Question
+from lm_eval_tasks.runs.scoring import read_replies
+from lm_eval_tasks.tasks.spec import load_task
+
+FILE = "replies.jsonl"
+JOURNAL = "journal.jsonl"
+
+
+def sample_replies(job: StageJob) -> StageResult:
+    """Does the stage."""
+    spec = load_task(job.recipe.task)
+    questions = _questions(job)
+    settings = job.recipe.sampler
+    sampling = Sampling(
+        n=settings.n,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_tokens=settings.max_tokens,
+        seed=derived_seed(job.recipe.seed, job.stage.draws),
+    )
+
+    def conversation(question: Question) -> Conversation:
+        return spec.explain_conversation(question)
+
+    with Journal(job.folder / JOURNAL, job.belongs_to, lambda row: str(row["question"]["id"])) as journal:
+        missing = [q for q in questions if not _has(journal, q)]
+        adapter = OutputFolder(job.needed("adapter")).adapter if "adapter" in job.stage.needs else None
+        role = sampler_spec(job.recipe, adapter)
+        ask_missing("sampling", missing, conversation, sampling, role, journal, _row, job.recipe.executor)
+        rows = [journal.rows[question.id] for question in questions]
+    write_records(job.folder / FILE, rows)
+    return StageResult((FILE,), _summary([SampledQuestion.from_json(row) for row in rows], len(missing)))
+
+
+def read_samples(folder: Path) -> list[SampledQuestion]:
+    """What the stage left."""
+    return list(read_records(folder / FILE, SampledQuestion.from_json))
+
+
+def _questions(job: StageJob) -> list[Question]:
+    questions = read_questions(job.needed("questions"))
+    if not job.stage.fresh:
+        return questions
+    wanted = ids_of_round(job.recipe, job.stage.round, [question.id for question in questions])
+    return [question for question in questions if question.id in wanted]
+
+
+def _has(journal: Journal, question: Question) -> bool:
+    row = journal.rows.get(question.id)
+    return row is not None and row["failure"] is None
+
+
+def _row(question: Question, outcome: Outcome) -> Json:
+    if isinstance(outcome, Failure):
+        return SampledQuestion(question, (), outcome.message).to_json()
+    usage = outcome.usage
+    return SampledQuestion(
+        question,
+        outcome.completions,
+        prompt_tokens=None if usage is None else usage.prompt_tokens,
+        completion_tokens=None if usage is None else usage.completion_tokens,
+    ).to_json()
+
+
+def _summary(samples: list[SampledQuestion], asked: int) -> Json:
+    read = [read_replies(s.question, [c.text for c in s.completions]) for s in samples]
+    responses = [scored.response for question in read for scored in question.responses]
+    right = [scored.correct for question in read for scored in question.responses]
+    return {
+        "questions": len(samples),
+        "asked_now": asked,
+        "failed": sum(sample.failure is not None for sample in samples),
+        "replies": len(responses),
+        "cut_at_max_tokens": sum(c.finish_reason == "length" for s in samples for c in s.completions),
+        "without_explanation": sum(response.explanation is None for response in responses),
+        "without_choice": sum(response.choice is None for response in responses),
+        "right": sum(right),
+        "prompt_tokens": sum(sample.prompt_tokens or 0 for sample in samples),
+        "completion_tokens": sum(sample.completion_tokens or 0 for sample in samples),
+    }

@@ -1,0 +1,80 @@
+"""Training in a process of its own, which ends before the next stage takes the memory.
+
+One process is started plainly; more, or a launch that accelerate's own file describes, by ``accelerate
+launch``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from anchor_train.recipes.config import LaunchSettings
+from anchor_train.run.processes import process_ending, run_command, run_main
+from anchor_train.training.job import OutputFolder, TrainingJob, TrainingReport
+from judges import errors
+from judges.errors import AnchorError, TrainingError
+
+WORKER = "anchor_train.training.worker"
+
+
+def launch(job: TrainingJob, settings: LaunchSettings | None = None) -> TrainingReport:
+    """Carries a training out in a process (or several) of its own and waits for it.
+
+    Progress goes to standard error. If this process dies, the worker ends too; run again, it goes on from the
+    last whole checkpoint.
+
+    Raises:
+        AnchorError: The worker's own error, as if it had been raised here.
+        TrainingError: If the worker died.
+    """
+    settings = settings or LaunchSettings()
+    folder = OutputFolder(job.output)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.error.unlink(missing_ok=True)
+    folder.job.write_text(json.dumps(job.to_json(), indent=2), encoding="utf-8")
+
+    several = settings.processes > 1 or settings.accelerate_config is not None
+    code = run_command(command(folder.job, settings)) if several else run_main(WORKER, folder.job)
+    if folder.error.is_file():
+        raise read_error(folder.error)
+    report = folder.read_report()
+    if code or report is None:
+        raise TrainingError(
+            f"{job.stage}: the training process {process_ending(code)}; its messages stand above"
+        )
+    return report
+
+
+def command(job: Path, settings: LaunchSettings) -> list[str]:
+    """The command line that carries out the job in a file in several processes."""
+    worker = ["-m", WORKER, str(job)]
+    accelerate = [sys.executable, "-m", "accelerate.commands.launch"]
+    if settings.accelerate_config is not None:
+        options = ["--config_file", str(settings.accelerate_config)]
+        if settings.processes > 1:
+            options += ["--num_processes", str(settings.processes)]
+        return [*accelerate, *options, *worker]
+    # "multi_gpu" is accelerate's word for one process a device; the worker itself takes CPUs where there is
+    # no GPU.
+    return [
+        *accelerate,
+        *("--multi_gpu", "--num_processes", str(settings.processes), "--num_machines", "1"),
+        *("--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no"),
+        *worker,
+    ]
+
+
+def write_error(path: Path, error: AnchorError) -> None:
+    """Leaves an error for the launching process."""
+    path.write_text(json.dumps({"kind": type(error).__name__, "message": str(error)}), encoding="utf-8")
+
+
+def read_error(path: Path) -> AnchorError:
+    """The error that a worker left."""
+    left = json.loads(path.read_text(encoding="utf-8"))
+    kind: type[AnchorError] = getattr(errors, left["kind"], TrainingError)
+    error = kind.__new__(kind)
+    error.args = (left["message"],)
+    return error

@@ -1,0 +1,192 @@
+"""List-wise training: AFT, RRHF and PRO on groups of replies, from the adapter that wrote them.
+
+One forward pass holds all replies of a question; the losses are in
+:mod:`anchor_train.training.methods.losses`. Dropout is off, as in preference training, so that scores of one
+group differ by its replies alone.
+
+Importing this module imports torch and transformers; the pipeline goes through
+:mod:`anchor_train.training.launch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Trainer, TrainingArguments
+from trl.trainer.utils import disable_dropout_in_model
+
+from anchor_train.preferences.groups import GroupExample
+from anchor_train.recipes.training_settings import ListwiseLoss, ListwiseSettings, ModelSettings
+from anchor_train.training.assessment import AssessmentWatch
+from anchor_train.training.base_model import check_adapter, load_adapter, load_base, load_tokenizer
+from anchor_train.training.callbacks import REFERENCE, CollapseWatch
+from anchor_train.training.checkpoints import WholeCheckpoints
+from anchor_train.training.job import OutputFolder, TrainingReport
+from anchor_train.training.methods.group_batches import GroupCollator, reply_scores
+from anchor_train.training.methods.losses import assessment_accuracy, listwise_loss
+from anchor_train.training.rendering import TokenisedGroup, fit, tokenise_group
+from anchor_train.training.train import can_be_watched, run, take_up, trainer_arguments, training_fingerprint
+
+# What is logged besides the loss; each a mean over the groups that have it, since the last log line.
+LOGGED = ("assessment_accuracy", "score_good", "score_bad")
+
+
+class ListwiseTrainer(WholeCheckpoints, Trainer):  # type: ignore[misc]
+    """transformers' trainer with a list-wise loss: the mean over the groups of a batch."""
+
+    def __init__(self, loss: ListwiseLoss, settings: ListwiseSettings, **others: Any) -> None:
+        super().__init__(**others)
+        self.model_accepts_loss_kwargs = False  # accumulated batches are averaged
+        self.listwise_loss = loss
+        self.settings = settings
+        self._total_train_tokens = 0
+        self._since_log = torch.zeros(2 * len(LOGGED) + 1, dtype=torch.float64)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **others: Any
+    ) -> Any:
+        """The batch's loss."""
+        sizes = inputs["sizes"].tolist()
+        by_group = list(
+            zip(reply_scores(model, inputs).split(sizes), inputs["levels"].split(sizes), strict=True)
+        )
+        losses = [
+            listwise_loss(scores, levels, self.listwise_loss, self.settings) for scores, levels in by_group
+        ]
+        self._since_log[-1] += int(inputs["attention_mask"].sum())
+        for scores, levels in by_group:
+            self._note(scores.detach(), levels)
+        return torch.stack(losses).mean()
+
+    def _note(self, scores: Tensor, levels: Tensor) -> None:
+        best = levels == levels.max()
+        found = (
+            assessment_accuracy(scores, levels),
+            float(scores[best].mean()),
+            None if best.all() else float(scores[~best].mean()),
+        )
+        for place, value in enumerate(found):
+            if value is not None:
+                self._since_log[2 * place] += value
+                self._since_log[2 * place + 1] += 1
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds tokens, assessment accuracy and mean scores to a log line of training."""
+        if "loss" in logs:
+            seen = self.accelerator.reduce(self._since_log.float().to(self.accelerator.device)).tolist()
+            self._since_log.zero_()
+            self._total_train_tokens += int(seen[-1])
+            logs = {**logs, "num_tokens": self._total_train_tokens}
+            for place, name in enumerate(LOGGED):
+                if seen[2 * place + 1]:
+                    logs[name] = seen[2 * place] / seen[2 * place + 1]
+        super().log(logs, start_time)
+
+
+def train_listwise(
+    settings: ListwiseSettings,
+    model: ModelSettings,
+    adapter: Path,
+    groups: Sequence[GroupExample],
+    output: Path,
+    loss: ListwiseLoss,
+    *,
+    seed: int = 42,
+    allow_cut: bool = False,
+    callbacks: Sequence[Any] = (),
+) -> TrainingReport:
+    """Trains an adapter further on groups of replies; goes on where a killed training stopped.
+
+    Args:
+        settings: Of the stage.
+        model: The base model.
+        adapter: Adapter to start from.
+        groups: What to train on.
+        output: Folder as :class:`~anchor_train.training.job.OutputFolder` describes it.
+        loss: ``aft``, ``rrhf`` or ``pro``.
+        seed: Of the data order.
+        allow_cut: Cut what is longer than ``max_length`` instead of refusing it.
+        callbacks: Further transformers callbacks.
+
+    Raises:
+        ConfigError: A model, adapter or batch that can't be; groups that are too long; no room on the disk.
+        TrainingError: If the loss isn't a number.
+    """
+    check_adapter(adapter, model)
+    tokenizer = load_tokenizer(model)
+    tokenised = [tokenise_group(tokenizer, group) for group in groups]
+    fitted = fit(tokenised, settings.max_length, allow_cut=allow_cut, what="groups")
+    mark = training_fingerprint(settings, model, seed, [loss, *fitted.examples], adapter)
+
+    folder = OutputFolder(output)
+    arguments = trainer_arguments(
+        TrainingArguments, settings, model, folder, seed, remove_unused_columns=False
+    )
+    with arguments.main_process_first():
+        resume = take_up(folder, mark)
+    finished = folder.read_report()
+    if finished is not None:
+        return finished
+    trainer = listwise_trainer(loss, settings, model, adapter, fitted.examples, arguments, tokenizer)
+    return run(
+        trainer,
+        stage="listwise",
+        folder=folder,
+        settings=settings,
+        fitted=fitted,
+        resume=resume,
+        callbacks=callbacks,
+        watches=_watches(settings, tokenizer, fitted.examples, folder, trainer),
+    )
+
+
+def listwise_trainer(
+    loss: ListwiseLoss,
+    settings: ListwiseSettings,
+    model: ModelSettings,
+    adapter: Path,
+    groups: Sequence[TokenisedGroup],
+    arguments: Any,
+    tokenizer: Any,
+) -> ListwiseTrainer:
+    """The trainer; a frozen copy of the adapter is there if samples are to be compared with it."""
+    adapted = load_adapter(load_base(model), adapter, model, trainable=True)
+    if settings.sample_every is not None:
+        adapted.load_adapter(str(adapter), adapter_name=REFERENCE, is_trainable=False)
+    if arguments.gradient_checkpointing:
+        adapted.enable_input_require_grads()
+    disable_dropout_in_model(adapted)
+    return ListwiseTrainer(
+        loss,
+        settings,
+        model=adapted,
+        args=arguments,
+        train_dataset=list(groups),
+        data_collator=GroupCollator(tokenizer.pad_token_id or 0),
+        processing_class=tokenizer,
+    )
+
+
+def _watches(
+    settings: ListwiseSettings,
+    tokenizer: Any,
+    groups: Sequence[TokenisedGroup],
+    folder: OutputFolder,
+    trainer: ListwiseTrainer,
+) -> list[Any]:
+    if not can_be_watched(trainer):
+        return []
+    assessment = AssessmentWatch(
+        groups,
+        tokenizer.pad_token_id or 0,
+        folder.assessments,
+        settings.assess_questions,
+        settings.sample_every,
+    )
+    prompts = {group.prompt_ids: group.id for group in groups}
+    samples = CollapseWatch.of(settings, tokenizer, prompts, folder.samples)
+    return [assessment] if samples is None else [assessment, samples]

@@ -1,0 +1,111 @@
+"""The process that trains: ``python -m anchor_train.training.worker JOB.json``, alone or under ``accelerate
+launch``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from anchor_train.preferences.groups import GroupExample
+from anchor_train.recipes.training_settings import DpoSettings, RefineSettings, RftSettings, SftSettings
+from anchor_train.records import PreferenceExample, SftExample
+from anchor_train.run.processes import end_with_parent
+from anchor_train.training.job import OutputFolder, TrainingJob, TrainingReport
+from anchor_train.training.launch import write_error
+from judges.errors import AnchorError, DataError, TrainingError
+from lm_eval_tasks.records import Json
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Carries out a job; its report is left in the output folder.
+
+    Returns:
+        0, or 1 after an error (one line on standard error, and ``error.json`` for the launching process).
+    """
+    (path,) = sys.argv[1:] if arguments is None else arguments
+    launched = end_with_parent()
+    distributed = "WORLD_SIZE" in os.environ
+    if not distributed:
+        _take_one_gpu()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    job = read_job(Path(path))
+    try:
+        carry_out(job)
+    except AnchorError as error:
+        if not launched:
+            print(f"Error: {error}", file=sys.stderr)
+        # One process may be out of memory while others wait for it: its bad exit code ends them. Other errors
+        # are met by every process alike, and a bad exit code would have torch's launcher print a traceback.
+        alone = isinstance(error, TrainingError)
+        if alone or os.environ.get("RANK", "0") == "0":
+            write_error(OutputFolder(job.output).error, error)
+        return 0 if distributed and launched and not alone else 1
+    return 0
+
+
+def read_job(path: Path) -> TrainingJob:
+    """Reads a job file.
+
+    Raises:
+        DataError: If it isn't one.
+    """
+    try:
+        return TrainingJob.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: not a training job: {error}") from None
+
+
+def carry_out(job: TrainingJob) -> TrainingReport:
+    """Trains in this process."""
+    rows = list(_rows(job.examples))
+    how: dict[str, Any] = {"seed": job.seed, "allow_cut": job.allow_cut}
+    settings = job.settings
+    if isinstance(settings, SftSettings):
+        from anchor_train.training.methods.sft import train_sft
+
+        examples = [SftExample.from_json(row) for row in rows]
+        return train_sft(settings, job.model, examples, job.output, **how)
+    assert job.adapter is not None
+    if isinstance(settings, RefineSettings):
+        from anchor_train.training.methods.sft import train_sft
+
+        refinements = [SftExample.from_json(row) for row in rows]
+        return train_sft(settings, job.model, refinements, job.output, adapter=job.adapter, **how)
+    if isinstance(settings, DpoSettings):
+        from anchor_train.training.methods.dpo import train_dpo
+
+        pairs = [PreferenceExample.from_json(row) for row in rows]
+        return train_dpo(settings, job.model, job.adapter, pairs, job.output, **how)
+    groups = [GroupExample.from_json(row) for row in rows]
+    if isinstance(settings, RftSettings):
+        from anchor_train.training.methods.rft import train_rft
+
+        return train_rft(settings, job.model, job.adapter, groups, job.output, **how)
+    from anchor_train.training.methods.listwise import train_listwise
+
+    assert job.loss is not None
+    return train_listwise(settings, job.model, job.adapter, groups, job.output, job.loss, **how)
+
+
+def _rows(path: Path) -> Iterator[Json]:
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: can't be read: {error}") from None
+
+
+def _take_one_gpu() -> None:
+    """Lets this process see one GPU only: transformers would spread it over all of them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

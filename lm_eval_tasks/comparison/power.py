@@ -1,0 +1,102 @@
+"""What a comparison could show: the smallest win - loss that it would find most of the time.
+
+The margin's variance is that of a mean over questions. A question's own margin varies with the question and
+with the luck of its samples; the second part shrinks with the number of samples N, the first doesn't:
+var = q + (a + b) / N + e / N^2, with a, b and e the effects of a sample of either model and of the pair.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lm_eval_tasks.comparison.pair import match
+from lm_eval_tasks.stats.marks import Marks
+from lm_eval_tasks.stats.win_rate import UNSCORED, standing
+
+
+@dataclass(frozen=True, slots=True)
+class Variance:
+    """Components of the variance of one question's win - loss, as measured.
+
+    Attributes:
+        question: Between questions.
+        samples: Of a sample of the first model and of one of the second, together.
+        pair: What is left in a single pair.
+        questions: Questions that they were measured on.
+    """
+
+    question: float
+    samples: float
+    pair: float
+    questions: int
+
+    def of_question(self, samples: int) -> float:
+        """Variance of a question's margin with N samples of each model."""
+        return self.question + self.samples / samples + self.pair / samples**2
+
+
+def smallest_margin(
+    variance: float, questions: int, *, power: float = 0.8, confidence: float = 0.95
+) -> float:
+    """The true win - loss that a two-sided test by question finds with the given probability.
+
+    Args:
+        variance: Of one question's margin.
+        questions: Number of questions.
+        power: Probability of finding it.
+        confidence: 1 - level of the test.
+    """
+    from scipy.special import ndtri
+
+    return float(ndtri((1 + confidence) / 2) + ndtri(power)) * math.sqrt(variance / questions)
+
+
+def bounds(tie: float, samples: int) -> tuple[float, float]:
+    """Least and most variance of a question's margin for models that are equally good.
+
+    Args:
+        tie: Share of ties; a single pair's margin then has variance 1 - tie.
+        samples: Samples of each model a question.
+
+    Returns:
+        Variance if questions don't differ, so that samples are all that varies (a third of a pair's variance
+        lies in either sample and a third in the pair: exact for scores without ties), and if all pairs of a
+        question come out alike.
+    """
+    alike = 1 - tie
+    return alike * (2 / (3 * samples) + 1 / (3 * samples**2)), alike
+
+
+def variance_of(first: Marks, second: Marks) -> Variance | None:
+    """Measures the components on two runs, by analysis of variance in each question (samples x samples).
+
+    Returns:
+        None unless at least two questions have two scored samples of each model.
+    """
+    shared = match(first.ids, second.ids).shared
+    first, second = first.rows(shared), second.rows(shared)
+    scored1, scored2 = first.scores != UNSCORED, second.scores != UNSCORED
+    n1, n2 = scored1.sum(axis=1), scored2.sum(axis=1)
+    kept = (n1 > 1) & (n2 > 1)
+    if kept.sum() < 2:
+        return None
+    mine, theirs = standing(first.scores, second.scores), standing(second.scores, first.scores)
+    n1, n2 = n1[kept], n2[kept]
+    rows = (mine.below - mine.above)[kept] / n2[:, None]
+    columns = (theirs.above - theirs.below)[kept] / n1[:, None]
+    margin = rows.sum(axis=1) / n1
+    squares = (mine.below + mine.above)[kept].sum(axis=1)
+    of_rows = n2 * (rows**2).sum(axis=1) - n1 * n2 * margin**2
+    of_columns = n1 * (columns**2).sum(axis=1) - n1 * n2 * margin**2
+    left = squares - n1 * n2 * margin**2 - of_rows - of_columns
+    pair = left / ((n1 - 1) * (n2 - 1))
+    sample1 = (of_rows / (n1 - 1) - pair) / n2
+    sample2 = (of_columns / (n2 - 1) - pair) / n1
+    within = sample1 / n1 + sample2 / n2 + pair / (n1 * n2)
+    return Variance(
+        question=max(0.0, float(margin.var(ddof=1) - within.mean())),
+        samples=max(0.0, float((sample1 + sample2).mean())),
+        pair=max(0.0, float(pair.mean())),
+        questions=int(kept.sum()),
+    )

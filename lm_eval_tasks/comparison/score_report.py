@@ -1,0 +1,65 @@
+"""What judging a task came to, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lm_eval_tasks.comparison.agreement import JudgeAgreement
+from lm_eval_tasks.runs.judgement_files import JudgementSummary
+from lm_eval_tasks.stats.metrics import Summary, mean_of_tasks
+from lm_eval_tasks.tables import number, text_table
+
+
+def summary_text(summary: JudgementSummary) -> str:
+    """Metrics, coverage, cost and notes of a judged task."""
+    lost = {**summary.unreadable, **summary.unjudged}
+    reasons = ", ".join(f"{count} {reason}" for reason, count in lost.items() if count)
+    flags = ", ".join(f"{count} {sign}" for sign, count in summary.flagged.items())
+    return "\n".join(
+        [
+            f"{summary.task}, model {summary.model}",
+            f"judge {summary.judge.name}, rubric {summary.judge.asked}",
+            metrics_table(summary.metrics),
+            f"judged: {summary.judged} of {summary.responses} responses"
+            + (f" ({reasons})" if reasons else ""),
+            f"tokens: {summary.prompt_tokens} read, {summary.completion_tokens} written"
+            + ("" if summary.price is None else f"; price {summary.price:.4f}"),
+            *_reused(summary.accounts.get("prefix_reuse")),
+            *([f"flagged, as addressing the judge: {flags}"] if flags else []),
+            *(f"note: {note}" for note in summary.notes),
+        ]
+    )
+
+
+def _reused(share: object) -> list[str]:
+    """A line on the engine's prefix cache, where it told of it."""
+    found = isinstance(share, float)
+    return [f"prefix cache: {share:.0%} of what was read in this run was there already"] if found else []
+
+
+def agreement_text(found: JudgeAgreement) -> str:
+    """How much several judgements of a log agree."""
+    rows = [
+        (aspect.aspect, number(aspect.alpha), number(aspect.kappa), str(aspect.samples))
+        for aspect in found.aspects
+    ]
+    return "\n".join(
+        [
+            f"agreement of {', '.join(found.judgements)}",
+            text_table(("", "Krippendorff's alpha", "weighted kappa", "samples"), rows),
+        ]
+    )
+
+
+def mean_text(tasks: Sequence[Mapping[str, Summary]]) -> str:
+    """The metrics of several tasks as their mean."""
+    return f"mean of {len(tasks)} tasks, each counting the same\n{metrics_table(mean_of_tasks(tasks))}"
+
+
+def metrics_table(metrics: Mapping[str, Summary]) -> str:
+    """Metric, value, standard error and how many questions it rests on."""
+    rows = [
+        (name, number(found.value), number(found.stderr), str(found.questions))
+        for name, found in metrics.items()
+    ]
+    return text_table(("metric", "value", "stderr", "questions"), rows)

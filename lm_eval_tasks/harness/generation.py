@@ -1,0 +1,280 @@
+"""Generates with lm-evaluation-harness, in a process of its own that ends before anything is judged.
+
+``python -m lm_eval_tasks.harness.generation REQUEST RESULT`` is that process: it calls the harness's own
+``simple_evaluate`` and writes the harness's own results and samples files. What was generated is noted in the
+run folder, so that the same request is not generated again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any
+
+from judges.backends.vllm import cpu as vllm_cpu
+from judges.errors import BackendError, ConfigError
+from lm_eval_tasks.json_lines import read_object
+from lm_eval_tasks.runs.judgement_files import replacing
+from lm_eval_tasks.tasks.spec import TASKS
+
+MANIFEST = "generation.json"
+TRACEBACK = "generation_error.txt"
+HF_BATCH_SIZE = "16"
+"""Replies that ``hf`` writes at a time unless told otherwise. The harness's own 1 is many times slower."""
+ALIASES = {"pocket": "lm_eval_tasks.pocket:lm_eval_arguments"}
+"""Model name of our own -> ``module:function`` that gives the harness's model name and arguments for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """Everything that decides what is generated.
+
+    Attributes:
+        model: Kind of model, as the harness names it (``hf``, ``vllm``, ``local-chat-completions`` ...).
+        model_args: Its arguments, ``key=value,key=value``.
+        tasks: Names of the tasks.
+        include_path: Folder with the user's own task files.
+        data_dir: Folder with local questions.
+        split: Split to evaluate; None for the tasks' own.
+        limit: Only the first questions of each task.
+        repeats: Samples a question; None for the tasks' own.
+        apply_chat_template: Whether prompts go through the model's chat template.
+        batch_size: As the harness takes it (a number or ``auto``); None for ``HF_BATCH_SIZE`` with ``hf``,
+            otherwise for the harness's own.
+        device: As the harness takes it.
+        gen_kwargs: Generation settings over the tasks' own, ``key=value,key=value``.
+        metadata: Further options of the tasks.
+        seed: Of all random generators.
+    """
+
+    model: str
+    model_args: str
+    tasks: tuple[str, ...]
+    include_path: str | None = None
+    data_dir: str | None = None
+    split: str | None = None
+    limit: int | None = None
+    repeats: int | None = None
+    apply_chat_template: bool = True
+    batch_size: str | None = None
+    device: str | None = None
+    gen_kwargs: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    seed: int = 1234
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the request and of the dates of the local files that its model is read from."""
+        content = [asdict(self), sorted(_local_model_files(self.model_args))]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Where the harness put what it generated.
+
+    Attributes:
+        folder: Folder of results and samples.
+        date: Date in their file names.
+        fresh: False if it was there already, from the same request.
+    """
+
+    folder: Path
+    date: str
+    fresh: bool
+
+
+def resolved(request: GenerationRequest) -> GenerationRequest:
+    """The request with a model name of our own replaced by what the harness knows."""
+    if request.model not in ALIASES:
+        return request
+    module, function = ALIASES[request.model].split(":")
+    try:
+        arguments: Callable[[], tuple[str, str]] = getattr(import_module(module), function)
+    except ModuleNotFoundError:
+        raise ConfigError(f"model {request.model!r} is not part of this installation") from None
+    model, model_args = arguments()
+    more = f",{request.model_args}" if request.model_args else ""
+    return replace(request, model=model, model_args=model_args + more)
+
+
+def generate(request: GenerationRequest, run: Path) -> Generated:
+    """Generates, unless this run folder has just that already.
+
+    Args:
+        request: What to generate.
+        run: The run folder, made if it isn't there.
+
+    Raises:
+        ConfigError: If the folder holds a run of another model.
+        BackendError: If the harness fails; its traceback lies in the run folder.
+    """
+    request = resolved(request)
+    manifest = run / MANIFEST
+    if manifest.is_file():
+        known = read_object(manifest)
+        before = known.get("request", {})
+        if (before.get("model"), before.get("model_args")) != (request.model, request.model_args):
+            raise ConfigError(
+                f"{run}: holds a run of {before.get('model')} {before.get('model_args')}; give another -o"
+            )
+        found = Generated(run / str(known.get("folder")), str(known.get("date")), fresh=False)
+        if known.get("fingerprint") == request.fingerprint and _complete(found, request):
+            return found
+    run.mkdir(parents=True, exist_ok=True)
+    fingerprint = request.fingerprint
+    found = _in_child(request, run)
+    if not _complete(found, request):
+        raise BackendError(f"{found.folder}: the harness could not save its samples; is the disk full?")
+    (run / TRACEBACK).unlink(missing_ok=True)
+    with replacing(manifest) as file:
+        entry = {
+            "request": asdict(request),
+            "fingerprint": fingerprint,
+            "folder": found.folder.relative_to(run).as_posix(),
+            "date": found.date,
+        }
+        json.dump(entry, file, indent=2)
+    return found
+
+
+def _complete(found: Generated, request: GenerationRequest) -> bool:
+    return all((found.folder / f"samples_{task}_{found.date}.jsonl").is_file() for task in request.tasks)
+
+
+def _in_child(request: GenerationRequest, run: Path) -> Generated:
+    """Runs the child; it gives up when this process dies, because its standard input ends."""
+    trace = run / TRACEBACK
+    with TemporaryDirectory() as folder:
+        question, answer = Path(folder) / "request.json", Path(folder) / "result.json"
+        question.write_text(json.dumps({"output": str(run), **asdict(request)}), encoding="utf-8")
+        command = [sys.executable, "-m", "lm_eval_tasks.harness.generation", str(question), str(answer)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr.fileno()) as child:
+            code = child.wait()
+        result = read_object(answer) if answer.is_file() else {}
+    if "error" in result:
+        if "traceback" in result:
+            trace.write_text(str(result["traceback"]), encoding="utf-8")
+            raise BackendError(f"{result['error']} (traceback: {trace})")
+        raise BackendError(str(result["error"]))
+    if code != 0 or not result:
+        raise BackendError(f"the generating process ended with exit code {code}")
+    return Generated(Path(result["folder"]), str(result["date"]), fresh=True)
+
+
+def _local_model_files(model_args: str) -> list[tuple[str, float]]:
+    """Files of the model that lie on this machine, with the dates of their last change."""
+    values = (part.partition("=")[2] for part in model_args.split(","))
+    folders = (Path(value) for value in values if value and Path(value).is_dir())
+    return [(str(path), path.stat().st_mtime) for folder in folders for path in folder.iterdir()]
+
+
+def _child(question: Path, answer: Path) -> None:
+    request = read_object(question)
+    output = Path(request.pop("output"))
+    _report_errors(answer)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # otherwise a hundred lines to every start
+    if request["model"] == "vllm":
+        _settle_vllm()
+    from lm_eval import simple_evaluate
+    from lm_eval.loggers import EvaluationTracker
+    from lm_eval.tasks import TaskManager
+    from lm_eval.utils import simple_parse_args_string
+
+    options = {key: request[key] for key in ("data_dir", "split", "repeats") if request[key] is not None}
+    metadata = {
+        **simple_parse_args_string(request["model_args"]),
+        **(request["metadata"] or {}),
+        **options,
+        "judged_later": True,
+    }
+    paths = [str(TASKS), *([request["include_path"]] if request["include_path"] else [])]
+    tracker = EvaluationTracker(output_path=str(output))
+    seed = request["seed"]
+    results = simple_evaluate(
+        model=request["model"],
+        model_args=request["model_args"],
+        tasks=list(request["tasks"]),
+        task_manager=TaskManager(include_path=paths, include_defaults=False, metadata=metadata),
+        batch_size=request["batch_size"] or _batch_size(request["model"], request["model_args"]),
+        device=request["device"] or _device(request["model"]),
+        limit=request["limit"],
+        gen_kwargs=request["gen_kwargs"],
+        apply_chat_template=request["apply_chat_template"],
+        evaluation_tracker=tracker,
+        random_seed=seed,
+        numpy_random_seed=seed,
+        torch_random_seed=seed,
+        fewshot_random_seed=seed,
+        metadata=metadata,
+    )
+    samples = results.pop("samples")
+    tracker.save_results_aggregated(results=results, samples=samples)
+    for task in results["configs"]:
+        tracker.save_results_samples(task_name=task, samples=samples[task])
+    folder = output / str(tracker.general_config_tracker.model_name_sanitized)
+    answer.write_text(json.dumps({"folder": str(folder), "date": tracker.date_id}), encoding="utf-8")
+
+
+def _report_errors(answer: Path) -> None:
+    """Hands an exception to the parent process instead of printing its traceback."""
+    from judges.errors import AnchorError
+
+    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, AnchorError):
+            answer.write_text(json.dumps({"error": str(error)}), encoding="utf-8")
+            return
+        text = (str(error).strip().splitlines() or [""])[0]
+        hint = "; try --no-apply-chat-template" if "chat_template" in text or "chat template" in text else ""
+        lines = "".join(traceback.format_exception(kind, error, trace))
+        found = {"error": f"the harness failed: {kind.__name__}: {text}{hint}", "traceback": lines}
+        answer.write_text(json.dumps(found), encoding="utf-8")
+
+    sys.excepthook = report
+
+
+def _settle_vllm() -> None:
+    try:
+        from vllm.platforms import current_platform
+    except ImportError:
+        return  # the harness tells what is missing
+    if current_platform.is_cpu():
+        vllm_cpu.in_one_process(os.environ)
+
+
+def _device(model: str) -> str | None:
+    """The harness's ``hf`` asks for CUDA even where there is none."""
+    if model != "hf":
+        return None
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _batch_size(model: str, model_args: str) -> str | None:
+    return HF_BATCH_SIZE if model == "hf" and "batch_size=" not in model_args else None
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    _child(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,404 @@
+"""The one task class that lm-evaluation-harness runs for all explain-then-choose tasks.
+
+The harness loads models, generates and prints tables. This class gives it questions and prompts from a
+:class:`TaskSpec`, reads and judges all replies of a task at once when generation is over, and hands back one
+value a question and metric.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import datasets
+from lm_eval.api.instance import Instance
+from lm_eval.api.metrics import mean
+from lm_eval.api.task import ConfigurableTask
+from pydantic import Field
+
+from judges.config import load_judge
+from judges.errors import AnchorError
+from judges.family import same_family_note
+from judges.judge import Judge
+from judges.records import Unjudged
+from judges.settings import Settings, parse
+from lm_eval_tasks.harness.baseline import load_baseline
+from lm_eval_tasks.harness.ranks import is_first_rank, on_first_rank
+from lm_eval_tasks.records import Question, ScoredQuestion
+from lm_eval_tasks.runs.scoring import score_questions
+from lm_eval_tasks.stats import metrics
+from lm_eval_tasks.tasks.spec import TaskSpec, spec_from
+
+Doc: TypeAlias = dict[str, Any]
+Replies: TypeAlias = tuple[Doc, list[str]]
+
+log = logging.getLogger("lm_eval.explain")
+FILTER = "none"  # the harness's name for "as the model wrote it"; tables show it beside each metric
+
+
+class TaskOptions(Settings):
+    """What ``--metadata`` may hold for these tasks.
+
+    Attributes:
+        judge: ``openai:MODEL@URL``, ``vllm:MODEL``, ``transformers:MODEL``, ``scripted:FILE``, a judge
+            file, or what such a file holds. Without one, explanations are logged and not judged.
+        baseline: Run folder to compare with; judged by the same judge.
+        data_dir: Folder or file with local questions, instead of the hub.
+        split: ``train``, ``validation`` or ``test``.
+        repeats: Samples a question.
+        judged_later: Whether ``anchor-eval run`` judges afterwards, or says itself that nobody does.
+    """
+
+    judge: str | Mapping[str, Any] | None = None
+    baseline: str | None = None
+    data_dir: str | None = None
+    split: str | None = None
+    repeats: int | None = Field(default=None, ge=1)
+    judged_later: bool = False
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What the first rank found out.
+
+    Attributes:
+        questions: Document number -> its question with the scored replies.
+        values: Question id -> metric -> value, None where that question has no data. All have the same
+            metrics, each with data somewhere: the harness can't put ranks together that differ in them.
+    """
+
+    questions: Mapping[int, ScoredQuestion]
+    values: Mapping[str, Mapping[str, Any]]
+
+
+class ExplainTask(ConfigurableTask):  # type: ignore[misc]
+    """An explain-then-choose task, made from its YAML; asked by the protocol that it names.
+
+    The YAML names it: ``class: !function lm_eval_tasks.task.ExplainTask``.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        values = dict(config)
+        metadata = dict(values.get("metadata") or {})
+        self.spec: TaskSpec = _spec(values, metadata)
+        self.options = _options(metadata)
+        self.split = self.options.split or self.spec.evaluation_split
+        self._judge: Judge | None = None
+        self._baseline: Mapping[str, ScoredQuestion] | None = None
+        if is_first_rank():
+            self._load_judge_and_baseline()
+        self._values: Mapping[str, Mapping[str, Any]] = {}
+        generation = self.spec.generation.model_dump()
+        super().__init__(
+            config={
+                "task": self.spec.name,
+                "task_alias": values.get("task_alias"),
+                "dataset_path": self.spec.dataset_path,
+                "dataset_name": self.spec.dataset_name,
+                "test_split": self.split,
+                "description": self.spec.asked_system_text,
+                "output_type": "generate_until",
+                "generation_kwargs": {**generation, "until": list(generation["until"])},
+                "repeats": self.options.repeats or self.spec.repeats,
+                "num_fewshot": 0,
+                "metadata": {
+                    **metadata,
+                    "version": self.spec.version,
+                    "split": self.split,
+                    "prompt_fingerprint": self.spec.fingerprint,
+                },
+            }
+        )
+
+    def _load_judge_and_baseline(self) -> None:
+        if self.options.judge is not None:
+            self._judge = _shared_judge(json.dumps(self.options.judge))
+            metrics.metric_names(self._judge.rubric)
+        if self.options.baseline is not None:
+            info = None if self._judge is None else self._judge.info
+            self._baseline = load_baseline(self.options.baseline, self.spec, info)
+
+    def download(self, dataset_kwargs: Any = None, **kwargs: Any) -> None:
+        """Loads the evaluated split, each row in the one form that ``Question.to_json`` gives it."""
+        data_dir = self.options.data_dir
+        rows = [question.to_json() for question in self.spec.load_questions(self.split, data_dir)]
+        self.dataset = {self.split: datasets.Dataset.from_list(rows)}
+
+    def fewshot_docs(self) -> None:
+        """None: an example's explanation would be the very thing that is measured."""
+        return
+
+    def doc_to_text(self, doc: Doc, doc_to_text: Any = None) -> str:
+        """The user turn."""
+        _, user = self.spec.asked_conversation(Question.from_json(doc))
+        return user.content
+
+    def doc_to_target(self, doc: Doc, doc_to_target: Any = None) -> str:
+        """The gold label."""
+        return str(doc["gold"])
+
+    def fewshot_context(
+        self,
+        doc: Doc,
+        num_fewshot: int,
+        system_instruction: str | None = None,
+        apply_chat_template: bool = False,
+        fewshot_as_multiturn: bool = False,
+        chat_template: Callable[..., Any] | None = None,
+        gen_prefix: str | None = None,
+    ) -> Any:
+        """The whole prompt: system and user turn through the chat template, or both as plain text."""
+        system, user = self.spec.asked_conversation(Question.from_json(doc))
+        instruction = "\n\n".join(filter(None, [system_instruction, system.content]))
+        if not (apply_chat_template and chat_template):
+            return f"{instruction}\n\n{user.content}\n\n"
+        turns = [{"role": "system", "content": instruction}, {"role": "user", "content": user.content}]
+        prompt = chat_template(turns, add_generation_prompt=True)
+        if isinstance(prompt, str) and instruction.split("\n")[0] not in prompt:
+            # The harness drops a system turn that a template refuses, and with it all that is asked for.
+            joined = f"{instruction}\n\n{user.content}"
+            prompt = chat_template([{"role": "user", "content": joined}], add_generation_prompt=True)
+        return prompt
+
+    def build_all_requests(self, *, cache_requests: bool = False, **kwargs: Any) -> None:
+        """Builds the requests; never from the harness's cache of them."""
+        if cache_requests:
+            log.warning(
+                "--cache_requests is ignored: its key leaves out split, data_dir, sampling and repeats"
+            )
+        if self._greedy and self.config.repeats > 1:
+            log.warning(
+                "%s: greedy decoding gives %s equal samples a question; set repeats to 1",
+                self.spec.name,
+                self.config.repeats,
+            )
+        super().build_all_requests(cache_requests=False, **kwargs)
+
+    def construct_requests(self, doc: Doc, ctx: Any, **kwargs: Any) -> Instance:
+        """One request a document, which the harness sends ``repeats`` times."""
+        request = super().construct_requests(doc, ctx, **kwargs)
+        if not isinstance(ctx, str):
+            # A chat endpoint: the harness sends one fixed seed with every request, and a server that
+            # honours it would give the same reply N times.
+            prompt, generation = request.arguments
+            request.arguments = (prompt, {"seed": None, **generation})
+        return request
+
+    def apply_filters(self) -> None:
+        """Reads all replies of the task, judges them in one go, and logs each parsed reply as JSON."""
+        instances: Sequence[Instance] = self.instances
+        for request in instances:
+            # So that all ranks have as many requests, the harness sends the last one of a rank again.
+            del request.resps[request.repeats :]
+        part: Mapping[int, Replies] = {
+            request.doc_id: (request.doc, _texts(request)) for request in instances
+        }
+        scored = on_first_rank(part, self._score)
+        self._values = scored.values
+        for request in instances:
+            responses = scored.questions[request.doc_id].responses
+            logged = [json.dumps(response.to_json(), ensure_ascii=False) for response in responses]
+            request.filtered_resps[FILTER] = logged
+
+    def process_results(self, doc: Doc, results: Sequence[Sequence[str]]) -> Mapping[str, Any]:
+        """One value for each metric; None where this document has no data for it."""
+        return {"bypass": None} if self._only_generates else self._values[doc["id"]]
+
+    def aggregation(self) -> dict[str, Callable[[list[Any]], float | None]]:
+        """Metric -> how its values are put together."""
+        if self._only_generates:
+            return dict(super().aggregation())
+        return {name: _spread if name == metrics.ACC_SPREAD else MEAN_OF_KNOWN for name in self._metrics}
+
+    def higher_is_better(self) -> dict[str, bool]:
+        """Metric -> whether more is better; metrics of which neither holds are left out."""
+        known = {name: metrics.higher_is_better(name) for name in self._metrics}
+        return {name: better for name, better in known.items() if better is not None}
+
+    @property
+    def _metrics(self) -> tuple[str, ...]:
+        return tuple(next(iter(self._values.values()), {}))
+
+    @property
+    def _greedy(self) -> bool:
+        generation = self.config.generation_kwargs
+        return not generation.get("do_sample", True) or float(generation.get("temperature") or 0) == 0
+
+    @property
+    def _only_generates(self) -> bool:
+        """True under ``--predict_only``, which puts its own metric in the place of all others."""
+        return "bypass" in self._metric_fn_list
+
+    def _score(self, parts: list[Mapping[int, Replies]]) -> _Scored:
+        documents: dict[int, Replies] = {}
+        for part in parts:  # ranks that all hold all documents (no data parallelism) write the first one's
+            documents = {**part, **documents}
+        numbers = sorted(documents)
+        items = [(Question.from_json(doc), texts) for doc, texts in (documents[n] for n in numbers)]
+        judge = None if self._only_generates else self._judge
+        try:
+            questions = score_questions(self.spec, items, judge)
+        except AnchorError as error:
+            # The harness saves at its very end: were this to go up, all that was generated would be lost.
+            log.error(
+                "%s: judging broke off: %s. What --log_samples keeps is judged later by "
+                "`anchor-eval score RUN_FOLDER --judge ...`, which asks only for what is missing",
+                self.spec.name,
+                error,
+            )
+            self.config.metadata["judging_error"] = str(error)
+            questions, judge = score_questions(self.spec, items, None), None
+        values = metrics.values_by_question(questions, judge.rubric if judge else None, self._baseline)
+        self._report(questions, judge)
+        return _Scored(dict(zip(numbers, questions, strict=True)), values)
+
+    def _report(self, questions: Sequence[ScoredQuestion], judge: Judge | None) -> None:
+        """Says what was read and judged, and puts it beside the results."""
+        name, samples = self.spec.name, [sample for scored in questions for sample in scored.responses]
+        unreadable = Counter(
+            f"{part} {problem}"
+            for sample in samples
+            for part, problem in (
+                ("explanation", sample.response.explanation_problem),
+                ("choice", sample.response.choice_problem),
+            )
+            if problem
+        )
+        found: dict[str, Any] = {"samples": len(samples), "unreadable": dict(unreadable.most_common())}
+        if unreadable:
+            log.info("%s: unreadable in %d replies: %s", name, len(samples), _counts(unreadable))
+        if not self._greedy and _all_equal(questions):
+            log.warning(
+                "%s: every question got the same reply %d times, as when a fixed seed goes out with every "
+                "request; --gen_kwargs '{\"seed\": null}' turns that off",
+                name,
+                self.config.repeats,
+            )
+        if judge is None:
+            if self._judge is None and not self._only_generates and not self.options.judged_later:
+                _say_once(
+                    "no judge: explanation scores are left out; `anchor-eval score RUN_FOLDER --judge ...` "
+                    "adds them to what --log_samples keeps, without generating again"
+                )
+        else:
+            outcomes = [sample.assessment.outcome for sample in samples if sample.assessment]
+            unjudged = Counter(str(outcome.reason) for outcome in outcomes if isinstance(outcome, Unjudged))
+            found |= {"judged": len(outcomes) - unjudged.total(), "unjudged": dict(unjudged.most_common())}
+            log.info(
+                "%s: %s judged %d of %d explanations%s",
+                name,
+                judge.info.name,
+                found["judged"],
+                len(outcomes),
+                f" ({_counts(unjudged)})" if unjudged else "",
+            )
+            self.config.metadata["judge_info"] = judge.info.to_json()
+            note = same_family_note(judge.info.model, str(self.config.metadata.get("pretrained", "")))
+            if note:
+                found["note"] = note
+                _say_once(note)
+        self.config.metadata["counts"] = found
+
+
+class _MeanOfKnown:
+    """The harness's mean, over the documents that have a value.
+
+    It takes the others out of the list itself, because the harness counts documents and computes the standard
+    error from that list afterwards; and it passes for the harness's own ``mean``, by which the formula of the
+    standard error is found.
+    """
+
+    def __call__(self, values: list[float | None]) -> float:
+        values[:] = [value for value in values if value is not None]
+        return float(mean(values))
+
+    def __eq__(self, other: object) -> bool:
+        return other is mean or isinstance(other, _MeanOfKnown)
+
+    def __hash__(self) -> int:
+        return hash(mean)
+
+
+MEAN_OF_KNOWN = _MeanOfKnown()
+
+
+def _spread(correct: list[Sequence[float]]) -> float | None:
+    return metrics.accuracy_spread(correct)
+
+
+def _spec(values: Mapping[str, Any], metadata: Mapping[str, Any]) -> TaskSpec:
+    """The spec behind the harness's mapping, in which ``!function`` names are functions already."""
+    source = str(metadata.get("config_source", "inline"))
+    path = None if source == "inline" else Path(source)
+    where = source if path else f"task {values.get('task')}"
+    make = values.get("custom_dataset")
+    if not callable(make):
+        return spec_from(values, where, path)
+    named = {**values, "custom_dataset": f"{make.__module__}.{make.__qualname__}"}
+    spec = spec_from(named, where, path)
+    return replace(spec, dataset_options={**spec.dataset_options, **metadata})
+
+
+def _options(metadata: Mapping[str, Any]) -> TaskOptions:
+    """Our part of the metadata, which also holds all arguments of the model."""
+    known = list(TaskOptions.model_fields)
+    for key in metadata:
+        close = get_close_matches(key, known, n=1, cutoff=0.8)
+        if close and key not in known:
+            _say_once(f"metadata key {key!r} is no option of these tasks; did you mean {close[0]!r}?")
+    return parse(TaskOptions, {key: metadata[key] for key in known if key in metadata}, "--metadata")
+
+
+@cache
+def _shared_judge(spec: str) -> Judge:
+    """One judge for all tasks of a run: one engine, one cache, one set of accounts."""
+    judge = load_judge(json.loads(spec))
+    atexit.register(judge.close)
+    return judge
+
+
+@cache
+def _say_once(message: str) -> None:
+    log.warning("%s", message)
+
+
+def _texts(request: Instance) -> list[str]:
+    """The replies; an endpoint that refused to answer gives None, which reads as an empty reply."""
+    return ["" if text is None else str(text) for text in request.resps]
+
+
+def _all_equal(questions: Sequence[ScoredQuestion]) -> bool:
+    texts = [{sample.response.text for sample in scored.responses} for scored in questions]
+    several = any(len(scored.responses) > 1 for scored in questions)
+    return several and len(texts) > 1 and all(len(found) == 1 for found in texts)
+
+
+def _counts(counter: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in counter.items())
+
+
+def _print_own_errors_in_one_line() -> None:
+    """A user's mistake is one line on stderr, not a traceback through the harness."""
+    if sys.excepthook is not sys.__excepthook__:
+        return
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, AnchorError):
+            print(f"Error: {error}", file=sys.stderr)
+        else:
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = hook
+
+
+_print_own_errors_in_one_line()

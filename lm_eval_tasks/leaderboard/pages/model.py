@@ -1,0 +1,190 @@
+"""The page of one model: what it is, how it does on each task, and against every other model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lm_eval_tasks.comparison.pair import Settings
+from lm_eval_tasks.leaderboard.boards import Board, Collection
+from lm_eval_tasks.leaderboard.charts import pictures
+from lm_eval_tasks.leaderboard.charts.values import Chart, HeatMap, Interval, number
+from lm_eval_tasks.leaderboard.entries import Entry
+from lm_eval_tasks.leaderboard.pages.index import board_title
+from lm_eval_tasks.leaderboard.paths import Paths
+from lm_eval_tasks.leaderboard.standings import Scope, margin, shown
+from lm_eval_tasks.leaderboard.words import count, listing, money, short_judge
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLine:
+    """One task of the model; ``link`` leads to its explanations."""
+
+    title: str
+    link: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPage:
+    """All that the template shows."""
+
+    run: str
+    baseline: bool
+    summary: str
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[TaskLine, ...]
+    matrix: HeatMap | None
+    charts: tuple[Chart, ...]
+
+    @property
+    def all_charts(self) -> tuple[Chart, ...]:
+        """Every picture of the page."""
+        return (*([self.matrix] if self.matrix else []), *self.charts)
+
+
+def model_page(
+    run: str, collection: Collection, scopes: Sequence[Scope], paths: Paths, settings: Settings
+) -> ModelPage:
+    """Gathers the page of one run."""
+    boards = [board for board in collection.boards if run in board.entries]
+    lines = [(board, board.entries[run]) for board in boards]
+    named = [(board_title(board), entry) for board, entry in lines]
+    name = f"model-{paths.run[run]}"
+    charts = (
+        pictures.score_by_length(f"{name}-length", named, settings),
+        pictures.behaviour_shares(f"{name}-behaviour", named),
+        *(_criteria(name, run, collection, board, paths) for board in boards),
+    )
+    return ModelPage(
+        run=run,
+        baseline=run == collection.baseline,
+        summary=_summary(run, collection, scopes),
+        facts=_facts(run, collection, [entry for _, entry in lines]),
+        notes=tuple(
+            f"{board_title(board)}: {note}"
+            for board, entry in lines
+            for note in (*board.apart, *_judge_notes(entry))
+        ),
+        caption="Means over questions with 95% intervals; the first column leads to the explanations.",
+        columns=(
+            "Task",
+            "Rank",
+            "Win − loss",
+            "Accuracy",
+            "Score",
+            "Words",
+            "Score ~ length",
+            "Coverage",
+            "Readable",
+            "Cost",
+        ),
+        rows=tuple(_line(board, entry, collection, scopes, paths) for board, entry in lines),
+        matrix=_matrix(name, run, collection, paths),
+        charts=tuple(chart for chart in charts if chart is not None),
+    )
+
+
+def _summary(run: str, collection: Collection, scopes: Sequence[Scope]) -> str:
+    main = scopes[0]
+    row = next((row for row in main.rows if row.run == run), None)
+    if row is None:
+        return "Not in the first table of the leaderboard: it lacks a task, or doesn’t fit."
+    best, worst = row.place
+    place = f"Rank {best}" if best == worst else f"Somewhere from rank {best} to {worst}"
+    said = f"{place} of {count(len(main.rows), 'model')}"
+    if row.margin is not None and collection.baseline is not None:
+        said += f"; {row.margin.text(100, signed=True)} points of win − loss against {collection.baseline}"
+    return said + f"; {number(100 * row.accuracy.value)}% of its answers are right."
+
+
+def _facts(run: str, collection: Collection, entries: Sequence[Entry]) -> tuple[tuple[str, str], ...]:
+    task_runs = [entry.task_run for entry in entries]
+    judges = sorted({short_judge(task.judge.name) if task.judge else "none" for task in task_runs})
+    dates = sorted({entry.date for entry in entries})
+    prices = [entry.price for entry in entries if entry.price is not None]
+    tokens = sum(entry.tokens for entry in entries)
+    facts = [
+        ("Model", collection.runs[run].model),
+        ("Judge", listing(judges)),
+        ("Evaluated", dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"),
+        ("Tokens of the judge", f"{tokens:,}" if tokens else ""),
+        ("Cost of judging", money(sum(prices)) if prices else ""),
+        ("Notes", "; ".join(collection.runs[run].notes)),
+    ]
+    return tuple((name, value) for name, value in facts if value)
+
+
+def _judge_notes(entry: Entry) -> tuple[str, ...]:
+    summary = entry.task_run.summary
+    return () if summary is None else summary.notes
+
+
+def _line(
+    board: Board, entry: Entry, collection: Collection, scopes: Sequence[Scope], paths: Paths
+) -> TaskLine:
+    row = next(
+        row for scope in scopes if scope.key == board.key for row in scope.rows if row.run == entry.run
+    )
+    score = "–" if entry.score is None else shown(entry.score.estimate()).text(digits=2)
+    correlation = (
+        "–" if entry.length_correlation is None else number(entry.length_correlation, 2, signed=True)
+    )
+    other = (
+        collection.baseline
+        if collection.baseline in board.entries and collection.baseline != entry.run
+        else None
+    )
+    return TaskLine(
+        title=board_title(board),
+        link="../" + paths.samples(board.key, entry.run, other),
+        cells=(
+            row.rank,
+            "–" if row.margin is None else row.margin.text(100, signed=True),
+            f"{number(100 * entry.accuracy.value)}"
+            + ("" if entry.spread is None else f" ± {number(100 * entry.spread)}"),
+            score,
+            "–" if entry.words is None else number(entry.words, 0),
+            correlation,
+            f"{100 * entry.coverage:.1f}%",
+            f"{100 * entry.readable:.1f}%",
+            money(entry.price),
+        ),
+    )
+
+
+def _matrix(name: str, run: str, collection: Collection, paths: Paths) -> HeatMap | None:
+    boards = [board for board in collection.boards if run in board.entries and len(board.entries) > 1]
+    others = sorted({other for board in boards for other in board.entries if other != run})
+    if not any(board.comparisons for board in boards):
+        return None
+    values: list[tuple[Interval | None, ...]] = [
+        tuple(margin(board.comparisons, run, other) for other in others) for board in boards
+    ]
+    links = tuple(f"../{paths.pair(run, other)}" if paths.has_pair(run, other) else None for other in others)
+    return HeatMap(
+        name=f"{name}-matrix",
+        title=f"Win − loss of {run} by task and opponent",
+        caption=f"Win − loss of {run} in points: blue where it wins, orange where it loses, grey where "
+        "the interval holds 0.",
+        corner="task",
+        rows=tuple(board_title(board) for board in boards),
+        columns=tuple(others),
+        values=tuple(values),
+        links=tuple(links for _ in boards),
+    )
+
+
+def _criteria(name: str, run: str, collection: Collection, board: Board, paths: Paths) -> Chart | None:
+    """The run beside the baseline."""
+    judge = board.entries[run].task_run.judge
+    runs = dict.fromkeys((run, collection.baseline or run))
+    return pictures.criteria_bars(
+        f"{name}-{paths.scope[board.key]}-criteria",
+        [board.entries[one] for one in runs if one in board.entries],
+        tuple(judge.criteria.values()) if judge else (),
+        board_title(board),
+    )

@@ -1,0 +1,245 @@
+"""What a judge made of a samples log: a file of scored questions and its summary, beside the log.
+
+``judgements_<task>_<judge>.jsonl`` holds every response with its verdicts, ``judgements_<task>_<judge>.json``
+who judged, what it cost and what came out. Several judges, or repeats of one, lie side by side.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from judges.errors import DataError
+from judges.judge import JudgeInfo
+from lm_eval_tasks.json_lines import read_object
+from lm_eval_tasks.records import ScoredQuestion
+from lm_eval_tasks.stats.metrics import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class JudgementSummary:
+    """Who judged which log, when, at what cost, with what result.
+
+    Attributes:
+        name: Slug of the judge; tells judgements of one log apart.
+        task: Task whose samples were judged.
+        date: When judging ended, ISO 8601.
+        judge: The judge, rubric included.
+        source: File name of the samples log.
+        source_sha256: Its hash; judgements of a log that changed are not used.
+        model: Name of the evaluated model.
+        questions: Questions in the log.
+        responses: Responses in the log.
+        judged: Responses with a score.
+        unreadable: Responses without a readable explanation: reason -> count. They can't be judged.
+        unjudged: Responses that the judge gave no verdict on: reason -> count.
+        prompt_tokens: Tokens that the judge read for these judgements, whenever it was asked.
+        completion_tokens: Tokens that it wrote.
+        price: What they cost; None without prices.
+        accounts: What the run of the judge that wrote the file took, as ``judges.Accounts`` has it.
+        metrics: Metric name -> value with standard error.
+        flagged: Responses whose explanation addresses the judge: sign -> count (``rubrics.suspicion``).
+        notes: What a reader should know, e.g. that judge and judged are of one family.
+    """
+
+    name: str
+    task: str
+    date: str
+    judge: JudgeInfo
+    source: str
+    source_sha256: str
+    model: str
+    questions: int
+    responses: int
+    judged: int
+    unreadable: Mapping[str, int]
+    unjudged: Mapping[str, int]
+    prompt_tokens: int
+    completion_tokens: int
+    price: float | None
+    accounts: Mapping[str, Any]
+    metrics: Mapping[str, Summary]
+    notes: tuple[str, ...] = ()
+    flagged: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the responses that have a score."""
+        return self.judged / self.responses if self.responses else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The form of the summary file."""
+        return {
+            **{key: getattr(self, key) for key in _PLAIN},
+            "coverage": self.coverage,
+            "judge": self.judge.to_json(),
+            "unreadable": dict(self.unreadable),
+            "unjudged": dict(self.unjudged),
+            "accounts": dict(self.accounts),
+            "metrics": {name: asdict(value) for name, value in self.metrics.items()},
+            "notes": list(self.notes),
+            "flagged": dict(self.flagged),
+        }
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> JudgementSummary:
+        """Reads the form back."""
+        return JudgementSummary(
+            **{key: row[key] for key in _PLAIN},
+            judge=JudgeInfo.from_json(row["judge"]),
+            unreadable=row["unreadable"],
+            unjudged=row["unjudged"],
+            accounts=row["accounts"],
+            metrics={name: Summary(**value) for name, value in row["metrics"].items()},
+            notes=tuple(row["notes"]),
+            flagged=row.get("flagged", {}),
+        )
+
+
+_PLAIN = (
+    "name",
+    "task",
+    "date",
+    "source",
+    "source_sha256",
+    "model",
+    "questions",
+    "responses",
+    "judged",
+    "prompt_tokens",
+    "completion_tokens",
+    "price",
+)
+
+
+def judgement_paths(folder: Path, task: str, name: str) -> tuple[Path, Path]:
+    """The scored questions' file and the summary's."""
+    stem = f"judgements_{task}_{slug(name)}"
+    return folder / f"{stem}.jsonl", folder / f"{stem}.json"
+
+
+def slug(name: str) -> str:
+    """A name as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.").lower()[:80] or "judge"
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's content."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror}") from None
+    return digest.hexdigest()
+
+
+def read_summaries(folder: Path) -> list[tuple[Path, JudgementSummary]]:
+    """The judgements in a folder: file of scored questions and summary, newest first.
+
+    Raises:
+        DataError: If a summary can't be read, or its scored questions are gone.
+    """
+    found = []
+    for path in sorted(folder.glob("judgements_*.json")):
+        row = read_object(path)
+        try:
+            summary = JudgementSummary.from_json(row)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{path}: not a summary of judgements ({error!r})") from None
+        questions = path.with_suffix(".jsonl")
+        if not questions.is_file():
+            raise DataError(f"{path}: its judgements {questions.name} are missing")
+        found.append((questions, summary))
+    return sorted(found, key=lambda entry: entry[1].date, reverse=True)
+
+
+def write_judgements(path: Path, questions: Iterable[ScoredQuestion]) -> None:
+    """Writes scored questions; the file appears whole or not at all."""
+    with replacing(path) as file:
+        for question in questions:
+            file.write(json.dumps(question.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_summary(path: Path, summary: JudgementSummary) -> None:
+    """Writes a summary; the file appears whole or not at all."""
+    with replacing(path) as file:
+        json.dump(summary.to_json(), file, ensure_ascii=False, allow_nan=False, indent=2)
+        file.write("\n")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """Opens a file that takes ``path``'s place when it is complete.
+
+    Raises:
+        DataError: If it can't be written: disk full, folder read-only.
+    """
+    try:
+        with _replacing(path) as file:
+            yield file
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[str]]:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        # UTF-8 knows no lone surrogates; Python's escape of one is JSON's as well.
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keeps other processes from making the same file; waits for one that does.
+
+    The lock ends with this process, however it ends. A file system that knows no locks gives none.
+
+    Raises:
+        DataError: If the folder can't be written to.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    try:
+        file = path.with_name(f".{path.name}.lock").open("a")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{path.name}: another process is making it; waiting for its end", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}:
+                raise _unwritable(path, error) from None
+        yield
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{path}: can't be written: {error.strerror or error}; what the judge answered is stored"
+    )

@@ -1,0 +1,211 @@
+"""Judges what a run has logged: reads a samples log, has it judged, and puts the judgements beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+from judges.errors import ConfigError, DataError
+from judges.family import same_family_note
+from judges.judge import Judge
+from judges.records import Assessment, Unjudged
+from judges.spending.estimate import Estimate
+from lm_eval_tasks.records import ScoredQuestion
+from lm_eval_tasks.runs.discovery import TaskRun
+from lm_eval_tasks.runs.judgement_files import (
+    JudgementSummary,
+    held,
+    judgement_paths,
+    read_summaries,
+    sha256_of,
+    slug,
+    write_judgements,
+    write_summary,
+)
+from lm_eval_tasks.runs.sample_logs import read_judgement_file
+from lm_eval_tasks.runs.scoring import explanations, judge_stream, statements_of
+from lm_eval_tasks.stats.metrics import metric_names, summarise
+from lm_eval_tasks.tasks.spec import TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a samples log holds for a judge.
+
+    Attributes:
+        questions: Questions.
+        responses: Responses.
+        explanations: Responses whose explanation is readable: as many judgements.
+        unreadable: The others: reason -> count.
+    """
+
+    questions: int
+    responses: int
+    explanations: int
+    unreadable: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        lost = self.responses - self.explanations
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.unreadable.most_common())
+        return (
+            f"{self.questions} questions, {self.responses} responses, "
+            f"{self.explanations} explanations to judge"
+            + (f" ({lost} unreadable: {reasons})" if lost else "")
+        )
+
+
+def workload(run: TaskRun) -> Workload:
+    """Reads a samples log to its end, so that whatever is wrong with it shows before a judge is paid.
+
+    Raises:
+        DataError: With file and line.
+    """
+    questions = responses = readable = 0
+    unreadable: Counter[str] = Counter()
+    for scored in run.read_samples():
+        questions += 1
+        responses += len(scored.responses)
+        readable += explanations(scored)
+        unreadable.update(
+            str(sample.response.explanation_problem)
+            for sample in scored.responses
+            if sample.response.explanation is None
+        )
+    return Workload(questions, responses, readable, unreadable)
+
+
+def estimate(run: TaskRun, spec: TaskSpec, judge: Judge) -> Estimate:
+    """What judging a samples log would take now; looks everything up in the cache, and asks nothing."""
+    return judge.estimate(
+        statement for scored in run.read_samples() for _, statement in statements_of(spec, scored)
+    )
+
+
+def score_task(
+    run: TaskRun,
+    spec: TaskSpec,
+    judge: Judge,
+    *,
+    name: str | None = None,
+    force: bool = False,
+    progress: bool = True,
+) -> JudgementSummary:
+    """Has a task's samples log judged and writes the judgements beside it, whole or not at all.
+
+    Args:
+        run: The task's samples.
+        spec: The task.
+        judge: The judge.
+        name: Name of the judgements; default: the judge's.
+        force: Whether to replace another judge's judgements of the same name.
+        progress: Whether to show a progress bar on stderr.
+
+    Raises:
+        ConfigError: If another judge's judgements have that name already.
+        DataError: If the log can't be read, the folder can't be written to, or not a single explanation got
+            a verdict.
+        BackendError: If the judge can't serve, or writes no verdicts; its replies so far are in the cache.
+        BudgetSpentError: If it may spend no more; its replies so far are in the cache.
+    """
+    metric_names(judge.rubric, compared=True)
+    folder = run.samples_file.parent
+    name = slug(name or judge.info.slug)
+    questions_path, summary_path = judgement_paths(folder, run.task, name)
+    # Under other names too, one judge is asked by one process at a time, so that the next finds its replies.
+    by_this_judge = folder / f"judgements_{run.task}_by_{slug(judge.info.slug)}"
+    with nullcontext() if judge.cache_path is None else held(by_this_judge), held(questions_path):
+        if not force:
+            _refuse_to_replace(summary_path, judge)
+        return _judged(run, spec, judge, name, progress)
+
+
+def _judged(run: TaskRun, spec: TaskSpec, judge: Judge, name: str, progress: bool) -> JudgementSummary:
+    questions_path, summary_path = judgement_paths(run.samples_file.parent, run.task, name)
+    found = workload(run)
+    tally = _Tally()
+    before = judge.accounts
+    # Closed here, so that the progress bar ends before an error is told.
+    with closing(judge_stream(spec, run.read_samples(), judge, found.explanations, progress)) as judged:
+        write_judgements(questions_path, tally.counted(judged))
+    accounts = judge.accounts.since(before)
+    note = same_family_note(judge.info.model, run.model)
+    summary = JudgementSummary(
+        name=name,
+        task=run.task,
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        judge=judge.info,
+        source=run.samples_file.name,
+        source_sha256=sha256_of(run.samples_file),
+        model=run.model,
+        questions=found.questions,
+        responses=found.responses,
+        judged=tally.judged,
+        unreadable=dict(found.unreadable),
+        unjudged=dict(tally.unjudged),
+        flagged=dict(tally.flagged),
+        prompt_tokens=tally.prompt_tokens,
+        completion_tokens=tally.completion_tokens,
+        price=tally.price,
+        accounts=accounts.to_json(),
+        metrics=summarise(read_judgement_file(questions_path), judge.rubric),
+        notes=(note,) if note else (),
+    )
+    write_summary(summary_path, summary)
+    return summary
+
+
+class _Tally:
+    """Counts judgements as they pass on their way to the file."""
+
+    def __init__(self) -> None:
+        self.judged = 0
+        self.unjudged: Counter[str] = Counter()
+        self.flagged: Counter[str] = Counter()
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+        self.price: float | None = None
+        self._first: Unjudged | None = None
+
+    def counted(self, questions: Iterable[ScoredQuestion]) -> Iterator[ScoredQuestion]:
+        for scored in questions:
+            paid: set[str | None] = set()
+            for sample in scored.responses:
+                if sample.assessment is not None:
+                    self._count(sample.assessment, new=sample.response.explanation not in paid)
+                    paid.add(sample.response.explanation)
+            yield scored
+        if self._first is not None and not self.judged:
+            number = sum(self.unjudged.values())
+            raise DataError(f"none of {number} explanations got a verdict; the first: {self._first}")
+
+    def _count(self, assessment: Assessment, *, new: bool) -> None:
+        self.flagged.update(assessment.flagged)
+        if isinstance(assessment.outcome, Unjudged):
+            self.unjudged[assessment.outcome.reason] += 1
+            self._first = self._first or assessment.outcome
+        else:
+            self.judged += 1
+        if not new:  # a judge is asked once about the same explanation
+            return
+        self.prompt_tokens += assessment.usage.prompt_tokens
+        self.completion_tokens += assessment.usage.completion_tokens
+        if assessment.price is not None:
+            self.price = (self.price or 0.0) + assessment.price
+
+
+def _refuse_to_replace(path: Path, judge: Judge) -> None:
+    for questions, summary in read_summaries(path.parent):
+        if questions.with_suffix(".json") != path:
+            continue
+        mine, theirs = judge.info, summary.judge
+        same_judge = (mine.name, mine.sampling) == (theirs.name, theirs.sampling)
+        if not same_judge or mine.yardstick != theirs.yardstick:
+            raise ConfigError(
+                f"{path}: holds judgements by {theirs.name}, rubric {theirs.asked}, "
+                "made with other settings; keep both with --as NAME, or replace them with --force"
+            )

@@ -1,0 +1,207 @@
+"""Ratings of many models from their pairwise outcomes: Bradley-Terry with ties.
+
+Davidson's model (1970, "On extending the Bradley-Terry model to accommodate ties"): with strengths s and a
+tie parameter v, a beats b : they tie : b beats a = s_a : v sqrt(s_a s_b) : s_b. Fitted by maximum likelihood
+to the N x N win, tie and loss shares, each question weighing the same; intervals resample questions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lm_eval_tasks.stats.estimates import CONFIDENCE, Floats, means
+from lm_eval_tasks.stats.marks import Marks
+from lm_eval_tasks.stats.win_rate import pair_counts
+
+POINTS_PER_UNIT = 400 / math.log(10)
+"""Ratings are printed as in chess: 400 points are odds of 10 : 1."""
+CENTRE = 1000.0
+DRAWS = 1000
+_PRIOR = 0.1
+_STEPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """A model's rating, higher is better.
+
+    Attributes:
+        name: The model's name.
+        value: On the scale on which 400 points are odds of 10 : 1; the baseline (or the mean) has 1000.
+        low: Lower end of the percentile interval.
+        high: Upper end.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """Mean outcomes of all pairs of models on one task, with their bootstrap replicates.
+
+    Attributes:
+        shares: Win, tie and loss of the pair's first model, shape (pairs, 3), in the order of
+            ``itertools.combinations``; NaN where two models share no scored question.
+        replicates: The same on resampled questions, shape (draws, pairs, 3).
+        questions: Questions of the task.
+    """
+
+    shares: Floats
+    replicates: Floats
+    questions: int
+
+
+def outcomes(marks: Sequence[Marks], *, draws: int = DRAWS, seed: int = 0) -> Outcomes:
+    """Compares all pairs of models on one task; a question counts for those pairs that both answered it.
+
+    Args:
+        marks: Of each model.
+        draws: Bootstrap draws; all pairs share them.
+        seed: Of the draws.
+    """
+    place: dict[str, int] = {}
+    for model in marks:
+        for question in model.ids:
+            place.setdefault(question, len(place))
+    columns = []
+    for first, second in combinations(marks, 2):
+        known = set(second.ids)
+        shared = [question for question in first.ids if question in known]
+        counts = pair_counts(first.rows(shared).scores, second.rows(shared).scores)
+        rows = np.array([place[question] for question in shared], dtype=np.intp)[counts.pairs > 0]
+        cells = np.zeros((len(place), 4))
+        cells[rows, :3] = counts.shares()
+        cells[rows, 3] = 1
+        columns.append(cells)
+    sampled = means(np.concatenate(columns, axis=1), draws=draws, seed=seed)
+    values = np.array([part.value for part in sampled]).reshape(-1, 4)
+    resampled = np.stack([part.replicates for part in sampled], axis=1).reshape(draws, -1, 4)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return Outcomes(values[:, :3] / values[:, 3:], resampled[..., :3] / resampled[..., 3:], len(place))
+
+
+def ratings(
+    names: Sequence[str],
+    tasks: Sequence[Outcomes],
+    *,
+    baseline: str | None = None,
+    confidence: float = CONFIDENCE,
+) -> list[Rating]:
+    """Rates models by their outcomes on one or several tasks, each task weighing the same.
+
+    Args:
+        names: The models, in the order of the outcomes.
+        tasks: Outcomes on each task, all with as many draws.
+        baseline: The model that has 1000; without one the mean has.
+        confidence: Coverage of the intervals.
+
+    Returns:
+        The ratings, best first.
+
+    Raises:
+        ValueError: If two groups of models share no question, so that nothing links their ratings.
+    """
+    pairs = list(combinations(range(len(names)), 2))
+    counts = sum(task.questions for task in tasks)
+    shares = _mean_over_tasks(np.stack([task.shares for task in tasks]))
+    replicates = _mean_over_tasks(np.stack([task.replicates for task in tasks]))
+    known = ~np.isnan(shares[:, 0])
+    _refuse_unlinked(names, [pair for pair, there in zip(pairs, known, strict=True) if there])
+    everything = np.concatenate([shares[None], replicates])[:, known]
+    # A pair that no question of a draw belongs to says nothing in it.
+    strengths = _fit(np.nan_to_num(everything * counts), np.array(pairs)[known], len(names))
+    anchor = strengths.mean(axis=1) if baseline is None else strengths[:, list(names).index(baseline)]
+    points = CENTRE + POINTS_PER_UNIT * (strengths - anchor[:, None])
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.quantile(points[1:], tails, axis=0)
+    found = [Rating(name, float(points[0, i]), float(low[i]), float(high[i])) for i, name in enumerate(names)]
+    return sorted(found, key=lambda rating: -rating.value)
+
+
+def groups(names: Sequence[str], different: Set[frozenset[str]]) -> list[tuple[str, ...]]:
+    """Largest groups of models no two of which can be told apart; a model may be in several.
+
+    Args:
+        names: The models, best first.
+        different: The pairs that can be told apart.
+
+    Returns:
+        The groups in the order of their best models (a compact letter display, Piepho 2004).
+    """
+    found: list[frozenset[str]] = [frozenset(names)]
+    for pair in different:
+        first, second = pair
+        split = [(group - {first}, group - {second}) if pair <= group else (group,) for group in found]
+        found = [part for parts in split for part in parts]
+        found = [group for i, group in enumerate(found) if not _covered(group, found, i)]
+    order = {name: place for place, name in enumerate(names)}
+    ordered = [tuple(sorted(group, key=order.__getitem__)) for group in found]
+    return sorted(ordered, key=lambda group: [order[name] for name in group])
+
+
+def _covered(group: frozenset[str], others: Sequence[frozenset[str]], place: int) -> bool:
+    return any(group < other or (group == other and i < place) for i, other in enumerate(others))
+
+
+def _mean_over_tasks(values: Floats) -> Floats:
+    """Mean over the first axis, of the tasks that have the pair; NaN where none has."""
+    there = ~np.isnan(values)
+    counts = there.sum(axis=0)
+    total = np.where(there, values, 0.0).sum(axis=0)
+    return np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
+
+
+def _refuse_unlinked(names: Sequence[str], pairs: Sequence[tuple[int, int]]) -> None:
+    linked = {0}
+    for _ in names:
+        linked |= {b for pair in pairs if set(pair) & linked for b in pair}
+    apart = [name for i, name in enumerate(names) if i not in linked]
+    if apart:
+        raise ValueError(f"no shared question links {', '.join(apart)} to {names[0]}")
+
+
+def _fit(counts: Floats, pairs: NDArray[np.intp], models: int) -> Floats:
+    """Maximum likelihood of Davidson's model for many tables at once, by Newton's method.
+
+    A tenth of a question of each outcome is added to every pair: a model that never lost has a rating, too.
+
+    Args:
+        counts: Questions won, tied and lost by each pair's first model, shape (tables, pairs, 3).
+        pairs: The two models of each pair.
+        models: How many models.
+
+    Returns:
+        ln strength of each model, shape (tables, models); the last model has 0.
+    """
+    design = np.zeros((len(pairs), 3, models + 1))
+    for row, (first, second) in enumerate(pairs):
+        design[row, 0, first] = design[row, 2, second] = 1
+        design[row, 1, [first, second]] = 0.5
+        design[row, 1, models] = 1
+    design = np.delete(design, models - 1, axis=2)
+    counts = counts + _PRIOR
+    totals = counts.sum(axis=2)
+    found = np.zeros((len(counts), models))
+    for _ in range(_STEPS):
+        logits = np.einsum("pkm,bm->bpk", design, found)
+        odds = np.exp(logits - logits.max(axis=2, keepdims=True))
+        shares = odds / odds.sum(axis=2, keepdims=True)
+        expected = np.einsum("bpk,pkm->bpm", shares, design)
+        gradient = np.einsum("bpk,pkm->bm", counts - totals[..., None] * shares, design)
+        spread = np.einsum("bp,bpk,pkm,pkn->bmn", totals, shares, design, design, optimize=True)
+        spread -= np.einsum("bp,bpm,bpn->bmn", totals, expected, expected, optimize=True)
+        step = np.linalg.solve(spread, gradient[..., None])[..., 0]
+        found += step.clip(-1, 1)
+        if np.abs(step).max() < 1e-9:
+            break
+    strengths: Floats = np.insert(found[:, :-1], models - 1, 0.0, axis=1)
+    return strengths

@@ -1,0 +1,393 @@
+"""What a task is: its data, its prompts and how it samples, read from the task's YAML.
+
+The YAML is a task file of lm-evaluation-harness with two keys of ours, ``fields`` and ``prompt``. This module
+reads it without the harness, so that training and scoring ask and read exactly as the evaluation does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import yaml
+from pydantic import Field, field_validator
+
+from judges.errors import ConfigError, DataError
+from judges.records import Conversation, Sampling
+from judges.settings import Settings, load_yaml, nearest, parse
+from lm_eval_tasks.prompts import Prompts, load_prompts
+from lm_eval_tasks.prompts.refine import RefinePrompts, load_refine_prompts
+from lm_eval_tasks.questions.layouts import Layout
+from lm_eval_tasks.questions.load import questions_of
+from lm_eval_tasks.questions.rows import find_files, hub_rows, made_rows, read_rows
+from lm_eval_tasks.records import Question
+
+TASKS = Path(__file__).parent
+SPLITS = ("train", "validation", "test")
+REFINED = "_refined"
+"""How the name of a task ends that is asked in one go with its refinement."""
+Protocol: TypeAlias = Literal["explain", "refined"]
+"""How a task is asked: explain, then choose; or that, a principle, and a refined reply, which counts."""
+# Keys of the harness that say nothing about questions, prompts or sampling.
+_HARNESS_KEYS = frozenset({"class", "tag", "task_alias", "group", "include", "num_fewshot"})
+
+
+class GenerationSettings(Settings):
+    """How replies are drawn, in the harness's words; the defaults are the paper's for evaluation.
+
+    Attributes:
+        max_gen_toks: Room for the explanation and the choice. A reply that is cut off has no readable choice.
+        until: Stop strings. None by default: a blank line ends no explanation.
+    """
+
+    do_sample: bool = True
+    temperature: float = Field(default=0.6, ge=0)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    max_gen_toks: int = Field(default=1024, ge=1)
+    until: tuple[str, ...] = ()
+
+
+class TaskSettings(Settings):
+    """The keys of a task's YAML."""
+
+    task: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    fields: tuple[Layout, ...] = Field(min_length=1)
+    prompt: dict[str, Any]
+    refine: dict[str, Any] = Field(default_factory=dict)
+    protocol: Protocol = "explain"
+    dataset_path: str | None = None
+    dataset_name: str | None = None
+    dataset_kwargs: Mapping[str, Any] = Field(default_factory=dict)
+    custom_dataset: str | None = Field(default=None, pattern=r"^[\w.]+\.\w+$")
+    data_dir: str | None = None
+    original: str | None = None
+    training_split: str | None = None
+    validation_split: str | None = None
+    test_split: str | None = None
+    repeats: int = Field(default=16, ge=1)
+    generation_kwargs: GenerationSettings = GenerationSettings()
+    metadata: Mapping[str, Any] = Field(default_factory=dict)
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return [value] if isinstance(value, Mapping) else value
+
+    @field_validator("custom_dataset", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        """The harness hands on the function itself."""
+        return f"{value.__module__}.{value.__qualname__}" if callable(value) else value
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task.
+
+    Attributes:
+        name: As in the YAML.
+        version: ``metadata.version`` of the YAML.
+        protocol: How its questions are asked and its replies read.
+        dataset_path: Data set on the hub; None if the questions are local files only.
+        dataset_name: Its configuration.
+        dataset_options: Further arguments of ``datasets.load_dataset``, or of ``custom_dataset``.
+        custom_dataset: Full name of a function that makes all splits, in the place of a data set on the hub.
+        splits: ``train``, ``validation``, ``test`` -> the data set's name for it; absent where it has none.
+        layouts: The row layouts that its questions come in.
+        prompts: All texts of explaining, choosing and arguing.
+        refine_prompts: All texts of naming principles and refining by them.
+        repeats: Samples a question.
+        generation: How they are drawn, as the harness takes it.
+        data_dir: Folder or file with the questions, if they don't come from the hub.
+        original: Where the original files are, for those who can't reach the hub.
+        path: The YAML; None if it isn't known.
+    """
+
+    name: str
+    version: str
+    layouts: tuple[Layout, ...]
+    prompts: Prompts
+    refine_prompts: RefinePrompts
+    protocol: Protocol = "explain"
+    dataset_path: str | None = None
+    dataset_name: str | None = None
+    dataset_options: Mapping[str, Any] = field(default_factory=dict)
+    custom_dataset: str | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
+    repeats: int = 16
+    generation: GenerationSettings = field(default_factory=GenerationSettings)
+    data_dir: Path | None = None
+    original: str | None = None
+    path: Path | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all prompt texts that its protocol depends on."""
+        if self.protocol == "explain":
+            return self.prompts.fingerprint
+        both = f"{self.prompts.fingerprint} {self.refine_prompts.fingerprint}"
+        return hashlib.sha256(both.encode()).hexdigest()[:16]
+
+    @property
+    def plain_name(self) -> str:
+        """Name of the task that asks the same questions in the plain way; its own unless it is refined."""
+        return self.name.removesuffix(REFINED) if self.protocol == "refined" else self.name
+
+    @property
+    def sampling(self) -> Sampling:
+        """How an evaluated model's replies are drawn, in our words."""
+        generation = self.generation
+        return Sampling(
+            n=self.repeats,
+            temperature=generation.temperature if generation.do_sample else 0.0,
+            top_p=generation.top_p,
+            max_tokens=generation.max_gen_toks,
+            stop=generation.until,
+        )
+
+    @property
+    def evaluation_split(self) -> str:
+        """The split that is evaluated unless told otherwise: test, or else validation, or else train."""
+        return next((split for split in reversed(SPLITS) if split in self.splits), "test")
+
+    @property
+    def asked_system_text(self) -> str:
+        """The system turn of ``asked_conversation``; the same for all its questions."""
+        if self.protocol == "refined":
+            return self.refine_prompts.refined_explain_system_text(self.prompts)
+        return self.prompts.explain_system_text
+
+    def asked_conversation(self, question: Question) -> Conversation:
+        """What an evaluated model is asked, by the task's protocol (system and user turn)."""
+        if self.protocol == "refined":
+            return self.refined_explain_conversation(question)
+        return self.explain_conversation(question)
+
+    def explain_conversation(self, question: Question) -> Conversation:
+        """Explain first, then choose (system and user turn)."""
+        return self.prompts.explain(question)
+
+    def answer_conversation(self, question: Question) -> Conversation:
+        """Choose without explaining; what SFT trains on."""
+        return self.prompts.answer(question)
+
+    def answer_target(self, question: Question) -> str:
+        """The right reply to ``answer_conversation``: label and full text of the gold choice."""
+        return self.prompts.target(question)
+
+    def consultant_conversation(self, question: Question, guide: str | None = None) -> Conversation:
+        """Argue for the gold choice, which is told.
+
+        Args:
+            question: The question.
+            guide: Further advice for the consultant, put at the end of its system turn.
+        """
+        return self.prompts.consultant(question, guide)
+
+    def format_response(self, explanation: str, label: str) -> str:
+        """A whole reply in the form that ``explain_conversation`` asks for."""
+        return self.prompts.reply(explanation, label)
+
+    def principle_conversation(self, question: Question, first_reply: str, hint: str | None) -> Conversation:
+        """Name one principle that would improve a reply.
+
+        Args:
+            question: The question.
+            first_reply: The reply to improve on, as generated.
+            hint: A reference reply, shown as a hint; None to show none.
+        """
+        return self.refine_prompts.principle(self.prompts, question, first_reply, hint)
+
+    def format_principle(self, principle: str) -> str:
+        """A whole reply in the form that ``principle_conversation`` asks for."""
+        return self.refine_prompts.naming(principle)
+
+    def refine_conversation(self, question: Question, first_reply: str, principle: str) -> Conversation:
+        """Reply again by a principle, in the usual form; no reference is shown."""
+        return self.refine_prompts.refine(self.prompts, question, first_reply, principle)
+
+    def refined_explain_conversation(self, question: Question) -> Conversation:
+        """Reply as usual, name a principle and reply again by it, all in one completion."""
+        return self.refine_prompts.refined_explain(self.prompts, question)
+
+    def format_refined(
+        self, first_reply: str, principle: str, explanation: str, label: str
+    ) -> tuple[str, str]:
+        """A completion of ``refined_explain_conversation``, in two parts that follow each other directly.
+
+        Returns:
+            The first reply, which a trainer leaves out of the loss, and the principle with the refined reply:
+            log p(principle, refined | question, first), STaPLe's M-step.
+        """
+        continuation = self.refine_prompts.continuation(self.prompts, principle, explanation, label)
+        return first_reply.strip(), f"\n{continuation}"
+
+    def shown_question(self, question: Question) -> str:
+        """The question as the model and the judge see it: context, question and choices."""
+        return self.prompts.shown(question)
+
+    def load_questions(self, split: str, data_dir: str | Path | None = None) -> list[Question]:
+        """The questions of a split, in the order of the rows.
+
+        Args:
+            split: ``train``, ``validation`` or ``test``.
+            data_dir: Folder with local files, or with a folder named after the task (``logiqa_explain`` or
+                ``logiqa``) that has them; or one file. Default: the task's own, else the hub.
+
+        Raises:
+            ConfigError: If the task has no such split.
+            DataError: If the rows can't be found or read.
+        """
+        place = Path(data_dir).expanduser() if data_dir is not None else self.data_dir
+        if place is not None:
+            if split not in SPLITS:
+                raise ConfigError(f"no split {split!r}: {nearest(split, SPLITS)}")
+            rows = [row for path in self._local_files(place, split) for row in read_rows(path)]
+        elif split not in self.splits and (self.dataset_path or self.custom_dataset):
+            raise ConfigError(f"task {self.name} has no split {split!r}: {nearest(split, self.splits)}")
+        elif self.custom_dataset is not None:
+            rows = made_rows(self.custom_dataset, self.splits[split], self.dataset_options)
+        elif self.dataset_path is not None:
+            rows = hub_rows(
+                self.dataset_path, self.dataset_name, self.splits[split], self.dataset_options, self._remedy
+            )
+        else:
+            raise ConfigError(
+                f"task {self.name} has none of dataset_path, custom_dataset and data_dir; give one of them"
+            )
+        return questions_of(rows, self.layouts)
+
+    def _local_files(self, place: Path, split: str) -> list[Path]:
+        if place.is_file():
+            return [place]
+        if not place.is_dir():
+            raise DataError(f"data_dir {place} is neither a folder nor a file")
+        names = (self.name, self.plain_name, self.plain_name.removesuffix("_explain"), self.dataset_name)
+        folders = [place / name for name in names if name and (place / name).is_dir()]
+        return find_files(folders[0] if folders else place, split)
+
+    @property
+    def _remedy(self) -> str:
+        files = f" They are {self.original}." if self.original else ""
+        return f"Local files do as well: data_dir = a folder with train, validation or test files.{files}"
+
+
+def task_names() -> list[str]:
+    """Names of the built-in tasks."""
+    return sorted(path.stem for end in ("", REFINED) for path in TASKS.glob(f"*_explain{end}.yaml"))
+
+
+def load_task(name_or_path: str | Path) -> TaskSpec:
+    """Loads a built-in task by name, or one from a YAML file.
+
+    Raises:
+        ConfigError: If there is none of that name, or the file isn't a task.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in {".yaml", ".yml"}:
+        names = task_names()
+        if str(name_or_path) not in names:
+            raise ConfigError(
+                f"no task {str(name_or_path)!r}: {nearest(str(name_or_path), names)}; or a .yaml file"
+            )
+        path = TASKS / f"{name_or_path}.yaml"
+    return spec_from(_load_task_yaml(path), str(path), path)
+
+
+def find_tasks(names: Sequence[str], include_path: str | Path | None = None) -> list[TaskSpec]:
+    """Tasks by their names, or by the names of groups of tasks.
+
+    Args:
+        names: Built-in tasks and groups, or those of the user's own task files.
+        include_path: Folder with the user's own task files, as given to the harness.
+
+    Raises:
+        ConfigError: If there is none of a name.
+    """
+    files: dict[str, tuple[Path, Any]] = {}
+    for folder in (TASKS, include_path):
+        for path in sorted(Path(folder).rglob("*.yaml")) if folder is not None else ():
+            values = _load_task_yaml(path)
+            if isinstance(name := values.get("group", values.get("task")), str):
+                files[name] = path, values
+    found: dict[str, TaskSpec] = {}
+    waiting = [name.strip() for name in names]
+    for name in waiting:
+        if name not in files:
+            hint = "" if include_path else "; a task of your own needs --include-path, the folder of its YAML"
+            raise ConfigError(f"no task {name!r}: {nearest(name, files)}{hint}")
+        path, values = files[name]
+        if "group" in values:
+            waiting += [member for member in values.get("task", []) if isinstance(member, str)]
+        else:
+            found.setdefault(name, load_task(path))
+    return list(found.values())
+
+
+def spec_from(values: Mapping[str, Any], where: str, path: Path | None = None) -> TaskSpec:
+    """Builds a task from the mapping that its YAML holds.
+
+    Args:
+        values: The YAML's keys.
+        where: What to call it in error messages.
+        path: The YAML, which a relative ``data_dir`` starts from.
+
+    Raises:
+        ConfigError: Listing everything that is wrong with it.
+    """
+    own = {key: value for key, value in values.items() if key not in _HARNESS_KEYS}
+    settings = parse(TaskSettings, own, where)
+    named = zip(
+        SPLITS, (settings.training_split, settings.validation_split, settings.test_split), strict=True
+    )
+    data_dir = None
+    if settings.data_dir is not None:
+        data_dir = (path.parent if path else Path()) / Path(settings.data_dir).expanduser()
+    prompts = load_prompts(settings.prompt, where)
+    return TaskSpec(
+        name=settings.task,
+        version=str(settings.metadata.get("version", 0)),
+        layouts=settings.fields,
+        prompts=prompts,
+        protocol=settings.protocol,
+        refine_prompts=load_refine_prompts(settings.refine, prompts, where),
+        dataset_path=settings.dataset_path,
+        dataset_name=settings.dataset_name,
+        dataset_options=settings.dataset_kwargs,
+        custom_dataset=settings.custom_dataset,
+        splits={split: name for split, name in named if name},
+        repeats=settings.repeats,
+        generation=settings.generation_kwargs,
+        data_dir=data_dir,
+        original=settings.original,
+        path=path,
+    )
+
+
+class _TaskLoader(yaml.SafeLoader):
+    """Plain YAML, and the harness's ``!function`` tag read as the text behind it."""
+
+
+def _function_name(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    return loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else None
+
+
+_TaskLoader.add_constructor("!function", _function_name)
+
+
+def _load_task_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The YAML's keys over those of the files that it includes, as the harness merges them."""
+    if path.resolve() in seen:
+        raise ConfigError(f"{path}: includes itself")
+    values = load_yaml(path, _TaskLoader)
+    includes = values.pop("include", [])
+    names = [includes] if isinstance(includes, str) else includes
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{path}: include = {includes!r}: expected the name of a file, or a list of them")
+    merged: dict[str, Any] = {}
+    for name in names:
+        merged.update(_load_task_yaml(path.parent / name, (*seen, path.resolve())))
+    return {**merged, **values}

@@ -1,0 +1,113 @@
+"""Processes of their own: how they end, what they hold, and that they end with their parent."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from anchor_train.run.processes import process_ending, run_command, run_main
+
+# A module with a `main`, as the stages' and the trainings' have one.
+MODULE = """
+import os, signal, sys, time
+from pathlib import Path
+from anchor_train.run.processes import end_with_parent
+
+def main(arguments):
+    job = Path(arguments[0])
+    launched = end_with_parent()
+    what = job.read_text()
+    print("to standard output")
+    if what == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "wait":
+        job.with_name("pid").write_text(str(os.getpid()))
+        time.sleep(600)
+    job.with_name("found").write_text(f"{launched} {os.environ.get('COLOUR')} {os.getsid(0) == os.getpid()}")
+    return 3
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "some_stage.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path / "job.json"
+
+
+def test_its_exit_code_environment_and_output(
+    job: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job.write_text("", encoding="utf-8")
+    for colour in ("red", "green"):
+        monkeypatch.setenv("COLOUR", colour)
+        assert run_main("some_stage", job) == 3
+        assert job.with_name("found").read_text() == f"True {colour} True"
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("to standard output") == 2
+
+
+def test_a_signal_is_told_by_its_number(job: Path) -> None:
+    job.write_text("die", encoding="utf-8")
+    assert run_main("some_stage", job) == -signal.SIGKILL
+    assert "killed" in process_ending(-signal.SIGKILL)
+    assert run_command([sys.executable, "-c", "raise SystemExit(5)"]) == 5
+
+
+STARTER = """
+    import fcntl, sys
+    from pathlib import Path
+    sys.path.insert(0, sys.argv[1])
+    from anchor_train.run.processes import run_main
+    lock = open(sys.argv[2], "w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    run_main("some_stage", Path(sys.argv[1]) / "job.json", lock.fileno())
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_it_ends_with_its_parent_and_holds_the_lock_until_then(job: Path, tmp_path: Path, how: int) -> None:
+    job.write_text("wait", encoding="utf-8")
+    lock = tmp_path / "lock"
+    command = [sys.executable, "-c", textwrap.dedent(STARTER), str(tmp_path), str(lock)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as parent:
+        pid = int(_awaited(tmp_path / "pid"))
+        with lock.open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        parent.send_signal(how)
+        parent.wait(60)
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # waits for the last holder
+    for _ in range(600):
+        if not _lives(pid):
+            return
+        time.sleep(0.1)
+    pytest.fail("the process outlived its parent")
+
+
+def _awaited(path: Path) -> str:
+    for _ in range(1200):
+        if path.is_file() and (text := path.read_text()):
+            return text
+        time.sleep(0.1)
+    pytest.fail(f"{path.name} was never written")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

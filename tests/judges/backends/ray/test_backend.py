@@ -1,0 +1,307 @@
+"""Backends on a real Ray cluster of this machine: real workers, killed in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judges import BackendError, ConfigError, Failure, Reply, Sampling, Statement, load_backend, load_judge
+from judges.backends.executor import RaySettings
+from judges.backends.ray import cluster as ray_cluster
+from judges.backends.ray.backend import RayBackend
+from judges.records import Conversation
+from tests.judges.backends.asking import ask
+from tests.judges.endpoint import GOOD_FORM, Endpoint, Handler
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
+
+pytest.importorskip("ray")
+psutil = pytest.importorskip("psutil")
+
+KEY = "sk-planted-9876543210fedcba"
+TWO = {"ray": {"workers": 2}}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Path]:
+    """A cluster that all tests here share, with a key in its environment; its folder."""
+    os.environ["RAY_TEST_KEY"] = KEY
+    ray_cluster.join(RaySettings(workers=4), 0.0)
+    try:
+        assert ray_cluster._folder is not None
+        yield ray_cluster._folder
+    finally:
+        ray_cluster.leave()
+        del os.environ["RAY_TEST_KEY"]
+
+
+def judge_settings(endpoint: Endpoint, **more: Any) -> dict[str, Any]:
+    settings = {"backend": "openai", "model": "m", "base_url": endpoint.url, "concurrency": 8}
+    return settings | {"api_key_env": "RAY_TEST_KEY", "backoff": 0.01} | more
+
+
+def slowly(_: int, __: dict[str, Any], handler: Handler) -> None:
+    time.sleep(0.05)
+    handler.reply(GOOD_FORM)
+
+
+def statements(count: int) -> list[Statement]:
+    return [Statement("What is 1 + 1?", f"It is so, number {number}.") for number in range(count)]
+
+
+def processes(backend: RayBackend) -> list[int]:
+    return [member.introduction.pid for member in backend._crew if member.introduction is not None]
+
+
+def test_judging_is_the_same_as_without_ray(cluster: Path, tmp_path: Path) -> None:
+    with Endpoint() as endpoint:
+        with load_judge(judge_settings(endpoint), cache=tmp_path / "here") as judge:
+            here = judge.assess_all(statements(60), progress=False)
+        with load_judge(judge_settings(endpoint), cache=tmp_path / "there", executor=TWO) as judge:
+            there = judge.assess_all(statements(60), progress=False)
+            accounts = judge.accounts
+            assert judge.info.constrained
+        assert endpoint.keys == {f"Bearer {KEY}"}
+        asked = len(endpoint.bodies)
+        with load_judge(judge_settings(endpoint), cache=tmp_path / "here", executor=TWO) as judge:
+            judge.assess_all(statements(60), progress=False)
+            assert judge.accounts.cached == 60  # of the run without Ray
+        assert len(endpoint.bodies) == asked
+    assert [found.outcome for found in there] == [found.outcome for found in here]
+    assert (accounts.asked, accounts.answered, accounts.requests, accounts.retried) == (60, 60, 60, 0)
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing(
+    cluster: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    killed: list[int] = []
+    with Endpoint(slowly) as endpoint:
+        with load_judge(judge_settings(endpoint), cache=tmp_path / "cache", executor=TWO) as judge:
+            assert isinstance(judge.backend, RayBackend)
+            found = []
+            for index, assessment in judge.assess(statements(400)):
+                found.append(index)
+                assert assessment.raw == GOOD_FORM
+                if len(found) == 50:
+                    killed = processes(judge.backend)[:1]
+                    os.kill(killed[0], signal.SIGKILL)
+            accounts = judge.accounts
+            assert len(processes(judge.backend)) == 2  # another one took its place
+            assert killed[0] not in processes(judge.backend)
+        asked = endpoint.asked
+    assert sorted(found) == list(range(400))
+    assert len(asked) == 400
+    twice = sum(count - 1 for count in asked.values())
+    assert max(asked.values()) == 2
+    assert 0 < twice <= 20  # what was under way there, and nothing else
+    # What was handed to the worker and hadn't reached the endpoint counts as asked, too.
+    assert twice <= accounts.retried <= 25
+    assert accounts.answered == accounts.judged == accounts.asked == 400
+    assert accounts.requests == accounts.asked + accounts.retried
+    said, told = capfd.readouterr()
+    assert said == ""
+    assert f"process {killed[0]}) was lost: " in told
+    assert "its process died" in told
+    assert "is started again" in told
+    assert len(told.splitlines()) <= 3
+
+
+def test_a_worker_that_dies_again_and_again_ends_the_run_with_one_line(cluster: Path, tmp_path: Path) -> None:
+    replies = tmp_path / "replies.yaml"
+    replies.write_text("replies: [{reply: late, delay: 30}]\n")
+    backend = load_backend(
+        {"backend": "scripted", "replies": str(replies)}, executor={"ray": {"workers": 1, "restarts": 1}}
+    )
+    assert isinstance(backend, RayBackend)
+    seen: set[int] = set()
+
+    def questions() -> Iterator[Conversation]:
+        yield from (ask(str(number)) for number in range(3))
+
+    def kill_all() -> None:
+        while len(seen) < 2:
+            for process in set(processes(backend)) - seen:
+                time.sleep(0.5)
+                os.kill(process, signal.SIGKILL)
+                seen.add(process)
+            time.sleep(0.1)
+
+    import threading
+
+    thread = threading.Thread(target=kill_all)
+    thread.start()
+    with pytest.raises(BackendError, match="was lost 2 times in a row, and no other is left") as caught:
+        list(backend.replies(questions(), Sampling()))
+    thread.join()
+    assert "\n" not in str(caught.value)
+    backend.close()
+
+
+def test_a_conversation_that_kills_its_workers_is_given_up(cluster: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "deadly"
+    folder.mkdir()
+    (folder / "deadly_backend.py").write_text(
+        "import os\n"
+        "from judges.backends.scripted import create as scripted\n"
+        "def create(settings):\n"
+        "    backend = scripted(settings)\n"
+        "    replies = backend.replies\n"
+        "    def deadly(conversations, sampling):\n"
+        "        def watched():\n"
+        "            for conversation in conversations:\n"
+        "                if conversation[-1].content == '7':\n"
+        "                    os.kill(os.getpid(), 9)\n"
+        "                yield conversation\n"
+        "        return replies(watched(), sampling)\n"
+        "    backend.replies = deadly\n"
+        "    return backend\n"
+    )
+    info = folder / "deadly-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: deadly\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[judges.backends]\ndeadly = deadly_backend:create\n")
+    (tmp_path / "replies.yaml").write_text("replies: [{reply: fine}]\n")
+    program = (
+        "from judges import Message, Sampling, load_backend\n"
+        f"spec = {{'backend': 'deadly', 'replies': {str(tmp_path / 'replies.yaml')!r}}}\n"
+        "with load_backend(spec, executor={'ray': {'workers': 2}}) as backend:\n"
+        "    asked = [(Message('user', str(number)),) for number in range(100)]\n"
+        "    found = dict(backend.replies(asked, Sampling()))\n"
+        "print([(number, found[number].attempts, found[number].message) for number in range(100)\n"
+        "       if not hasattr(found[number], 'completions')], len(found))\n"
+    )
+    done = run_python(program, str(folder))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(
+        "[(7, 4, '4 workers were lost with it, the last one with nothing else under way: "
+    )
+    assert done.stdout.rstrip().endswith(")] 100")
+
+
+def test_what_a_worker_complains_of_is_one_line(cluster: Path) -> None:
+    def refuse(_: int, __: dict[str, Any], handler: Handler) -> None:
+        handler.error(401, f"wrong key {KEY}")
+
+    with Endpoint(refuse) as endpoint:
+        said = []
+        for executor in (None, TWO):
+            with (
+                load_backend(judge_settings(endpoint), executor=executor) as backend,
+                pytest.raises(BackendError) as caught,
+            ):
+                list(backend.replies([ask("hello")], Sampling()))
+            said.append(str(caught.value))
+    assert said[0] == said[1]
+    assert KEY not in said[1]
+    assert "\n" not in said[1]
+
+
+def test_a_worker_that_finds_another_model_is_refused(
+    cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = tmp_path / "replies.yaml"
+    replies.write_text("replies: [{reply: one}]\n")
+    backend = load_backend({"backend": "scripted", "replies": str(replies)}, executor=TWO)
+    replies.write_text("replies: [{reply: another}]\n")
+    with backend, pytest.raises(ConfigError, match=r"finds another scripted:.* than this machine: sha256"):
+        list(backend.replies([ask("hello")], Sampling()))
+
+
+def test_a_batch_left_early_doesnt_spoil_the_next(cluster: Path) -> None:
+    with Endpoint(slowly) as endpoint, load_backend(judge_settings(endpoint), executor=TWO) as backend:
+        stream = backend.replies((ask(f"a{number}") for number in range(1000)), Sampling())
+        assert isinstance(next(iter(stream))[1], Reply)
+        stream.close()  # type: ignore[attr-defined]
+        found = dict(backend.replies([ask(f"b{number}") for number in range(40)], Sampling()))
+        assert sorted(found) == list(range(40))
+        assert not any(isinstance(outcome, Failure) for outcome in found.values())
+        assert len([text for text in endpoint.asked if text.startswith("a")]) < 100
+
+
+def test_a_key_is_nowhere_but_in_the_environment(cluster: Path) -> None:
+    with Endpoint(slowly) as endpoint, load_backend(judge_settings(endpoint), executor=TWO) as backend:
+        stream = iter(backend.replies([ask(str(number)) for number in range(200)], Sampling()))
+        next(stream)
+        assert endpoint.keys == {f"Bearer {KEY}"}
+        ours = psutil.Process().children(recursive=True)
+        assert len(ours) > 5
+        for process in ours:
+            assert KEY not in " ".join(process.cmdline())
+        files = [path for path in cluster.rglob("*") if path.is_file()]
+        assert len(files) > 5
+        assert [str(path) for path in files if KEY.encode() in path.read_bytes()] == []
+
+
+def run_python(program: str, *paths: str) -> subprocess.CompletedProcess[str]:
+    process = start_python(program, *paths)
+    stdout, stderr = process.communicate(timeout=200)
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def start_python(program: str, *paths: str) -> subprocess.Popen[str]:
+    root = str(Path(__file__).parents[4])
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([root, *paths])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_one_process_can_start_a_cluster_after_another(tmp_path: Path) -> None:
+    (tmp_path / "replies.yaml").write_text("replies: [{reply: hello}]\n")
+    program = (
+        "from judges import Message, Sampling, load_backend\n"
+        f"spec = {{'backend': 'scripted', 'replies': {str(tmp_path / 'replies.yaml')!r}}}\n"
+        "for _ in range(2):\n"
+        "    with load_backend(spec, executor={'ray': {'workers': 1}}) as backend:\n"
+        "        for _, outcome in backend.replies([(Message('user', 'x'),)], Sampling()):\n"
+        "            print(outcome.text)\n"
+    )
+    done = run_python(program)
+    assert (done.stdout, done.stderr) == ("hello\nhello\n", "")
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_no_process_is_left_when_the_first_one_ends(tmp_path: Path, end: signal.Signals) -> None:
+    (tmp_path / "replies.yaml").write_text("replies: [{reply: hello, delay: 0.2}]\n")
+    program = (
+        "import time\n"
+        "from judges import Message, Sampling, load_backend\n"
+        f"spec = {{'backend': 'scripted', 'replies': {str(tmp_path / 'replies.yaml')!r}}}\n"
+        "with load_backend(spec, executor={'ray': {'workers': 2}}) as backend:\n"
+        "    asked = ((Message('user', str(number)),) for number in range(10**6))\n"
+        "    for _ in backend.replies(asked, Sampling()):\n"
+        "        print('answered', flush=True)\n"
+    )
+    process = start_python(program)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "answered\n"
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert sum("ray::RayWorker" in " ".join(child.cmdline()) for child in family) == 2
+    process.send_signal(end)
+    process.communicate(timeout=60)
+    _, alive = psutil.wait_procs(family, timeout=20 if end == signal.SIGKILL else 60)
+    # After kill -9 Ray's agents try for a minute to report it to those that are gone.
+    lasting = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"} if end == signal.SIGKILL else set()
+    assert {child.name() for child in alive} <= lasting
+
+
+def test_the_machine_is_refused_more_gpus_than_it_has(cluster: Path, tmp_path: Path) -> None:
+    (tmp_path / "replies.yaml").write_text("replies: [{reply: hello}]\n")
+    settings = {"backend": "scripted", "replies": str(tmp_path / "replies.yaml")}
+    executor = {"ray": {"workers": 2, "gpus_per_worker": 100}}
+    with (
+        load_backend(settings, executor=executor) as backend,
+        pytest.raises(ConfigError, match=r"2 worker\(s\) of 100 GPU\(s\) need 200, this machine has"),
+    ):
+        list(backend.replies([ask("hello")], Sampling()))

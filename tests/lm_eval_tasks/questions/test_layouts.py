@@ -1,0 +1,113 @@
+"""Rows of every layout -> questions."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lm_eval_tasks.questions.layouts import Layout, RowError, printed_labels, read_row
+
+PLAIN = Layout(question="question", choices="choices", gold="gold")
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    return {"question": "Which?", "choices": ["one", "two", "three"], "gold": "B", **changes}
+
+
+def test_plain_strings_get_letters() -> None:
+    question = read_row(row(), [PLAIN], "new")
+    assert (question.id, question.labels, question.gold_choice.text) == ("new", ("A", "B", "C"), "two")
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"label": ["A", "B", "C"], "text": ["one", "two", "three"]},
+        [{"label": "A", "text": "one"}, {"label": "B", "text": "two"}, {"label": "C", "text": "three"}],
+        {"A": "one", "B": "two", "C": "three"},
+    ],
+)
+def test_choices_with_labels_of_their_own(choices: Any) -> None:
+    assert read_row(row(choices=choices), [PLAIN], "new") == read_row(row(), [PLAIN], "new")
+
+
+def test_one_column_for_each_choice() -> None:
+    layout = Layout(question="q", choices=("x", "y"), gold="gold", gold_is="index_from_1", id="n")
+    question = read_row({"q": "Which?", "x": 7, "y": 8.5, "gold": 2, "n": 12}, [layout], "new")
+    assert (question.id, question.gold_choice.text) == ("12", "8.5")
+
+
+@pytest.mark.parametrize(
+    ("gold_is", "gold"),
+    [("label", "B"), ("label", "b"), ("index", 1), ("index", "1"), ("index_from_1", 2), ("text", "two")],
+)
+def test_ways_to_give_the_gold(gold_is: Any, gold: Any) -> None:
+    layout = PLAIN.model_copy(update={"gold_is": gold_is})
+    assert read_row(row(gold=gold), [layout], "new").gold == "B"
+
+
+@pytest.mark.parametrize(
+    ("changes", "layout", "message"),
+    [
+        ({"gold": "E"}, PLAIN, "'gold' = 'E' is none of the labels A, B, C"),
+        ({"gold": 1}, PLAIN, "set gold_is"),
+        ({"gold": None}, PLAIN, "none of the labels"),
+        ({"gold": 3}, PLAIN.model_copy(update={"gold_is": "index"}), "no position among 3"),
+        ({"gold": 0}, PLAIN.model_copy(update={"gold_is": "index_from_1"}), "no position among 3"),
+        ({"gold": "four"}, PLAIN.model_copy(update={"gold_is": "text"}), "text of 0 choices"),
+        ({"question": " "}, PLAIN, "'question' is empty"),
+        ({"question": ["Which?"]}, PLAIN, "'question' holds list, expected text"),
+        ({"choices": ["one"]}, PLAIN, "1 choices"),
+        ({"choices": "one two"}, PLAIN, "expected a list of choices"),
+        ({"choices": {"label": ["A"], "text": ["one", "two"]}}, PLAIN, "1 labels but 2 texts"),
+        ({"choices": [{"label": "B", "text": "x"}, {"label": "B", "text": "y"}]}, PLAIN, "the same label"),
+        ({"choices": [{"label": "A"}, {"label": "B"}]}, PLAIN, "has no 'text'"),
+        ({}, PLAIN.model_copy(update={"context": "passage"}), "expected the fields .*passage"),
+        ({"choices": ["B)x", "B)y", "C)z"]}, PLAIN.model_copy(update={"labels": "printed"}), "which label"),
+    ],
+)
+def test_a_row_that_cannot_be_read_says_why(changes: dict[str, Any], layout: Layout, message: str) -> None:
+    with pytest.raises(RowError, match=message):
+        read_row(row(**changes), [layout], "new")
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["A)21", "B) 22", "C)", "D)-3"], [("A", "21"), ("B", "22"), ("C", ""), ("D", "-3")]),
+        (
+            ["d.The rate", "A.Low", "B.High", "C.Even"],
+            [("D", "The rate"), ("A", "Low"), ("B", "High"), ("C", "Even")],
+        ),
+        (
+            ["A.In the NEC game", "In the B.NEC game", "The C.NEC game", "D.No game"],
+            [("A", "In the NEC game"), ("B", "In the NEC game"), ("C", "The NEC game"), ("D", "No game")],
+        ),
+        (["A.x", "B.y", "C The rest"], [("A", "x"), ("B", "y"), ("C", "The rest")]),
+        # "A" is taken, so the article is none; the label stands before the area's name
+        (["A.x", "B.y", "A part in C.A area"], [("A", "x"), ("B", "y"), ("C", "A part in A area")]),
+        (["A.x", "one without", "C.z"], [("A", "x"), ("B", "one without"), ("C", "z")]),
+    ],
+)
+def test_labels_inside_the_choices(texts: list[str], expected: list[tuple[str, str]]) -> None:
+    assert printed_labels(texts) == expected
+
+
+def test_labels_are_taken_off_only_where_the_choices_carry_them() -> None:
+    layout = PLAIN.model_copy(update={"labels": "printed_if_any"})
+    bare = read_row(row(choices=["Eat. Drink.", "U.S. law", "none"]), [layout], "new")
+    assert [choice.text for choice in bare.choices] == ["Eat. Drink.", "U.S. law", "none"]
+    carried = read_row(row(choices=["C.one", "A.two", "B.three"]), [layout], "new")
+    assert carried.gold_choice.text == "three"
+
+
+@given(st.permutations(string.ascii_uppercase[:5]), st.data())
+def test_printed_labels_survive_any_order(order: list[str], data: st.DataObject) -> None:
+    digits = st.text("0123456789 ", max_size=5)
+    texts = [data.draw(digits).strip() for _ in order]
+    printed = [f"{label}){text}" for label, text in zip(order, texts, strict=True)]
+    assert printed_labels(printed) == list(zip(order, texts, strict=True))

@@ -1,0 +1,77 @@
+"""Ratings recover what they are made from."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from lm_eval_tasks.stats.marks import NO_MARKS, Marks
+from lm_eval_tasks.stats.ratings import POINTS_PER_UNIT, Outcomes, groups, outcomes, ratings
+
+
+def marks(shift: float, seed: int, questions: int = 150) -> Marks:
+    level = np.random.default_rng(0).normal(12, 3, (questions, 1))
+    scores = np.random.default_rng(seed).normal(level + shift, 4, (questions, 4))
+    table = np.clip(np.round(scores), 0, 25).astype(np.int32)
+    there = np.ones(table.shape, dtype=bool)
+    return Marks(tuple(f"q{row}" for row in range(questions)), there, there, there, table, table)
+
+
+def test_ratings_recover_a_known_order() -> None:
+    shifts = {"d": 0.0, "b": 4.0, "a": 6.0, "c": 2.0}
+    found = ratings(list(shifts), [outcomes([marks(s, i + 1) for i, s in enumerate(shifts.values())])])
+    assert [rating.name for rating in found] == ["a", "b", "c", "d"]
+    assert all(rating.low < rating.value < rating.high for rating in found)
+    assert np.mean([rating.value for rating in found]) == pytest.approx(1000)
+    assert all(better.low > worse.high for better, worse in pairwise(found))
+
+
+def test_the_model_recovers_its_own_strengths() -> None:
+    strengths, tie = np.array([1.0, 0.3, -0.4]), 0.7
+    rows = []
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        odds = np.array(
+            [
+                math.exp(strengths[first]),
+                tie * math.exp((strengths[first] + strengths[second]) / 2),
+                math.exp(strengths[second]),
+            ]
+        )
+        rows.append(odds / odds.sum())
+    shares = np.array(rows)
+    many = Outcomes(shares, np.repeat(shares[None], 3, axis=0), questions=10_000_000)
+    found = {rating.name: rating.value for rating in ratings(["x", "y", "z"], [many], baseline="z")}
+    assert found["z"] == 1000
+    assert (found["x"] - 1000) / POINTS_PER_UNIT == pytest.approx(1.4, abs=1e-4)
+    assert (found["y"] - 1000) / POINTS_PER_UNIT == pytest.approx(0.7, abs=1e-4)
+
+
+def test_a_model_that_never_lost_has_a_rating() -> None:
+    found = ratings(["best", "worst"], [outcomes([marks(30, 1), marks(-30, 2)])])
+    assert [rating.name for rating in found] == ["best", "worst"]
+    assert all(math.isfinite(bound) for rating in found for bound in (rating.low, rating.high))
+
+
+def test_models_without_a_shared_question_are_not_rated_together() -> None:
+    with pytest.raises(ValueError, match="no shared question links c to a"):
+        ratings(["a", "b", "c"], [outcomes([marks(0, 1), marks(1, 2), NO_MARKS])])
+
+
+def test_models_are_linked_by_the_tasks_that_they_share() -> None:
+    tasks = [
+        outcomes([marks(0, 1), marks(3, 2), NO_MARKS]),
+        outcomes([NO_MARKS, marks(0, 3), marks(3, 4)]),
+    ]
+    found = ratings(["a", "b", "c"], tasks)
+    assert [rating.name for rating in found] == ["c", "b", "a"]
+
+
+def test_groups_are_the_largest_sets_that_cannot_be_told_apart() -> None:
+    names = ["a", "b", "c", "d"]
+    assert groups(names, set()) == [("a", "b", "c", "d")]
+    assert groups(names, {frozenset("ad"), frozenset("ac")}) == [("a", "b"), ("b", "c", "d")]
+    every = {frozenset(pair) for pair in ("ab", "ac", "ad", "bc", "bd", "cd")}
+    assert groups(names, every) == [("a",), ("b",), ("c",), ("d",)]

@@ -5,9 +5,9 @@
 
 Every text of tests/judges/rubrics/injections.yaml is put at the end of explanations of pocket questions, and
 judged; the shift is the score with it minus the score of the same explanation without it, in units of the
-rubric. Harmless sentences put there in the same way are the control: what any addition does. Intervals are 95%, over
-injections. Also counted: which texts ``judges.rubrics.suspicion`` flags, and what it flags in honest
-explanations.
+rubric. Harmless sentences put there in the same way are the control: what any addition does. Intervals are
+95%, over injections. Also counted: which texts ``judges.rubrics.suspicion`` flags, and what it flags in
+honest explanations.
 """
 
 from __future__ import annotations

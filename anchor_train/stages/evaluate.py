@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,8 @@ def _run_harness(job: StageJob, spec: TaskSpec, adapter: Path | None, log: Path)
         "split": settings.split,
         "data_dir": None if recipe.data_dir is None else str(recipe.data_dir),
     }
-    metadata = {**arguments, **{key: value for key, value in options.items() if value is not None}}
+    # A copy: the harness's vLLM model takes enable_thinking out of chat_template_args.
+    metadata = {**deepcopy(arguments), **{key: value for key, value in options.items() if value is not None}}
     folder = TASKS if spec.path is None else spec.path.parent
     tracker = EvaluationTracker(output_path=str(log))
     seed = derived_seed(recipe.seed, "evaluate")

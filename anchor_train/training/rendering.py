@@ -1,8 +1,12 @@
 """Examples as the model trains on them: token ids, and which of them carry the loss.
 
-The prompt is rendered exactly as at evaluation (the chat template with its generation prompt); the completion
-is the assistant's text and whatever the template writes to end an assistant turn. The training loops take
-these very ids, so what ``--dry-run`` shows is what is learnt.
+The prompt is rendered exactly as at evaluation (``judges.rendering``: the chat template with its generation
+prompt); the completion is the assistant's text and whatever the template writes to end an assistant turn. The
+training loops take these very ids, so what ``--dry-run`` shows is what is learnt.
+
+Replies are learnt without the thoughts before them. Where a model thinks before it replies, the empty think
+block that a template writes, or what closes the one that its generation prompt opens, belongs to the prompt:
+neither thinking nor leaving it is learnt.
 """
 
 from __future__ import annotations
@@ -12,10 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from anchor_train.preferences.groups import GroupExample
-from anchor_train.records import PreferenceExample, SftExample, conversation_to_json
-from judges.backends.local_model import without_system_turn
+from anchor_train.records import PreferenceExample, SftExample
 from judges.errors import ConfigError
 from judges.records import Conversation
+from judges.rendering import Renderer, end_of_opened_thought, is_empty_thought, renderer_of
 
 Ids: TypeAlias = tuple[int, ...]
 
@@ -42,7 +46,7 @@ class ChatTokenizer(Protocol):
 class TokenisedExample:
     """A prompt and its completion; the loss is on ``completion_ids`` alone.
 
-    What a reply is given of its own beginning counts to ``prompt_ids``.
+    What a reply is given of its own beginning counts to ``prompt_ids``, an empty think block too.
     """
 
     id: str
@@ -129,60 +133,89 @@ class TokenisedGroup:
 
 
 def prompt_ids(tokenizer: ChatTokenizer, prompt: Conversation) -> Ids:
-    """Tokens of a prompt as evaluation sends it: the chat template with its generation prompt.
+    """Tokens of a prompt as sampling and evaluation send it (``judges.rendering``).
 
-    A template that refuses system turns gets the system text at the head of the user turn, as sampling and
-    evaluation do it.
+    Raises:
+        ConfigError: If the chat template serves no such prompt without losing text.
     """
-    return _ids(tokenizer, _accepted(tokenizer, prompt), add_generation_prompt=True)
+    return _ids(tokenizer, _renderer(tokenizer).prompt(prompt))
 
 
 def tokenise_example(tokenizer: ChatTokenizer, example: SftExample) -> TokenisedExample:
     """Tokens of a prompt and its target; the beginning that is given belongs to the prompt."""
-    prompt = prompt_ids(tokenizer, example.prompt)
-    completion = _completion_ids(tokenizer, example.prompt, prompt, example.given + example.target)
-    border = _begun(tokenizer, example.prompt, prompt, completion, example.given) if example.given else 0
+    prompt, (completion,) = _tokenised(tokenizer, example.prompt, [example.given + example.target])
+    border = 0
+    if example.given:
+        _, (ended,) = _tokenised(tokenizer, example.prompt, [example.given])
+        border = _begun(ended, completion, example.given)
     return TokenisedExample(example.id, (*prompt, *completion[:border]), completion[border:])
 
 
 def tokenise_pair(tokenizer: ChatTokenizer, pair: PreferenceExample) -> TokenisedPair:
     """Tokens of a prompt and the two replies to it."""
-    prompt = prompt_ids(tokenizer, pair.prompt)
-    return TokenisedPair(
-        pair.id,
-        prompt,
-        _completion_ids(tokenizer, pair.prompt, prompt, pair.chosen),
-        _completion_ids(tokenizer, pair.prompt, prompt, pair.rejected),
-    )
+    prompt, (chosen, rejected) = _tokenised(tokenizer, pair.prompt, [pair.chosen, pair.rejected])
+    return TokenisedPair(pair.id, prompt, chosen, rejected)
 
 
 def tokenise_group(tokenizer: ChatTokenizer, group: GroupExample) -> TokenisedGroup:
     """Tokens of a prompt and all replies to it."""
-    prompt = prompt_ids(tokenizer, group.prompt)
-    completions = [_completion_ids(tokenizer, group.prompt, prompt, reply) for reply in group.replies]
-    return TokenisedGroup(group.id, prompt, tuple(completions), group.levels)
+    prompt, completions = _tokenised(tokenizer, group.prompt, group.replies)
+    return TokenisedGroup(group.id, prompt, completions, group.levels)
 
 
-def _completion_ids(tokenizer: ChatTokenizer, prompt: Conversation, before: Ids, target: str) -> Ids:
-    """Tokens after the prompt: target and end of turn.
+def _tokenised(
+    tokenizer: ChatTokenizer, prompt: Conversation, replies: Sequence[str]
+) -> tuple[Ids, tuple[Ids, ...]]:
+    """Tokens that all replies to a prompt begin after, and those of each reply with its end of turn.
 
     The conversation is tokenised in one piece, as a reply is read back; only where that changes the prompt's
     own tokens (a merge across the border, a template that renders history differently) is the rest tokenised
     alone, since the model will be asked with the prompt's tokens and no others.
     """
-    turns = [*_accepted(tokenizer, prompt), {"role": "assistant", "content": target}]
-    text = str(_apply(tokenizer, turns, tokenize=False))
-    start = text.rfind(target.strip())
-    if start < 0 or not target.strip():
-        shown = repr(target[:60])
-        raise ConfigError(f"the chat template changes an assistant's text: {shown} is not in its output")
-    whole = _ids(tokenizer, turns)
-    if whole[: len(before)] == before:
-        return whole[len(before) :]
-    return tuple(tokenizer(text[start:], add_special_tokens=False)["input_ids"])
+    renderer = _renderer(tokenizer)
+    asked = renderer.prompt(prompt)
+    before = _ids(tokenizer, asked)
+    found = [_Rendered.of(renderer.with_reply(prompt, reply), reply, asked) for reply in replies]
+    block = found[0].block if found else ""
+    if block and all(one.block == block for one in found):
+        # The template's own block, written between prompt and reply, or what closes the prompt's.
+        before = _ids(tokenizer, asked + block)
+    completions = []
+    for one in found:
+        whole = _ids(tokenizer, one.text)
+        goes_on = whole[: len(before)] == before
+        completions.append(whole[len(before) :] if goes_on else _ids(tokenizer, one.text[one.start :]))
+    return before, tuple(completions)
 
 
-def _begun(tokenizer: ChatTokenizer, prompt: Conversation, before: Ids, completion: Ids, given: str) -> int:
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """A prompt with a reply, as the template writes it.
+
+    Attributes:
+        text: All of it.
+        start: Where the reply begins.
+        block: The empty think block, or its end, that a model which doesn't think would write before its
+            reply; empty where there is none.
+    """
+
+    text: str
+    start: int
+    block: str
+
+    @classmethod
+    def of(cls, text: str, reply: str, asked: str) -> _Rendered:
+        start = text.rfind(reply.strip())
+        if start < 0 or not reply.strip():
+            shown = repr(reply[:60])
+            raise ConfigError(f"the chat template changes an assistant's text: {shown} is not in its output")
+        if text.startswith(asked):
+            between = text[len(asked) : start]
+            return cls(text, start, between if is_empty_thought(between) else "")
+        return cls(text, start, end_of_opened_thought(asked))
+
+
+def _begun(ended: Ids, completion: Ids, given: str) -> int:
     """How many tokens of a completion are those of the text that it begins with.
 
     They are those that a reply which ends with this text has, too: a token that spans the border, and the
@@ -191,7 +224,6 @@ def _begun(tokenizer: ChatTokenizer, prompt: Conversation, before: Ids, completi
     Raises:
         ConfigError: If the tokenizer reads the beginning otherwise as soon as something follows.
     """
-    ended = _completion_ids(tokenizer, prompt, before, given)
     shared = next(
         (place for place, pair in enumerate(zip(ended, completion, strict=False)) if pair[0] != pair[1]),
         min(len(ended), len(completion)),
@@ -202,38 +234,18 @@ def _begun(tokenizer: ChatTokenizer, prompt: Conversation, before: Ids, completi
     return shared
 
 
-def _accepted(tokenizer: ChatTokenizer, prompt: Conversation) -> list[dict[str, str]]:
-    """The turns of a prompt, without a system turn if the template refuses one."""
-    from jinja2 import TemplateError
-
-    turns = conversation_to_json(prompt)
-    folded = without_system_turn(prompt)
-    if folded == prompt or not tokenizer.chat_template:
-        return turns
-    try:
-        tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    except TemplateError:
-        return conversation_to_json(folded)
-    return turns
-
-
-def _ids(tokenizer: ChatTokenizer, turns: list[dict[str, str]], **options: Any) -> Ids:
-    return tuple(_apply(tokenizer, turns, tokenize=True, return_dict=True, **options)["input_ids"])
-
-
-def _apply(tokenizer: ChatTokenizer, turns: list[dict[str, str]], **options: Any) -> Any:
-    from jinja2 import TemplateError
-
+def _renderer(tokenizer: ChatTokenizer) -> Renderer:
     if not tokenizer.chat_template:
         raise ConfigError(
             "the tokenizer has no chat template: give one as model.chat_template (a Jinja file), "
             "or take the model's chat version"
         )
-    try:
-        return tokenizer.apply_chat_template(turns, **options)
-    except TemplateError as error:
-        roles = ", ".join(turn["role"] for turn in turns)
-        raise ConfigError(f"the chat template refuses the turns {roles}: {error}") from None
+    return renderer_of(tokenizer)
+
+
+def _ids(tokenizer: ChatTokenizer, text: str) -> Ids:
+    """Tokens of a rendered text; the template wrote the special tokens."""
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 T = TypeVar("T", TokenisedExample, TokenisedPair, TokenisedGroup)

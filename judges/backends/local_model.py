@@ -16,7 +16,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from judges.errors import ConfigError
-from judges.records import BackendIdentity, Conversation, Message
+from judges.records import BackendIdentity, Conversation
+from judges.rendering import renderer_of
 from judges.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -171,39 +172,15 @@ def prompt_tokens(
 ) -> list[int]:
     """Token ids of a conversation in the model's chat template, up to where the model's turn begins.
 
-    A template that refuses system turns gets the system text at the head of the first user turn.
-
     Args:
         tokenizer: A Hugging Face tokenizer.
         conversation: The turns.
         template: Chat template to use instead of the tokenizer's own.
         variables: Further variables of the template.
+
+    Raises:
+        ConfigError: If the template serves no such conversation without losing text (``judges.rendering``).
     """
-    from jinja2 import TemplateError
-
-    def render(turns: Conversation) -> list[int]:
-        text = tokenizer.apply_chat_template(
-            [{"role": turn.role, "content": turn.content} for turn in turns],
-            chat_template=template,
-            add_generation_prompt=True,
-            tokenize=False,
-            **variables,
-        )
-        # The template writes the special tokens itself.
-        return list(tokenizer.encode(text, add_special_tokens=False))
-
-    try:
-        return render(conversation)
-    except TemplateError:
-        folded = without_system_turn(conversation)
-        if folded == conversation:
-            raise
-        return render(folded)
-
-
-def without_system_turn(conversation: Conversation) -> Conversation:
-    """The conversation with its system text at the head of the user turn, for templates that refuse it."""
-    if len(conversation) < 2 or (conversation[0].role, conversation[1].role) != ("system", "user"):
-        return conversation
-    system, user, *rest = conversation
-    return (Message("user", f"{system.content}\n\n{user.content}"), *rest)
+    text = renderer_of(tokenizer, template, variables).prompt(conversation)
+    # The template writes the special tokens itself.
+    return list(tokenizer.encode(text, add_special_tokens=False))

@@ -30,9 +30,10 @@ from judges.config import load_judge
 from judges.errors import AnchorError
 from judges.family import same_family_note
 from judges.judge import Judge
-from judges.records import Unjudged
+from judges.records import Message, Unjudged
 from judges.settings import Settings, parse
 from lm_eval_tasks.harness.baseline import load_baseline
+from lm_eval_tasks.harness.chat import chat_prompt
 from lm_eval_tasks.harness.ranks import is_first_rank, on_first_rank
 from lm_eval_tasks.records import Question, ScoredQuestion
 from lm_eval_tasks.runs.scoring import score_questions
@@ -162,13 +163,8 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         instruction = "\n\n".join(filter(None, [system_instruction, system.content]))
         if not (apply_chat_template and chat_template):
             return f"{instruction}\n\n{user.content}\n\n"
-        turns = [{"role": "system", "content": instruction}, {"role": "user", "content": user.content}]
-        prompt = chat_template(turns, add_generation_prompt=True)
-        if isinstance(prompt, str) and instruction.split("\n")[0] not in prompt:
-            # The harness drops a system turn that a template refuses, and with it all that is asked for.
-            joined = f"{instruction}\n\n{user.content}"
-            prompt = chat_template([{"role": "user", "content": joined}], add_generation_prompt=True)
-        return prompt
+        turns = (Message("system", instruction), Message("user", user.content))
+        return chat_prompt(chat_template, turns, self.config.metadata or {})
 
     def build_all_requests(self, *, cache_requests: bool = False, **kwargs: Any) -> None:
         """Builds the requests; never from the harness's cache of them."""

@@ -41,6 +41,7 @@ from judges.records import (
     Sampling,
     Usage,
 )
+from judges.rendering import LostTextError
 from judges.settings import parse
 
 # Batches' worth of conversations that are looked at together, to put prompts of like length in one batch.
@@ -195,14 +196,12 @@ class _Model:
                     yield row.index, _outcome(written.pop(row.index))
 
     def _rows(self, index: int, conversation: Conversation, sampling: Sampling) -> list[_Row] | Failure:
-        from jinja2 import TemplateError
-
         try:
             prompt = prompt_tokens(
                 self._tokenizer, conversation, self._template, self._settings.chat_template_kwargs
             )
-        except (TemplateError, ValueError, TypeError) as error:
-            return Failure(f"the chat template refuses this conversation: {error}")
+        except LostTextError as error:  # this one conversation; a template that serves none ends the run
+            return Failure(str(error))
         if self._limit is not None and len(prompt) >= self._limit:
             return Failure(f"the prompt has {len(prompt)} tokens, the model takes {self._limit}")
         seeded = None if sampling.seed is None else conversation_seed(sampling.seed, conversation)

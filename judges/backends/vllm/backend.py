@@ -30,6 +30,7 @@ from pydantic import Field, field_validator
 from judges.backends.local_model import LocalModelSettings, check_model, identity
 from judges.backends.protocol import IndexedOutcome
 from judges.errors import BackendError, ConfigError, MissingExtraError
+from judges.notices import tell
 from judges.records import BackendIdentity, Completion, Conversation, Failure, Outcome, Reply, Sampling, Usage
 from judges.settings import parse
 
@@ -164,7 +165,7 @@ class VllmBackend:
                 if message["batch"] == batch:  # else it answers a batch that was dropped
                     in_flight.remove(message["index"])
                     yield message["index"], _outcome(message)
-        except BackendError:
+        except (BackendError, ConfigError):
             self.close()
             raise
         finally:
@@ -245,8 +246,14 @@ class _Engine:
 
         Raises:
             BackendError: If the engine is dead: with the reason, as far as its log tells.
+            ConfigError: If the model's chat template can't serve.
         """
         message = self._inbox.get()
+        while message is not None and message["is"] == "notice":
+            tell(message["message"])
+            message = self._inbox.get()
+        if message is not None and message["is"] == "refused":
+            raise ConfigError(message["message"])
         if message is None or message["is"] == "fatal":
             self._end()
             told = "the process ended" if message is None else message["message"]

@@ -5,7 +5,8 @@ line:
 
     start   engine arguments          ->  ready | fatal
     batch   sampling of what follows
-    ask     one conversation          ->  reply | failure
+    ask     one conversation          ->  reply | failure | refused (no conversation can be served)
+                                          notice (a line for the user, before one of the others)
     drop    forget what is in flight
 
 When the other end closes, in whatever way the other process ended, this process and all that the engine
@@ -26,7 +27,9 @@ from typing import Any, TypeAlias
 
 from judges.backends.local_model import conversation_seed, no_template, prompt_tokens
 from judges.backends.vllm import cpu as vllm_cpu
+from judges.notices import listen
 from judges.records import Conversation, Message
+from judges.rendering import RenderingError
 
 Json: TypeAlias = dict[str, Any]
 
@@ -96,6 +99,7 @@ class _Server:
         self._sampling: Json = {}
         self._batch = -1
         self._open = True
+        listen(lambda line: _send(channel, {"is": "notice", "message": line}))
         _send(channel, {"is": "ready", "max_num_seqs": config.scheduler_config.max_num_seqs})
 
     def serve(self) -> None:
@@ -154,6 +158,8 @@ class _Server:
                 self._sampling_params(conversation),
                 lora_request=self._lora,
             )
+        except RenderingError as error:
+            _send(self._channel, {"is": "refused", "message": str(error)})
         except Exception as error:  # noqa: BLE001 -- one conversation fails, whatever the reason; the rest goes on
             self._fail(self._batch, index, _one_line(error), 0.0)
         else:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anchor_train.recipes.training_settings import ModelSettings
-from anchor_train.records import SftExample, conversation_to_json
+from anchor_train.records import PreferenceExample, SftExample, conversation_to_json
 from anchor_train.training.base_model import load_tokenizer
 from anchor_train.training.job import OutputFolder
 from anchor_train.training.rendering import (
@@ -32,6 +32,7 @@ from tests.anchor_train.small_training import (
     sft_examples,
     sft_settings,
 )
+from tests.chat_templates import DEEPSEEK_R1_DISTILLED, QWEN_3, SERVED
 from tests.tiny_models import make_tiny_model
 
 
@@ -235,6 +236,36 @@ def test_a_template_that_shows_history_differently_still_gets_the_evaluated_prom
     assert thinking.decode(list(example.completion_ids)) == "B) four<|im_end|>"
 
 
+def test_thinking_is_neither_learnt_nor_unlearnt(tiny_model: Path) -> None:
+    """A reply is learnt after the thought, which isn't: an empty think block belongs to the prompt."""
+    pair = PreferenceExample("q", prompt("cat"), "<choice>A</choice>", "<choice>B</choice>")
+    for template, asked_ends, block in (
+        (DEEPSEEK_R1_DISTILLED, "<|Assistant|><think>\n", "\n</think>\n\n"),  # opened by the prompt: closed
+        (QWEN_3, "<|im_start|>assistant\n", "<think>\n\n</think>\n\n"),  # written by the template itself
+    ):
+        model = load_tokenizer(ModelSettings(name=str(tiny_model)))
+        model.chat_template = template
+        asked = model.decode(list(prompt_ids(model, pair.prompt)))
+        assert asked.endswith(asked_ends)
+        found = tokenise_pair(model, pair)
+        assert model.decode(list(found.prompt_ids)) == asked + block
+        assert model.decode(list(found.chosen_ids)).rstrip() == "<choice>A</choice><|im_end|>"
+        assert model.decode(list(found.rejected_ids)).rstrip() == "<choice>B</choice><|im_end|>"
+        answer = tokenise_example(model, SftExample("q", pair.prompt, "</choice>", "<choice>A"))
+        assert model.decode(list(answer.prompt_ids)).startswith(asked + block)
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_every_template_that_serves_can_be_trained_on(tiny_model: Path, name: str) -> None:
+    model = load_tokenizer(ModelSettings(name=str(tiny_model)))
+    model.chat_template = SERVED[name][0]
+    reply = "<explanation>\nCats are animals.\n</explanation>\n<choice>A</choice>"
+    found = tokenise_example(model, SftExample("q", prompt("cat"), reply))
+    asked = prompt_ids(model, prompt("cat"))
+    assert found.prompt_ids[: len(asked)] == asked
+    assert reply in model.decode(list(found.completion_ids))
+
+
 def test_templates_that_cannot_serve_are_refused(tokenizer: Any, tmp_path: Path) -> None:
     shouting = _with_template(tokenizer, "", before="", content="message['content'] | upper")
     with pytest.raises(ConfigError, match="changes an assistant's text"):
@@ -242,7 +273,7 @@ def test_templates_that_cannot_serve_are_refused(tokenizer: Any, tmp_path: Path)
 
     userless = _with_template(tokenizer, "", before="")
     userless.chat_template = "{{ raise_exception('no system turn here') }}"
-    with pytest.raises(ConfigError, match="refuses the turns user: no system turn here"):
+    with pytest.raises(ConfigError, match="refuses the turns system, user: no system turn here"):
         prompt_ids(userless, prompt("cat"))
 
     without = make_tiny_model(tmp_path / "bare", chat_template=None)

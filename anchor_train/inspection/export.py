@@ -11,7 +11,6 @@ Importing this module is light; merging imports torch.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -26,6 +25,7 @@ from anchor_train.training.base_model import (
     load_tokenizer,
 )
 from judges.errors import ConfigError
+from judges.files import replacing_folder
 
 ExportForm: TypeAlias = Literal["adapter", "merged"]
 
@@ -63,22 +63,12 @@ def export(
     check_adapter(adapter, model)
     if destination.exists() and not overwrite:
         raise ConfigError(f"{destination} is there already: name another folder, or ask to overwrite it")
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    new = destination.with_name(destination.name + ".new")
-    if new.exists():
-        shutil.rmtree(new)
-    new.mkdir()
-    try:
+    with replacing_folder(destination) as new:
         if form == "adapter":
             _copy_adapter(adapter, new)
         else:
             _merge(adapter, model, new)
         (new / CARD).write_text(card, encoding="utf-8")
-        if destination.exists():
-            shutil.rmtree(destination)
-        os.replace(new, destination)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
     return destination
 
 

@@ -10,11 +10,11 @@ from typing import Literal, TypeAlias
 
 from anchor_train.pipeline.plan import plan
 from anchor_train.recipes.config import Recipe
-from anchor_train.run.artifacts import text_hash
 from anchor_train.run.manifest import OutputRecord, StageRecord, changes, versions
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import Stage, StageJob, StageKind, StageResult, do_work
 from judges.errors import ConfigError, DataError
+from judges.files import text_hash
 
 State: TypeAlias = Literal["finished", "stale", "missing", "waiting"]
 Tell: TypeAlias = Callable[[str], None]

@@ -14,11 +14,11 @@ from typing import Any
 from anchor_train.recipes.config import Recipe
 from anchor_train.recipes.strategies import STRATEGIES, Traits, reads_scores
 from anchor_train.recipes.training_settings import LoopSettings
-from anchor_train.run.artifacts import content_hash, text_hash
 from anchor_train.run.manifest import flat
 from anchor_train.run.roles import role_settings, rubric_fingerprint, wants_latest
 from anchor_train.run.stage import BASE_MODEL, SFT_MODEL, Stage
 from judges.backends.local_model import fingerprint
+from judges.files import content_hash, text_hash
 from judges.rubrics.constitution import load_constitution
 from judges.settings import Settings
 from lm_eval_tasks.tasks.spec import TaskSpec, load_task

@@ -11,15 +11,14 @@ from pathlib import Path
 
 from anchor_train.pipeline.plan import plan
 from anchor_train.recipes.config import Recipe
-from anchor_train.run.artifacts import write_json
-from anchor_train.run.processes import end_with_parent, process_ending, run_main
 from anchor_train.run.roles import loads_transformers
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import StageJob, StageResult, do_work
-from anchor_train.training.launch import read_error, write_error
+from anchor_train.training.launch import PRELOAD, read_error, write_error
+from judges.child_process import end_with_parent, process_ending, run_main
 from judges.errors import AnchorError, BackendError, DataError
+from judges.files import read_object, write_json
 from judges.settings import parse
-from lm_eval_tasks.json_lines import read_object
 
 JOB = "stage-job.json"
 RESULT = "stage-result.json"
@@ -42,8 +41,8 @@ def do_apart(job: StageJob, lock: int | None = None) -> StageResult:
     for name in (RESULT, ERROR):
         (folder / name).unlink(missing_ok=True)
     _write_job(job, folder / JOB)
-    loads = loads_transformers(job.recipe, job.stage.kind)
-    code = run_main("anchor_train.pipeline.stage_process", folder / JOB, lock, loads=loads)
+    preload = PRELOAD if loads_transformers(job.recipe, job.stage.kind) else None
+    code = run_main("anchor_train.pipeline.stage_process", folder / JOB, lock, preload=preload)
     if (folder / ERROR).is_file():
         raise read_error(folder / ERROR)
     if code or not (folder / RESULT).is_file():

@@ -13,8 +13,8 @@ from anchor_train.pocket.report import demo_report
 from anchor_train.recipes.new_run import new_recipe
 from anchor_train.run.run_folder import RunFolder
 from judges.errors import ConfigError
+from judges.files import replacing
 from lm_eval_tasks.pocket import model_folder
-from lm_eval_tasks.runs.judgement_files import replacing
 from lm_eval_tasks.tasks.spec import load_task
 
 RECIPE = "pocket"

@@ -16,12 +16,11 @@ from anchor_train.pocket.demo import pocket_run, require_own_prompts
 from anchor_train.pocket.making.build import TASK
 from anchor_train.pocket.outcome import Outcome, outcome_of
 from anchor_train.recipes.config import STRATEGY_NAMES, Recipe
-from anchor_train.run.artifacts import text_hash, write_json
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import BASE_MODEL, SFT_MODEL
 from judges.errors import DataError
+from judges.files import replacing, text_hash, write_json
 from lm_eval_tasks.pocket.questions import Mix
-from lm_eval_tasks.runs.judgement_files import replacing
 from lm_eval_tasks.tasks.spec import TASKS
 
 RESULTS = "outcome.json"

@@ -14,9 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from anchor_train.run.artifacts import content_hash, write_json
 from judges.errors import DataError
-from lm_eval_tasks.json_lines import read_object
+from judges.files import content_hash, read_object, write_json
 from lm_eval_tasks.records import Json
 
 FORMAT = 1

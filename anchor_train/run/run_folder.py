@@ -24,7 +24,7 @@ from anchor_train.recipes.config import Recipe
 from anchor_train.recipes.files import load_recipe, resolved_yaml
 from anchor_train.run.manifest import Manifest
 from judges.errors import ConfigError, DataError
-from lm_eval_tasks.runs.judgement_files import replacing
+from judges.files import replacing
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from anchor_train.run.artifacts import Journal
 from anchor_train.run.roles import RoleSpec
 from judges.backends.protocol import ChatBackend, stored_replies
 from judges.config import load_backend
 from judges.errors import BackendError
+from judges.journal import Journal
 from judges.records import Conversation, Failure, Outcome, Sampling
 from lm_eval_tasks.records import Json
 

@@ -15,13 +15,12 @@ from anchor_train.principles.embeddings import TF_IDF, embedder
 from anchor_train.principles.records import Discovery
 from anchor_train.principles.report import CONSTITUTION, ConstitutionReport
 from anchor_train.recipes.config import ClusterSettings
-from anchor_train.run.artifacts import read_records, write_json, write_records
 from anchor_train.run.stage import StageJob, StageResult
 from anchor_train.stages.discover import read_discoveries
 from judges.errors import DataError
+from judges.files import read_records, replacing, write_json, write_records
 from judges.rubrics.constitution import Constitution, Principle, PrincipleExample, load_constitution
 from lm_eval_tasks.records import Json
-from lm_eval_tasks.runs.judgement_files import replacing
 
 MEMBERS = "members.jsonl"
 REPORT = "report.json"

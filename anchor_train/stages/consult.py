@@ -9,13 +9,14 @@ from pathlib import Path
 
 from anchor_train.preferences.pairs import wants_consultant
 from anchor_train.records import Argument
-from anchor_train.run.artifacts import Journal, read_records, write_records
 from anchor_train.run.roles import consultant_spec
 from anchor_train.run.stage import StageJob, StageResult, derived_seed
 from anchor_train.stages.asking import ask_missing
 from anchor_train.stages.judge import read_scored
 from anchor_train.stages.sample import JOURNAL
 from anchor_train.training.job import OutputFolder
+from judges.files import read_records, write_records
+from judges.journal import Journal
 from judges.records import Conversation, Failure, Outcome, Sampling
 from judges.rubrics.constitution import load_constitution
 from lm_eval_tasks.records import Json, Question

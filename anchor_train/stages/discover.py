@@ -15,7 +15,6 @@ from pathlib import Path
 from anchor_train.principles.discovery import attempts_of, best_of, distinct, is_wanted, rouge_l_f1
 from anchor_train.principles.records import Attempt, Discovery, NoDiscovery, Refinement, Worth
 from anchor_train.principles.report import DiscoveryReport, Effort
-from anchor_train.run.artifacts import Journal, read_records, text_hash, write_json, write_records
 from anchor_train.run.roles import refiner_spec, rubric_of
 from anchor_train.run.stage import StageJob, StageResult, derived_seed
 from anchor_train.stages.asking import ask
@@ -26,6 +25,8 @@ from anchor_train.training.job import OutputFolder
 from judges.backends.protocol import ChatBackend
 from judges.config import load_backend
 from judges.errors import DataError
+from judges.files import read_records, text_hash, write_json, write_records
+from judges.journal import Journal
 from judges.records import Conversation, Failure, Outcome, Sampling, Statement
 from judges.rubrics.constitution import MAX_PRINCIPLE
 from lm_eval_tasks.records import Json

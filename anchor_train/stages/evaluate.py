@@ -16,13 +16,13 @@ from typing import Any
 import yaml
 
 from anchor_train.recipes.config import Recipe
-from anchor_train.run.artifacts import write_json
 from anchor_train.run.roles import judge_spec
 from anchor_train.run.stage import BASE_MODEL, StageJob, StageResult, derived_seed
 from anchor_train.stages.table import table_of
 from anchor_train.training.job import OutputFolder
 from judges.config import load_judge
 from judges.errors import DataError
+from judges.files import write_json
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.runs.rescoring import score_task
 from lm_eval_tasks.tasks.spec import REFINED, TASKS, TaskSpec, load_task, task_names

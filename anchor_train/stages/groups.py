@@ -6,13 +6,13 @@ from pathlib import Path
 
 from anchor_train.preferences.groups import Group, GroupExample, GroupSet, NoGroup, build_groups
 from anchor_train.recipes.strategies import STRATEGIES, feedback_of
-from anchor_train.run.artifacts import read_records, write_json, write_records
 from anchor_train.run.stage import StageJob, StageResult
 from anchor_train.stages.group_report import group_report
 from anchor_train.stages.judge import read_scored
 from anchor_train.stages.sample import read_samples
 from anchor_train.training.rendering import TokenisedGroup
 from judges.errors import ConfigError, DataError
+from judges.files import read_records, write_json, write_records
 from lm_eval_tasks.records import Question, ScoredQuestion
 from lm_eval_tasks.runs.scoring import read_replies
 from lm_eval_tasks.tasks.spec import load_task

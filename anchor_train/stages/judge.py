@@ -11,12 +11,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from anchor_train.preferences.behaviour import behaviour_of, candidates
-from anchor_train.run.artifacts import Journal, read_records, write_records
 from anchor_train.run.roles import judge_spec
 from anchor_train.run.stage import StageJob, StageResult
 from anchor_train.stages.sample import JOURNAL, read_samples
 from anchor_train.training.job import OutputFolder
 from judges.config import load_judge
+from judges.files import read_records, write_records
+from judges.journal import Journal
 from judges.judge import JudgeInfo
 from judges.records import Assessment, Judgement, Statement, Unjudged
 from judges.rubrics.rubric import Rubric

@@ -10,11 +10,11 @@ from anchor_train.preferences.pair_report import PairLength, pair_report
 from anchor_train.preferences.pairs import build_pairs
 from anchor_train.recipes.config import PairStrategy
 from anchor_train.records import NoPair, PreferenceExample, PreferencePair
-from anchor_train.run.artifacts import read_records, write_json, write_records
 from anchor_train.run.stage import StageJob, StageResult, derived_seed
 from anchor_train.stages.consult import in_reply_form, read_arguments
 from anchor_train.stages.judge import read_scored
 from judges.errors import ConfigError, DataError
+from judges.files import read_records, write_json, write_records
 from lm_eval_tasks.tasks.spec import load_task
 
 PAIRS = "pairs.jsonl"

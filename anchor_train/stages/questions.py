@@ -8,9 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from anchor_train.recipes.config import Recipe
-from anchor_train.run.artifacts import read_records, write_records
 from anchor_train.run.stage import StageJob, StageResult, derived_seed
 from judges.errors import ConfigError, DataError
+from judges.files import read_records, write_records
 from lm_eval_tasks.records import Question
 from lm_eval_tasks.tasks.spec import TaskSpec, load_task
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from anchor_train.records import SampledQuestion
-from anchor_train.run.artifacts import Journal, read_records, write_records
 from anchor_train.run.roles import sampler_spec
 from anchor_train.run.stage import StageJob, StageResult, derived_seed
 from anchor_train.stages.asking import ask_missing
 from anchor_train.stages.questions import ids_of_round, read_questions
 from anchor_train.training.job import OutputFolder
+from judges.files import read_records, write_records
+from judges.journal import Journal
 from judges.records import Conversation, Failure, Outcome, Sampling
 from lm_eval_tasks.records import Json, Question
 from lm_eval_tasks.runs.scoring import read_replies

@@ -12,7 +12,6 @@ from anchor_train.principles.records import Discovery
 from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.recipes.training_settings import ListwiseLoss, SftSettings
 from anchor_train.records import PreferenceExample, SftExample
-from anchor_train.run.artifacts import read_records, write_records
 from anchor_train.run.stage import StageJob, StageResult, derived_seed
 from anchor_train.stages.cluster import read_members
 from anchor_train.stages.discover import read_discoveries
@@ -21,6 +20,7 @@ from anchor_train.stages.pairs import read_pairs
 from anchor_train.stages.questions import read_questions
 from anchor_train.training.job import OutputFolder, TrainingJob, TrainingSettings
 from anchor_train.training.launch import launch
+from judges.files import read_records, write_records
 from lm_eval_tasks.records import Question
 from lm_eval_tasks.tasks.spec import TaskSpec, load_task
 

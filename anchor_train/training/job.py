@@ -21,7 +21,7 @@ from anchor_train.recipes.training_settings import (
     RftSettings,
     SftSettings,
 )
-from anchor_train.run.artifacts import content_hash
+from judges.files import content_hash
 from judges.settings import parse
 from lm_eval_tasks.records import Json
 

@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 
 from anchor_train.recipes.config import LaunchSettings
-from anchor_train.run.processes import process_ending, run_command, run_main
 from anchor_train.training.job import OutputFolder, TrainingJob, TrainingReport
 from judges import errors
+from judges.child_process import process_ending, run_command, run_main
 from judges.errors import AnchorError, TrainingError
 
 WORKER = "anchor_train.training.worker"
+PRELOAD = "anchor_train.run.fork_preload"
 
 
 def launch(job: TrainingJob, settings: LaunchSettings | None = None) -> TrainingReport:
@@ -36,7 +37,11 @@ def launch(job: TrainingJob, settings: LaunchSettings | None = None) -> Training
     folder.job.write_text(json.dumps(job.to_json(), indent=2), encoding="utf-8")
 
     several = settings.processes > 1 or settings.accelerate_config is not None
-    code = run_command(command(folder.job, settings)) if several else run_main(WORKER, folder.job)
+    code = (
+        run_command(command(folder.job, settings))
+        if several
+        else run_main(WORKER, folder.job, preload=PRELOAD)
+    )
     if folder.error.is_file():
         raise read_error(folder.error)
     report = folder.read_report()

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from anchor_train.recipes.training_settings import LoopSettings, ModelSettings
-from anchor_train.run.artifacts import content_hash
 from anchor_train.training.base_model import ADAPTER_CONFIG, first_line, resolved_name, weights_dtype
 from anchor_train.training.checkpoints import (
     checkpoint_bytes,
@@ -29,6 +28,7 @@ from anchor_train.training.job import OutputFolder, Stage, TrainingReport
 from anchor_train.training.rendering import Fitted
 from judges.backends.local_model import fingerprint as model_fingerprint
 from judges.errors import AnchorError, ConfigError, TrainingError
+from judges.files import content_hash
 
 # Settings that change what is seen of a training, not what comes of it.
 _UNFELT = {"save_every", "keep_checkpoints", "log_every", "report_to", "allow_cut"}

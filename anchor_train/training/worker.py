@@ -13,9 +13,9 @@ from typing import Any
 from anchor_train.preferences.groups import GroupExample
 from anchor_train.recipes.training_settings import DpoSettings, RefineSettings, RftSettings, SftSettings
 from anchor_train.records import PreferenceExample, SftExample
-from anchor_train.run.processes import end_with_parent
 from anchor_train.training.job import OutputFolder, TrainingJob, TrainingReport
 from anchor_train.training.launch import write_error
+from judges.child_process import end_with_parent
 from judges.errors import AnchorError, DataError, TrainingError
 from lm_eval_tasks.records import Json
 

@@ -76,13 +76,13 @@ def command(
     """
     from judges.config import load_judge
     from judges.errors import ConfigError
+    from judges.files import parse_object
     from judges.rubrics.rubric import load_rubric
     from lm_eval_tasks.comparison.pair import Settings
     from lm_eval_tasks.comparison.text import as_json as comparison_json
     from lm_eval_tasks.comparison.text import as_text
     from lm_eval_tasks.comparison.tournament import play
     from lm_eval_tasks.harness.generation import GenerationRequest, generate
-    from lm_eval_tasks.json_lines import parse_object
     from lm_eval_tasks.runs.discovery import load_run
     from lm_eval_tasks.tasks.spec import find_tasks
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -23,9 +21,9 @@ from types import TracebackType
 from typing import Any
 
 from judges.backends.vllm import cpu as vllm_cpu
+from judges.child_process import end_with_parent, process_ending, run_command
 from judges.errors import BackendError, ConfigError
-from lm_eval_tasks.json_lines import read_object
-from lm_eval_tasks.runs.judgement_files import replacing
+from judges.files import read_object, replacing
 from lm_eval_tasks.tasks.spec import TASKS
 
 MANIFEST = "generation.json"
@@ -154,14 +152,13 @@ def _complete(found: Generated, request: GenerationRequest) -> bool:
 
 
 def _in_child(request: GenerationRequest, run: Path) -> Generated:
-    """Runs the child; it gives up when this process dies, because its standard input ends."""
+    """Runs the child, which ends with this process."""
     trace = run / TRACEBACK
     with TemporaryDirectory() as folder:
         question, answer = Path(folder) / "request.json", Path(folder) / "result.json"
         question.write_text(json.dumps({"output": str(run), **asdict(request)}), encoding="utf-8")
         command = [sys.executable, "-m", "lm_eval_tasks.harness.generation", str(question), str(answer)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr.fileno()) as child:
-            code = child.wait()
+        code = run_command(command)
         result = read_object(answer) if answer.is_file() else {}
     if "error" in result:
         if "traceback" in result:
@@ -169,7 +166,7 @@ def _in_child(request: GenerationRequest, run: Path) -> Generated:
             raise BackendError(f"{result['error']} (traceback: {trace})")
         raise BackendError(str(result["error"]))
     if code != 0 or not result:
-        raise BackendError(f"the generating process ended with exit code {code}")
+        raise BackendError(f"the generating process {process_ending(code)}")
     return Generated(Path(result["folder"]), str(result["date"]), fresh=True)
 
 
@@ -184,7 +181,7 @@ def _child(question: Path, answer: Path) -> None:
     request = read_object(question)
     output = Path(request.pop("output"))
     _report_errors(answer)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # otherwise a hundred lines to every start
     if request["model"] == "vllm":
@@ -268,12 +265,6 @@ def _device(model: str) -> str | None:
 
 def _batch_size(model: str, model_args: str) -> str | None:
     return HF_BATCH_SIZE if model == "hf" and "batch_size=" not in model_args else None
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 1):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

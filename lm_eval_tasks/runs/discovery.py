@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from judges.errors import DataError
+from judges.files import read_object, read_rows, sha256_of
 from judges.judge import JudgeInfo
 from judges.settings import nearest
-from lm_eval_tasks.json_lines import read_object, read_rows
 from lm_eval_tasks.records import ScoredQuestion
-from lm_eval_tasks.runs.judgement_files import JudgementSummary, read_summaries, sha256_of, slug
+from lm_eval_tasks.runs.judgement_files import JudgementSummary, read_summaries, slug
 from lm_eval_tasks.runs.sample_logs import is_explain_row, read_judgement_file, read_samples_log
 from lm_eval_tasks.stats.marks import Marks, marks_of
 from lm_eval_tasks.tasks.spec import REFINED, load_task, task_names

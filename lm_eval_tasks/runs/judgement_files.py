@@ -6,24 +6,19 @@ who judged, what it cost and what came out. Several judges, or repeats of one, l
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
-import os
 import re
-import sys
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from judges.errors import DataError
+from judges.files import read_object, write_json, write_records
 from judges.judge import JudgeInfo
-from lm_eval_tasks.json_lines import read_object
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.stats.metrics import Summary
+
+_KEPT = "what the judge answered is stored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +128,6 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.").lower()[:80] or "judge"
 
 
-def sha256_of(path: Path) -> str:
-    """Hash of a file's content."""
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror}") from None
-    return digest.hexdigest()
-
-
 def read_summaries(folder: Path) -> list[tuple[Path, JudgementSummary]]:
     """The judgements in a folder: file of scored questions and summary, newest first.
 
@@ -167,79 +150,9 @@ def read_summaries(folder: Path) -> list[tuple[Path, JudgementSummary]]:
 
 def write_judgements(path: Path, questions: Iterable[ScoredQuestion]) -> None:
     """Writes scored questions; the file appears whole or not at all."""
-    with replacing(path) as file:
-        for question in questions:
-            file.write(json.dumps(question.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+    write_records(path, (question.to_json() for question in questions), _KEPT)
 
 
 def write_summary(path: Path, summary: JudgementSummary) -> None:
     """Writes a summary; the file appears whole or not at all."""
-    with replacing(path) as file:
-        json.dump(summary.to_json(), file, ensure_ascii=False, allow_nan=False, indent=2)
-        file.write("\n")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[str]]:
-    """Opens a file that takes ``path``'s place when it is complete.
-
-    Raises:
-        DataError: If it can't be written: disk full, folder read-only.
-    """
-    try:
-        with _replacing(path) as file:
-            yield file
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[str]]:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        # UTF-8 knows no lone surrogates; Python's escape of one is JSON's as well.
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-@contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Keeps other processes from making the same file; waits for one that does.
-
-    The lock ends with this process, however it ends. A file system that knows no locks gives none.
-
-    Raises:
-        DataError: If the folder can't be written to.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    try:
-        file = path.with_name(f".{path.name}.lock").open("a")
-    except OSError as error:
-        raise _unwritable(path, error) from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{path.name}: another process is making it; waiting for its end", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}:
-                raise _unwritable(path, error) from None
-        yield
-
-
-def _unwritable(path: Path, error: OSError) -> DataError:
-    return DataError(
-        f"{path}: can't be written: {error.strerror or error}; what the judge answered is stored"
-    )
+    write_json(path, summary.to_json(), _KEPT)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from judges.errors import ConfigError, DataError
 from judges.family import same_family_note
+from judges.files import held, sha256_of
 from judges.judge import Judge
 from judges.records import Assessment, Unjudged
 from judges.spending.estimate import Estimate
@@ -18,10 +19,8 @@ from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.runs.discovery import TaskRun
 from lm_eval_tasks.runs.judgement_files import (
     JudgementSummary,
-    held,
     judgement_paths,
     read_summaries,
-    sha256_of,
     slug,
     write_judgements,
     write_summary,

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from judges.errors import DataError
+from judges.files import parse_object, read_rows
 from judges.records import UnjudgedReason
-from lm_eval_tasks.json_lines import parse_object, read_rows
 from lm_eval_tasks.questions.layouts import Layout, RowError, read_row
 from lm_eval_tasks.questions.load import with_unique_id
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse, UnreadableReason

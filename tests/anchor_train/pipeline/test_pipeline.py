@@ -17,7 +17,6 @@ from anchor_train.inspection.show import examples
 from anchor_train.inspection.status import as_rows, results_text, status_text
 from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.pipeline.plan import plan
-from anchor_train.run.artifacts import content_hash
 from anchor_train.run.roles import own_model
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.consult import read_arguments
@@ -27,6 +26,7 @@ from anchor_train.stages.sample import read_samples
 from judges.backends.protocol import answer_all
 from judges.config import load_backend
 from judges.errors import BackendError, ConfigError, DataError
+from judges.files import content_hash
 from judges.records import Reply, Sampling
 from lm_eval_tasks.tasks.spec import load_task
 from tests.anchor_train.scripted_run import ARGUMENT, finish_sft, make_run, verdict, write_rows, write_script

@@ -23,9 +23,9 @@ from anchor_train.preferences.pair_report import PairReport
 from anchor_train.recipes.config import STRATEGY_NAMES
 from anchor_train.recipes.files import load_recipe
 from anchor_train.records import Assessment as GroupAssessment
-from anchor_train.run.artifacts import write_json
 from anchor_train.stages.table import Table, TableRow
 from judges.errors import DataError
+from judges.files import write_json
 from judges.records import Assessment, Judgement
 from judges.rubrics.rubric import load_rubric
 from lm_eval_tasks.pocket.questions import questions

@@ -24,7 +24,6 @@ from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.pipeline.trained import trained_model, trained_models
 from anchor_train.principles.discovery import fold
 from anchor_train.records import SftExample
-from anchor_train.run.artifacts import read_records
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.cluster import read_constitution, read_members
 from anchor_train.stages.discover import (
@@ -36,6 +35,7 @@ from anchor_train.stages.discover import (
 )
 from anchor_train.stages.sample import read_samples
 from judges.errors import BackendError, ConfigError, DataError
+from judges.files import read_records
 from judges.rubrics.rubric import load_rubric
 from tests.anchor_train.principles.scripted_staple import (
     NAMED,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from judges.files import sha256_of
 from judges.judge import JudgeInfo
 from judges.records import Assessment, Judgement, Unjudged, Usage
 from judges.rubrics.rubric import Rubric, load_rubric
@@ -20,7 +21,6 @@ from lm_eval_tasks.records import Choice, Question, Response, ScoredQuestion, Sc
 from lm_eval_tasks.runs.judgement_files import (
     JudgementSummary,
     judgement_paths,
-    sha256_of,
     write_judgements,
     write_summary,
 )

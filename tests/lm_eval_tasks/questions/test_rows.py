@@ -125,7 +125,7 @@ def test_a_function_that_does_not_exist_or_makes_no_such_split() -> None:
     with pytest.raises(DataError, match=r"custom_dataset nowhere\.splits"):
         made_rows("nowhere.splits", "test", {})
     with pytest.raises(DataError, match="makes no split 'test'; it makes train"):
-        made_rows("tests.lm_eval_tasks.test_rows.only_train", "test", {})
+        made_rows("tests.lm_eval_tasks.questions.test_rows.only_train", "test", {})
 
 
 def only_train() -> dict[str, list[dict[str, str]]]:

@@ -1,77 +1,24 @@
-"""Files of a run folder: whole or not at all, and known by their content.
+"""An artifact in the making: rows kept on disk as they arrive, a line each.
 
-A finished artifact appears by one rename. While replies arrive, they are kept in a :class:`Journal`, a line
-each, so that whatever ends the process, at most the line in flight is lost, and whatever ends the machine, at
-most the lines of the last second.
+Whatever ends the process, at most the line in flight is lost, and whatever ends the machine, at most the
+lines of the last second.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TypeVar
+from typing import IO
 
 from judges.errors import DataError
-from lm_eval_tasks.json_lines import read_rows
-from lm_eval_tasks.records import Json
-from lm_eval_tasks.runs.judgement_files import replacing, sha256_of
-
-R = TypeVar("R")
+from judges.files import Json, json_line
 
 _SECONDS_BETWEEN_SYNCS = 1.0
-
-
-def write_records(path: Path, rows: Iterable[Json]) -> None:
-    """Writes JSON Lines; the file appears whole or not at all."""
-    with replacing(path) as file:
-        for row in rows:
-            file.write(json_line(row))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes one JSON value for people and machines; the file appears whole or not at all."""
-    with replacing(path) as file:
-        json.dump(value, file, ensure_ascii=False, allow_nan=False, indent=2)
-        file.write("\n")
-
-
-def read_records(path: Path, from_json: Callable[[Mapping[str, Any]], R]) -> Iterator[R]:
-    """Reads JSON Lines into records.
-
-    Raises:
-        DataError: Naming file and line of what can't be read.
-    """
-    for where, row in read_rows(path):
-        try:
-            yield from_json(row)
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{where}: not a record of this artifact ({error!r})") from None
-
-
-def json_line(row: Json) -> str:
-    """One line of JSON Lines."""
-    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def content_hash(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of a folder's files."""
-    if path.is_file():
-        return sha256_of(path)
-    digest = hashlib.sha256()
-    for file in sorted(found for found in path.rglob("*") if found.is_file()):
-        digest.update(f"{file.relative_to(path).as_posix()}\n{sha256_of(file)}\n".encode())
-    return digest.hexdigest()
-
-
-def text_hash(*parts: str) -> str:
-    """SHA-256 of texts."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 class Journal:

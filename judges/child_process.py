@@ -1,7 +1,7 @@
-"""Stages and trainings in processes of their own, which end with the process that started them.
+"""Work in processes of its own, which end with the process that started them.
 
-An engine's memory is free again only when its process has ended, so each stage that loads a model gets one.
-Most of the first ten seconds of such a process go into importing torch and its friends, and a run has a
+An engine's memory is free again only when its process has ended, so whatever loads a model gets one. Most of
+the first ten seconds of such a process go into importing torch and its friends, and a training run has a
 dozen of them. Where that is safe, they are therefore forked from one server that has imported the libraries
 and done nothing else (the fork server of ``multiprocessing``), which takes milliseconds.
 """
@@ -22,12 +22,11 @@ from typing import Any
 
 # Set for a process whose standard input is a pipe that closes when its parent is gone, however that went.
 PARENT_PIPE = "ANCHOR_PARENT_PIPE"
-_LIBRARIES = "anchor_train.run.fork_preload"
 # A library may look at the GPUs while it is imported, and a process forked after that can't use them.
 _GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 
 
-def run_main(module: str, job: Path, lock: int | None = None, *, loads: bool = True) -> int:
+def run_main(module: str, job: Path, lock: int | None = None, *, preload: str | None = None) -> int:
     """Runs ``module``'s ``main([job])`` in a process of its own and waits for it.
 
     What it prints goes to standard error.
@@ -36,15 +35,16 @@ def run_main(module: str, job: Path, lock: int | None = None, *, loads: bool = T
         module: Full name of a module whose ``main`` takes a list of arguments and returns an exit code.
         job: Its argument.
         lock: A file descriptor that the process holds too while it lives.
-        loads: Whether it needs the libraries at all; one that only asks an endpoint is there sooner without.
+        preload: Module that imports the libraries it needs, for the server that it is forked from; None for a
+            process that is there sooner without, since it only asks an endpoint.
 
     Returns:
         Exit code; -N if signal N ended the process.
     """
-    if not (loads and _can_fork()):
+    if preload is None or not _can_fork():
         return run_command([sys.executable, "-m", module, str(job)], lock)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([_LIBRARIES])
+    context.set_forkserver_preload([preload])
     held = None if lock is None else _Descriptor(lock)
     process = context.Process(target=_enter, args=(module, job, held, _Descriptor(2), dict(os.environ)))
     process.start()

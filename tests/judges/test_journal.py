@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anchor_train.records import NoPair
-from anchor_train.run.artifacts import Journal, content_hash, read_records, write_json, write_records
 from judges.errors import DataError
+from judges.files import content_hash, read_records, write_json, write_records
+from judges.journal import Journal
 
 
 def journal(path: Path, belongs_to: str = "x") -> Journal:

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from anchor_train.run.processes import process_ending, run_command, run_main
+from judges.child_process import process_ending, run_command, run_main
+
+PRELOAD = "anchor_train.run.fork_preload"
 
 # A module with a `main`, as the stages' and the trainings' have one.
 MODULE = """
 import os, signal, sys, time
 from pathlib import Path
-from anchor_train.run.processes import end_with_parent
+from judges.child_process import end_with_parent
 
 def main(arguments):
     job = Path(arguments[0])
@@ -52,7 +54,7 @@ def test_its_exit_code_environment_and_output(
     job.write_text("", encoding="utf-8")
     for colour in ("red", "green"):
         monkeypatch.setenv("COLOUR", colour)
-        assert run_main("some_stage", job) == 3
+        assert run_main("some_stage", job, preload=PRELOAD) == 3
         assert job.with_name("found").read_text() == f"True {colour} True"
     shown = capfd.readouterr()
     assert shown.out == ""
@@ -61,7 +63,7 @@ def test_its_exit_code_environment_and_output(
 
 def test_a_signal_is_told_by_its_number(job: Path) -> None:
     job.write_text("die", encoding="utf-8")
-    assert run_main("some_stage", job) == -signal.SIGKILL
+    assert run_main("some_stage", job, preload=PRELOAD) == -signal.SIGKILL
     assert "killed" in process_ending(-signal.SIGKILL)
     assert run_command([sys.executable, "-c", "raise SystemExit(5)"]) == 5
 
@@ -70,10 +72,11 @@ STARTER = """
     import fcntl, sys
     from pathlib import Path
     sys.path.insert(0, sys.argv[1])
-    from anchor_train.run.processes import run_main
+    from judges.child_process import run_main
     lock = open(sys.argv[2], "w")
     fcntl.flock(lock, fcntl.LOCK_EX)
-    run_main("some_stage", Path(sys.argv[1]) / "job.json", lock.fileno())
+    job = Path(sys.argv[1]) / "job.json"
+    run_main("some_stage", job, lock.fileno(), preload="anchor_train.run.fork_preload")
 """
 
 

@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lm_eval_tasks.stats.estimates import Estimate, difference, means
+from lm_eval_tasks.stats.intervals import SHARE
+from lm_eval_tasks.stats.resampling import resampled_means
 from lm_eval_tasks.stats.win_rate import PairCounts, pair_counts
 
 T = TypeVar("T")
@@ -64,8 +66,8 @@ def python_bootstrap(margins: list[float], draws: int) -> float:
     return statistics.pstdev(found)
 
 
-def intervals(counts: PairCounts, draws: int) -> Estimate:
-    win, _, loss = means(counts.shares(), draws=draws)
+def interval(counts: PairCounts) -> Estimate:
+    win, _, loss = means(counts.shares(), SHARE)
     return difference(win, loss).estimate()
 
 
@@ -93,10 +95,11 @@ def main() -> None:
     questions, draws, rounds = options.questions, options.draws, options.rounds
     dice = np.random.default_rng(0)
     first, second = (dice.integers(0, 26, (questions, options.samples), dtype=np.int32) for _ in range(2))
-    intervals(pair_counts(first[:100], second[:100]), 10)  # imports scipy
+    interval(pair_counts(first[:100], second[:100]))  # imports scipy
 
     counting, counts = timed(rounds, pair_counts, first, second)
-    drawing, margin = timed(rounds, intervals, counts, draws)
+    interval_time, margin = timed(rounds, interval, counts)
+    drawing, _ = timed(rounds, resampled_means, counts.shares(), draws, 0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
     few = min(options.loop_questions, questions)
@@ -120,6 +123,7 @@ def main() -> None:
         ("counting the pairs: ours", counting, counting),
         (f"  plain loop ({few:,} measured)", loop, counting),
         ("  numpy, N x N cells", cells, counting),
+        ("interval of win - loss: ours", interval_time, interval_time),
         ("bootstrap: ours", drawing, drawing),
         (f"  plain numpy ({options.plain_draws} draws measured)", bare, drawing),
         ("  plain Python (one draw measured)", python, drawing),

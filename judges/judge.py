@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,19 @@ class JudgeInfo:
         """The rubric with its version, and the form if it isn't the full one: for people."""
         form = "" if self.verdict_form == "full" else f", {self.verdict_form} form"
         return f"{self.rubric} {self.rubric_version}{form}"
+
+    @property
+    def points_range(self) -> tuple[float, float]:
+        """Points of the worst verdict and of the best; from 0 to 1 where these aren't known to differ."""
+        points = [float(Fraction(text)) for text in self.scale.values()]
+        return (min(points), max(points)) if len(set(points)) > 1 else (0.0, 1.0)
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """The worst possible score and the best, in points."""
+        worst, best = self.points_range
+        high = self.max_score / self.units
+        return high * worst / best, high
 
     def to_json(self) -> dict[str, Any]:
         """For summary files."""

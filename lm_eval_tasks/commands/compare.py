@@ -21,8 +21,14 @@ import click
 )
 @click.option("--details", is_flag=True, help="Add rates by correctness and at equal length.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
-@click.option("--draws", default=2000, show_default=True, type=click.IntRange(100), help="Bootstrap draws.")
+@click.option("--seed", default=0, show_default=True, help="Of these draws.")
+@click.option(
+    "--draws",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(100),
+    help="Bootstrap draws of the ratings' intervals.",
+)
 @click.option(
     "--confidence",
     default=0.95,

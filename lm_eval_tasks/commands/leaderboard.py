@@ -34,8 +34,14 @@ import click
     type=click.Choice(["none", "main", "all"]),
     help="Charts to draw as PNG and SVG files, too: the leaderboard's (main), or those of all pages.",
 )
-@click.option("--draws", default=2000, show_default=True, type=click.IntRange(100), help="Bootstrap draws.")
-@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@click.option(
+    "--draws",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(100),
+    help="Bootstrap draws of the ratings' intervals.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of these draws.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written, and the tables, as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def command(

@@ -56,27 +56,48 @@ def command(
 
     if runs:
         variance = _measured(runs, task)
-        found = smallest_margin(variance.of_question(samples), questions, power=power)
-        more = smallest_margin(variance.of_question(2 * samples), questions, power=power)
-        result = {"smallest_margin": found, "with_twice_the_samples": more, "measured_on": variance.questions}
+
+        def found(questions: int, samples: int) -> float | None:
+            spread = variance.of_question(samples)
+            return smallest_margin(spread, questions, power=power, tie=variance.tie)
+
+        here, more = found(questions, samples), found(questions, 2 * samples)
+        wider = found(2 * questions, samples)
+        result = {
+            "smallest_margin": here,
+            "with_twice_the_samples": more,
+            "with_twice_the_questions": wider,
+            "measured_on": variance.questions,
+        }
         text = (
-            f"{questions} questions x {samples} samples: a win - loss of {100 * found:.1f} points is found "
-            f"{100 * power:g}% of the time.\n"
-            f"Twice the samples: {100 * more:.1f}; twice the questions: {100 * found / 2**0.5:.1f}. "
+            f"{questions} questions x {samples} samples: {_sentence(here)} {100 * power:g}% of the time.\n"
+            f"Twice the samples: {_points(more)}; twice the questions: {_points(wider)}. "
             f"Variance measured on {variance.questions} questions of {' and '.join(runs)}."
         )
     else:
-        low, high = (smallest_margin(variance, questions, power=power) for variance in bounds(tie, samples))
+        low, high = (
+            smallest_margin(variance, questions, power=power, tie=tie) for variance in bounds(tie, samples)
+        )
         result = {"smallest_margin_at_best": low, "smallest_margin_at_worst": high, "tie": tie}
         text = (
             f"{questions} questions x {samples} samples, {100 * tie:g}% ties: "
-            f"a win - loss of {100 * high:.1f} points "
-            f"is found {100 * power:g}% of the time if all samples of a question agree, of "
-            f"{100 * low:.1f} if questions don't differ.\n"
+            f"{_sentence(high)} {100 * power:g}% of the time if all samples of a question agree; "
+            f"if questions don't differ, {_sentence(low)}.\n"
             "Real runs lie between: --from runs/a --from runs/b measures where yours do."
         )
     about = {"questions": questions, "samples": samples, "power": power}
     click.echo(json.dumps({**about, **result}, indent=2) if as_json else text)
+
+
+def _points(margin: float | None) -> str:
+    return "none" if margin is None else f"{100 * margin:.1f}"
+
+
+def _sentence(margin: float | None) -> str:
+    """What is found, with its verb."""
+    if margin is None:
+        return "no win - loss, however large, is found"
+    return f"a win - loss of {_points(margin)} points is found"
 
 
 def _measured(paths: tuple[str, ...], task: str | None) -> Variance:

@@ -14,7 +14,7 @@ from lm_eval_tasks.records import ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.runs.judgement_files import judgement_paths
 from lm_eval_tasks.runs.sample_logs import read_judgement_file
-from lm_eval_tasks.stats.estimates import Floats
+from lm_eval_tasks.stats.intervals import Floats
 
 TOTAL = "total"
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lm_eval_tasks.stats.estimates import CONFIDENCE, DRAWS, Estimate, Sampled, average, difference, means
+from lm_eval_tasks.stats.estimates import Estimate, Mean, average, difference, means
+from lm_eval_tasks.stats.intervals import CONFIDENCE, MARGIN, SHARE
 from lm_eval_tasks.stats.length_control import EqualLength, equal_length
 from lm_eval_tasks.stats.marks import Marks
+from lm_eval_tasks.stats.ratings import DRAWS
 from lm_eval_tasks.stats.strata import Stratum, strata
 from lm_eval_tasks.stats.win_rate import UNSCORED, Scores, pair_counts
 
@@ -19,7 +21,7 @@ class Settings:
     """How figures are estimated.
 
     Attributes:
-        draws: Bootstrap draws.
+        draws: Bootstrap draws of the ratings; all other intervals have a closed form.
         seed: Of the draws; the same seed gives the same intervals.
         confidence: Coverage of the intervals.
     """
@@ -46,12 +48,12 @@ class Matched:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
-    """The bootstrap behind a comparison, kept to average it over tasks."""
+    """The means behind a comparison, kept to average them over tasks."""
 
-    win: Sampled
-    tie: Sampled
-    loss: Sampled
-    margin: Sampled
+    win: Mean
+    tie: Mean
+    loss: Mean
+    margin: Mean
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +73,7 @@ class Comparison:
         accuracy: Difference in accuracy on the shared questions, paired by question.
         equal_length: The rates at equal length; None if length never differs.
         strata: The rates by correctness.
-        sides: The bootstrap behind it.
+        sides: The means behind it.
     """
 
     matched: Matched
@@ -150,10 +152,9 @@ def compare(
     shares = counts.shares()
     if not len(shares):
         return None
-    how = {"draws": settings.draws, "seed": settings.seed}
-    win, tie, loss = means(shares, **how)
+    win, tie, loss = means(shares, SHARE)
     sides = Sides(win, tie, loss, difference(win, loss))
-    accuracy = means(first.accuracies - second.accuracies, **how)[0]
+    accuracy = means(first.accuracies - second.accuracies, MARGIN)[0]
     confidence = settings.confidence
     return Comparison(
         matched=matched,
@@ -165,8 +166,8 @@ def compare(
         p_value=sides.margin.p_value,
         bounds=_bounds(first, second, top_score),
         accuracy=accuracy.estimate(confidence),
-        equal_length=equal_length(first, second, confidence=confidence, **how),
-        strata=tuple(strata(first, second, confidence=confidence, **how)),
+        equal_length=equal_length(first, second, confidence=confidence),
+        strata=tuple(strata(first, second, confidence=confidence)),
         sides=sides,
     )
 

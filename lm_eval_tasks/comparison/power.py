@@ -11,8 +11,12 @@ import math
 from dataclasses import dataclass
 
 from lm_eval_tasks.comparison.pair import match
+from lm_eval_tasks.stats.intervals import CONFIDENCE, MARGIN, with_pseudo_observations
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.win_rate import UNSCORED, standing
+
+_NO_VARIANCE = 1e-12
+_MANY = 1e6  # degrees of freedom that can't be told from infinitely many
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +27,14 @@ class Variance:
         question: Between questions.
         samples: Of a sample of the first model and of one of the second, together.
         pair: What is left in a single pair.
+        tie: Share of ties.
         questions: Questions that they were measured on.
     """
 
     question: float
     samples: float
     pair: float
+    tie: float
     questions: int
 
     def of_question(self, samples: int) -> float:
@@ -36,20 +42,72 @@ class Variance:
         return self.question + self.samples / samples + self.pair / samples**2
 
 
+def power_of(margin: float, variance: float, questions: int, *, confidence: float = CONFIDENCE) -> float:
+    """Probability that the test by question tells a true win - loss from 0.
+
+    The test is that of :mod:`lm_eval_tasks.stats.intervals`: its statistic is taken to have the noncentral t
+    distribution, and its pseudo-observations the weights that so many questions give them on average.
+
+    Args:
+        margin: The true win - loss.
+        variance: Of one question's margin.
+        questions: Number of questions, at least two.
+        confidence: 1 - level of the test.
+    """
+    from scipy.special import nctdtr, stdtrit
+
+    squares = (questions - 1) * max(variance, _NO_VARIANCE)
+    test = with_pseudo_observations(
+        margin,
+        squares,
+        0.0,
+        effective=questions,
+        freedom=questions - 1,
+        ends=MARGIN,
+        bounds=MARGIN,
+    )
+    # Pseudo-observations don't vary, and the total is divided by more than the questions. They steady the
+    # error, too: degrees of freedom are those of its varying part (Satterthwaite).
+    total = test.freedom + 1
+    spread = math.sqrt(questions * squares / (questions - 1)) / total
+    varying = squares / (test.error**2 * total * test.freedom)
+    freedom = min((questions - 1) / varying**2, _MANY)
+    bound = float(stdtrit(test.freedom, (1 + confidence) / 2)) * test.error / spread
+    shift = test.centre / spread
+    tails = [float(nctdtr(freedom, shift, end)) for end in (-bound, bound)]
+    below, above = (0.0 if math.isnan(tail) else tail for tail in tails)  # NaN in a tail far beyond 1e-100
+    return below + 1 - above
+
+
 def smallest_margin(
-    variance: float, questions: int, *, power: float = 0.8, confidence: float = 0.95
-) -> float:
-    """The true win - loss that a two-sided test by question finds with the given probability.
+    variance: float, questions: int, *, power: float = 0.8, confidence: float = CONFIDENCE, tie: float = 0.0
+) -> float | None:
+    """The true win - loss that the test by question finds with the given probability.
+
+    A win - loss of d takes wins at least that often and ties otherwise, so it is at most 1 - tie, and a
+    question's margin then varies by no more than 1 - tie - d^2.
 
     Args:
         variance: Of one question's margin.
-        questions: Number of questions.
+        questions: Number of questions, at least two.
         power: Probability of finding it.
         confidence: 1 - level of the test.
-    """
-    from scipy.special import ndtri
+        tie: Share of ties.
 
-    return float(ndtri((1 + confidence) / 2) + ndtri(power)) * math.sqrt(variance / questions)
+    Returns:
+        The win - loss; None if even 1 - tie isn't found so often.
+    """
+    from scipy.optimize import brentq
+
+    most = 1 - tie
+
+    def missing(margin: float) -> float:
+        possible = min(variance, max(0.0, most - margin**2))
+        return power_of(margin, possible, questions, confidence=confidence) - power
+
+    if missing(most) < 0:
+        return None
+    return float(brentq(missing, 0.0, most)) if missing(0.0) < 0 else 0.0
 
 
 def bounds(tie: float, samples: int) -> tuple[float, float]:
@@ -98,5 +156,6 @@ def variance_of(first: Marks, second: Marks) -> Variance | None:
         question=max(0.0, float(margin.var(ddof=1) - within.mean())),
         samples=max(0.0, float((sample1 + sample2).mean())),
         pair=max(0.0, float(pair.mean())),
+        tie=float((mine.equal[kept].sum(axis=1) / (n1 * n2)).mean()),
         questions=int(kept.sum()),
     )

@@ -9,7 +9,8 @@ from typing import Any
 
 from lm_eval_tasks.comparison.pair import Comparison, Overall, Settings
 from lm_eval_tasks.comparison.tournament import Entry, Pair, Tournament
-from lm_eval_tasks.stats.estimates import INTERVAL_METHOD, Estimate
+from lm_eval_tasks.stats.estimates import Estimate
+from lm_eval_tasks.stats.intervals import INTERVAL_METHOD
 from lm_eval_tasks.tables import percent, signed_percent, text_table
 
 
@@ -174,14 +175,13 @@ def _ratings(tournament: Tournament, interval: str) -> str:
 
 def _legend(tournament: Tournament, settings: Settings) -> Iterator[str]:
     yield (
-        f"Rates in percent, over all pairs of samples. Intervals: {INTERVAL_METHOD}, "
-        f"{settings.draws} draws, seed {settings.seed}. p: paired t-test by question. "
+        f"Rates in percent, over all pairs of samples. Intervals and p: {INTERVAL_METHOD}. "
         "Accuracy: mean ± spread over the samples."
     )
     if tournament.ratings:
         yield (
             "Ratings: Bradley-Terry with ties, 400 points are odds of 10 : 1; "
-            "percentile bootstrap intervals by question."
+            f"percentile bootstrap by question, {settings.draws} draws, seed {settings.seed}."
         )
         if tournament.groups:
             yield "Runs with a letter in common can't be told apart (Holm-corrected tests, 5%)."

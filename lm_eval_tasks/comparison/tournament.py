@@ -14,7 +14,8 @@ from judges.judge import JudgeInfo
 from judges.settings import nearest
 from lm_eval_tasks.comparison.pair import Comparison, Overall, Settings, compare, overall
 from lm_eval_tasks.runs.discovery import Run, TaskRun
-from lm_eval_tasks.stats.estimates import Estimate, Floats, holm, means
+from lm_eval_tasks.stats.estimates import Estimate, holm, means
+from lm_eval_tasks.stats.intervals import SHARE, Bounds, Floats
 from lm_eval_tasks.stats.length_control import rank_correlation
 from lm_eval_tasks.stats.marks import NO_MARKS, Marks
 from lm_eval_tasks.stats.ratings import Rating, groups, outcomes, ratings
@@ -23,8 +24,6 @@ from lm_eval_tasks.tables import signed_percent
 from lm_eval_tasks.tasks.spec import REFINED
 
 ALPHA = 0.05
-FEW = 30
-"""Fewer questions than this make a bootstrap interval too narrow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,16 +248,19 @@ def _rated(
     settings: Settings,
 ) -> list[Rating]:
     of_tasks = [
-        outcomes([marks.get((name, task), NO_MARKS) for name in runs], seed=settings.seed + number)
+        outcomes(
+            [marks.get((name, task), NO_MARKS) for name in runs],
+            draws=settings.draws,
+            seed=settings.seed + number,
+        )
         for number, task in enumerate(tasks)
     ]
     return ratings(list(runs), of_tasks, baseline=baseline, confidence=settings.confidence)
 
 
 def _entry(name: str, task: str, marks: Marks, judge: JudgeInfo | None, settings: Settings) -> Entry:
-    def mean(values: Floats) -> Estimate:
-        sampled = means(values, draws=settings.draws, seed=settings.seed)[0]
-        return sampled.estimate(settings.confidence)
+    def mean(values: Floats, bounds: Bounds) -> Estimate:
+        return means(values, bounds)[0].estimate(settings.confidence)
 
     scored = marks.scores != UNSCORED
     judged_rows = scored.any(axis=1)
@@ -269,9 +271,9 @@ def _entry(name: str, task: str, marks: Marks, judge: JudgeInfo | None, settings
         task=task,
         questions=len(marks.ids),
         samples=marks.present.shape[1],
-        accuracy=mean(marks.accuracies),
+        accuracy=mean(marks.accuracies, SHARE),
         spread=marks.accuracy_spread,
-        score=mean(points / judge.units) if judge else None,
+        score=mean(points / judge.units, Bounds(*judge.score_range)) if judge else None,
         readable=explained / marks.samples,
         judged=marks.judged / marks.samples,
         words=float(marks.words.sum()) / explained if explained else None,
@@ -330,8 +332,6 @@ def _pair_notes(where: str, comparison: Comparison) -> Iterator[str]:
             f"{signed_percent(controlled.margin.value)} at equal length"
             + (" (extrapolated: lengths hardly overlap)" if controlled.extrapolated else "")
         )
-    if comparison.margin.questions < FEW:
-        yield f"warning: {where}: {comparison.margin.questions} questions are few for an interval"
 
 
 def _sampling(run: TaskRun) -> str | None:

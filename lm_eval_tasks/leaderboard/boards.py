@@ -144,7 +144,7 @@ def _boards_of(
             entries=entries,
             questions=_union(read[name][1] for name in names),
             comparisons=_comparisons(entries, own),
-            outcomes=outcomes([entry.marks for entry in entries.values()], seed=own.seed)
+            outcomes=outcomes([entry.marks for entry in entries.values()], draws=own.draws, seed=own.seed)
             if len(entries) > 1 and setting.judge is not None
             else None,
         )

@@ -14,7 +14,8 @@ from lm_eval_tasks.comparison.pair import Settings
 from lm_eval_tasks.leaderboard.pages.samples import Scale
 from lm_eval_tasks.records import Question, ScoredQuestion
 from lm_eval_tasks.runs.discovery import Run, TaskRun
-from lm_eval_tasks.stats.estimates import Estimate, Sampled, means
+from lm_eval_tasks.stats.estimates import Estimate, Mean, means
+from lm_eval_tasks.stats.intervals import SHARE, UNBOUNDED, Bounds
 from lm_eval_tasks.stats.length_control import rank_correlation
 from lm_eval_tasks.stats.marks import Marks, marks_of
 from lm_eval_tasks.stats.win_rate import UNSCORED
@@ -44,9 +45,9 @@ class Entry:
     run: str
     task_run: TaskRun
     marks: Marks
-    accuracy: Sampled
+    accuracy: Mean
     spread: float | None
-    score: Sampled | None
+    score: Mean | None
     criteria: tuple[Estimate | None, ...]
     behaviour: tuple[float, float, float]
     words: float | None
@@ -91,22 +92,21 @@ def read_entry(run: Run, task: str, settings: Settings) -> tuple[Entry, list[Que
     marks = marks_of(_collecting(task_run.read(), collected, questions, scale.criteria, points))
     if not questions or not marks.present.any(axis=1).all():
         raise DataError(f"{task_run.samples_file}: holds no question, or one without samples")
-    how = {"draws": settings.draws, "seed": settings.seed}
     right = marks.accuracies
     scored = (marks.scores != UNSCORED).sum(axis=1)
     unit = 1 if task_run.judge is None else task_run.judge.units
     total = np.where(marks.scores != UNSCORED, marks.scores, 0).sum(axis=1)
     has = scored > 0
-    score = means((total[has] / scored[has]) / unit, **how)[0] if has.any() else None
+    score = means((total[has] / scored[has]) / unit, _score_bounds(task_run))[0] if has.any() else None
     length = int(marks.readable.sum())
     entry = Entry(
         run=run.name,
         task_run=task_run,
         marks=marks,
-        accuracy=means(right, **how)[0],
+        accuracy=means(right, SHARE)[0],
         spread=marks.accuracy_spread,
         score=score,
-        criteria=_criteria(np.array(collected.points, dtype=np.float64), len(scale.criteria), settings),
+        criteria=_criteria(np.array(collected.points, dtype=np.float64), task_run, settings),
         behaviour=(
             float((right == 1).mean()),
             float(((right > 0) & (right < 1)).mean()),
@@ -154,12 +154,19 @@ def _collecting(
         yield scored
 
 
-def _criteria(table: NDArray[np.float64], criteria: int, settings: Settings) -> tuple[Estimate | None, ...]:
+def _score_bounds(run: TaskRun) -> Bounds:
+    return Bounds(*run.judge.score_range) if run.judge else UNBOUNDED
+
+
+def _criteria(table: NDArray[np.float64], run: TaskRun, settings: Settings) -> tuple[Estimate | None, ...]:
+    if run.judge is None:
+        return ()
+    bounds = Bounds(*run.judge.points_range)
     found: list[Estimate | None] = []
-    for place in range(criteria):
+    for place in range(len(run.judge.criteria)):
         column = table[:, place]
         column = column[~np.isnan(column)]
-        sampled = means(column, draws=settings.draws, seed=settings.seed) if len(column) else None
+        sampled = means(column, bounds) if len(column) else None
         found.append(None if sampled is None else sampled[0].estimate(settings.confidence))
     return tuple(found)
 

@@ -145,7 +145,10 @@ def _overall_scope(collection: Collection, settings: Settings) -> Scope:
     boards = collection.main
     everywhere = [run for run in boards[0].entries if all(run in board.entries for board in boards)]
     overall = {pair: found for pair, found in collection.overall.items() if set(pair) <= set(everywhere)}
-    tasks = [_outcomes_of(board, everywhere, settings.seed + number) for number, board in enumerate(boards)]
+    tasks = [
+        _outcomes_of(board, everywhere, replace(settings, seed=settings.seed + number))
+        for number, board in enumerate(boards)
+    ]
     ranking = _ranking(everywhere, overall, tasks, collection.baseline)
     rows = []
     for run in ranking.order:
@@ -167,11 +170,11 @@ def _overall_scope(collection: Collection, settings: Settings) -> Scope:
     return Scope(OVERALL, None, tuple(rows), (), ranking.groups, overall)
 
 
-def _outcomes_of(board: Board, runs: Sequence[str], seed: int) -> Outcomes:
+def _outcomes_of(board: Board, runs: Sequence[str], settings: Settings) -> Outcomes:
     """The board's outcomes of these runs alone."""
     if board.outcomes is not None and list(board.entries) == list(runs):
         return board.outcomes
-    return outcomes([board.entries[run].marks for run in runs], seed=seed)
+    return outcomes([board.entries[run].marks for run in runs], draws=settings.draws, seed=settings.seed)
 
 
 def _row(

@@ -1,9 +1,8 @@
-"""Estimates whose unit is the question: cluster bootstrap, clustered standard errors, paired tests.
+"""Estimates whose unit is the question: means, ratios and differences, their errors, intervals and tests.
 
 The samples of a question belong together and the N x N pairs of two models share 2N samples, so neither is a
-number of independent observations. Everything here resamples or adds up questions (method section 3).
-
-Intervals are BCa: bias-corrected and accelerated (Efron 1987, "Better bootstrap confidence intervals").
+number of independent observations. Everything here adds up questions (method section 3); interval and p-value
+are those of :mod:`lm_eval_tasks.stats.intervals`.
 """
 
 from __future__ import annotations
@@ -14,15 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from lm_eval_tasks.stats.intervals import CONFIDENCE, Bounds, Floats, Student, student
 
-INTERVAL_METHOD = "BCa bootstrap by question"
-DRAWS = 2000
-CONFIDENCE = 0.95
-_BLOCK_CELLS = 1 << 22
-_FEW_VALUES = 1 << 12
+_SLACK = 1e-9
+"""Rounding errors don't take a value out of its range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +27,8 @@ class Estimate:
 
     Attributes:
         value: The figure.
-        stderr: Closed-form standard error, clustered by question; None with fewer than two questions.
-        low: Lower end of the bootstrap interval; None with fewer than two questions.
+        stderr: Standard error as the questions show it; None with fewer than two questions.
+        low: Lower end of the interval; None with fewer than two questions.
         high: Upper end.
         questions: How many questions it rests on.
     """
@@ -49,133 +45,136 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sampled:
-    """A statistic with its bootstrap replicates and with what each question contributes to its error.
+class Mean:
+    """A mean over questions, with what each question contributes to its error.
 
     Attributes:
         value: On the questions as they are.
-        replicates: On resampled questions, shape (draws,).
         influence: First-order change by each question (infinitesimal jackknife), shape (questions,).
-        variance: Sum of squared influences with the small-sample factor n / (n - 1); NaN for one question.
+        variance: Of the value, clustered by question, with the small-sample factor n / (n - 1); NaN where
+            fewer than two questions bear on it.
+        effective: Questions that bear on it; fewer than there are where they weigh differently.
+        freedom: Degrees of freedom of ``variance``.
+        ends: Where one question's value may lie, in units in which ``value`` is the mean of all questions.
+        bounds: Where the figure itself may lie: the same, unless it is made of independent parts.
     """
 
     value: float
-    replicates: Floats
     influence: Floats
     variance: float
+    effective: float
+    freedom: float
+    ends: Bounds
+    bounds: Bounds
+
+    @property
+    def student(self) -> Student | None:
+        """What interval and p-value are taken from; None with fewer than two questions."""
+        if math.isnan(self.variance):
+            return None
+        return student(
+            self.value,
+            self.influence,
+            self.variance,
+            effective=self.effective,
+            freedom=self.freedom,
+            ends=self.ends,
+            bounds=self.bounds,
+        )
 
     def estimate(self, confidence: float = CONFIDENCE) -> Estimate:
         """The figure with its standard error and interval."""
         questions = len(self.influence)
-        if math.isnan(self.variance):
+        found = self.student
+        if found is None:
             return Estimate(self.value, None, None, None, questions)
-        low, high = bca_interval(self.value, self.replicates, self.influence, confidence)
+        low, high = found.interval(confidence)
         return Estimate(self.value, math.sqrt(self.variance), low, high, questions)
 
     @property
     def p_value(self) -> float | None:
         """Two-sided test of "the true value is 0" by question; None with fewer than two questions.
 
-        Student's t on value / stderr. When all questions contribute the same there is no spread to
-        measure by, and the sign test says how surprising that agreement is.
+        At most alpha exactly where the (1 - alpha) interval leaves 0 out.
         """
-        from scipy import stats
-
-        questions = len(self.influence)
-        if math.isnan(self.variance):
-            return None
-        if self.value == 0:
-            return 1.0
-        if self.variance < 1e-24:
-            return float(stats.binomtest(questions, questions).pvalue)
-        return float(2 * stats.t.sf(abs(self.value) / math.sqrt(self.variance), questions - 1))
+        found = self.student
+        return None if found is None else found.p_value()
 
 
-def means(columns: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> list[Sampled]:
-    """Means over questions of several values a question, resampled together.
-
-    Questions with the same values are interchangeable, so a draw is one multinomial over the distinct rows:
-    the ordinary bootstrap, at a price that doesn't grow with the number of questions.
+def means(columns: ArrayLike, bounds: Bounds | Sequence[Bounds]) -> list[Mean]:
+    """Means over questions of one or several values a question.
 
     Args:
         columns: Shape (questions,) or (questions, values); at least one question.
-        draws: Bootstrap draws.
-        seed: Of the draws.
+        bounds: The range of a question's value; one for all columns, or one each.
 
     Returns:
-        One statistic a column. All share their draws, so :func:`ratio` and :func:`difference` are exact.
+        One mean a column, of the same questions, so that :func:`ratio` and :func:`difference` are paired.
+
+    Raises:
+        ValueError: If a value lies outside of its bounds.
     """
     table = np.asarray(columns, dtype=np.float64)
     if table.ndim == 1:
         table = table[:, None]
+    limits = [bounds] * table.shape[1] if isinstance(bounds, Bounds) else list(bounds)
+    for column, limit in zip(table.T, limits, strict=True):
+        _refuse_outside(column, limit)
     questions = len(table)
     centre = table.mean(axis=0)
     influence = (table - centre) / questions
-    factor = questions / (questions - 1) if questions > 1 else math.nan
-    replicates = _resampled_means(table, draws, seed)
     return [
-        Sampled(
-            float(centre[k]),
-            replicates[:, k],
-            influence[:, k],
-            factor * float(np.square(influence[:, k]).sum()),
-        )
-        for k in range(table.shape[1])
+        combined(float(value), part, float(questions), limit)
+        for value, part, limit in zip(centre, influence.T, limits, strict=True)
     ]
 
 
-def ratio(top: Sampled, bottom: Sampled) -> Sampled:
-    """top / bottom of one call of :func:`means`; the replicates in which bottom is 0 are left out."""
+def ratio(top: Mean, bottom: Mean) -> Mean:
+    """top / bottom of one call of :func:`means`: a mean of each question's own, weighed by its bottom.
+
+    The ratio of one question is taken to lie within the bounds of ``top``, as those of shares of a share do.
+    """
     value = top.value / bottom.value
-    defined = bottom.replicates != 0
+    weights = bottom.value + len(bottom.influence) * bottom.influence
     influence = (top.influence - value * bottom.influence) / bottom.value
-    return combined(value, top.replicates[defined] / bottom.replicates[defined], influence)
+    return combined(value, influence, float(weights.sum() ** 2 / np.square(weights).sum()), top.bounds)
 
 
-def difference(first: Sampled, second: Sampled) -> Sampled:
+def difference(first: Mean, second: Mean) -> Mean:
     """first - second of one call of :func:`means`: paired by question."""
     return combined(
-        first.value - second.value, first.replicates - second.replicates, first.influence - second.influence
+        first.value - second.value,
+        first.influence - second.influence,
+        first.effective,
+        first.bounds.minus(second.bounds),
     )
 
 
-def average(parts: Sequence[Sampled]) -> Sampled:
-    """Unweighted mean of statistics of different tasks, whose questions are independent."""
+def unpaired_difference(first: Mean, second: Mean) -> Mean:
+    """first - second where the two are of different questions."""
+    return _of_independent((first, second), (1.0, -1.0))
+
+
+def average(parts: Sequence[Mean]) -> Mean:
+    """Unweighted mean of figures of different tasks, whose questions are independent."""
     if len(parts) == 1:
         return parts[0]
-    share = 1 / len(parts)
-    draws = min(len(part.replicates) for part in parts)
-    return Sampled(
-        value=share * sum(part.value for part in parts),
-        replicates=share * np.sum([part.replicates[:draws] for part in parts], axis=0),
-        influence=np.concatenate([share * part.influence for part in parts]),
-        variance=share**2 * sum(part.variance for part in parts),
-    )
+    return _of_independent(parts, [1 / len(parts)] * len(parts))
 
 
-def bca_interval(
-    value: float, replicates: Floats, influence: Floats, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
-    """The bias-corrected and accelerated bootstrap interval.
+def combined(value: float, influence: Floats, effective: float, bounds: Bounds) -> Mean:
+    """A figure of one set of questions from what each question adds to its error.
 
     Args:
-        value: The statistic.
-        replicates: Its bootstrap replicates.
-        influence: Each question's influence on it, for the acceleration.
-        confidence: Coverage aimed at, e.g. 0.95.
+        value: The figure.
+        influence: First-order change by each question.
+        effective: Questions that bear on it.
+        bounds: Of one question's value, in units in which the figure is their mean.
     """
-    from scipy.special import ndtr, ndtri
-
-    spread = float(np.square(influence).sum())
-    if spread < 1e-24 or np.ptp(replicates) == 0:
-        return value, value
-    tolerance = 1e-12 * max(1.0, abs(value))
-    under = np.mean(replicates < value - tolerance) + np.mean(np.abs(replicates - value) <= tolerance) / 2
-    bias = float(ndtri(np.clip(under, 1 / len(replicates), 1 - 1 / len(replicates))))
-    acceleration = float(np.power(influence, 3).sum()) / (6 * spread**1.5)
-    tails = bias + ndtri(np.array([(1 - confidence) / 2, (1 + confidence) / 2]))
-    low, high = np.quantile(replicates, ndtr(bias + tails / (1 - acceleration * tails)))
-    return float(low), float(high)
+    several = effective > 1 + 1e-9
+    factor = effective / (effective - 1) if several else math.nan
+    variance = factor * float(np.square(influence).sum())
+    return Mean(value, influence, variance, effective, effective - 1, bounds, bounds)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -189,42 +188,32 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def combined(value: float, replicates: Floats, influence: Floats) -> Sampled:
-    """A statistic computed from others of one call of :func:`means`."""
-    questions = len(influence)
-    factor = questions / (questions - 1) if questions > 1 else math.nan
-    return Sampled(value, replicates, influence, factor * float(np.square(influence).sum()))
+def _of_independent(parts: Sequence[Mean], shares: Sequence[float]) -> Mean:
+    """A weighted sum of independent figures; degrees of freedom after Welch and Satterthwaite."""
+    pairs = list(zip(parts, shares, strict=True))
+    variances = [share**2 * part.variance for part, share in pairs]
+    total = sum(variances)
+    if total > 0:
+        freedom = total**2 / sum(v**2 / part.freedom for v, part in zip(variances, parts, strict=True))
+    else:
+        freedom = sum(part.freedom for part in parts)
+    whole = sum(abs(share) for share in shares)
+    signed = [part.ends.times(math.copysign(whole, share)) for part, share in pairs]
+    ranges = [part.bounds.times(share) for part, share in pairs]
+    return Mean(
+        value=sum(share * part.value for part, share in pairs),
+        influence=np.concatenate([share * part.influence for part, share in pairs]),
+        variance=total,
+        effective=whole**2 / sum(share**2 / part.effective for part, share in pairs),
+        freedom=freedom,
+        ends=Bounds(min(end.low for end in signed), max(end.high for end in signed)),
+        bounds=Bounds(sum(of.low for of in ranges), sum(of.high for of in ranges)),
+    )
 
 
-def _resampled_means(table: Floats, draws: int, seed: int) -> Floats:
-    distinct, counts = _distinct_rows(table)
-    random = np.random.default_rng(seed)
-    shares = counts / counts.sum()
-    found = np.empty((draws, table.shape[1]))
-    block = max(1, _BLOCK_CELLS // len(distinct))
-    for start in range(0, draws, block):
-        size = min(block, draws - start)
-        weights = random.multinomial(len(table), shares, size=size)
-        found[start : start + size] = weights @ distinct / len(table)
-    return found
-
-
-def _distinct_rows(table: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """The distinct rows in ascending order, and how often each occurs: ``np.unique(axis=0)``.
-
-    Shares of N x N pairs take few values; then ranking rows by one whole number is five times as fast.
-    """
-    rank = np.zeros(len(table), dtype=np.int64)
-    for column in table.T:
-        values = np.unique(column)
-        if len(values) > _FEW_VALUES:
-            return np.unique(table, axis=0, return_counts=True)
-        rank = rank * len(values) + np.searchsorted(values, column)
-        if rank.max(initial=0) > len(table):
-            # Numbered afresh, so that no number of columns overflows.
-            rank = np.searchsorted(np.unique(rank), rank)
-    counts = np.bincount(rank)
-    example = np.zeros(len(counts), dtype=np.int64)
-    example[rank] = np.arange(len(table))
-    present = counts > 0
-    return table[example[present]], counts[present]
+def _refuse_outside(column: Floats, bounds: Bounds) -> None:
+    least, most = column.min(initial=math.inf), column.max(initial=-math.inf)
+    if least < bounds.low - _SLACK or most > bounds.high + _SLACK:
+        raise ValueError(
+            f"values from {least:g} to {most:g} don't lie between {bounds.low:g} and {bounds.high:g}"
+        )

@@ -13,16 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lm_eval_tasks.stats.estimates import (
-    CONFIDENCE,
-    DRAWS,
-    Estimate,
-    Floats,
-    Sampled,
-    combined,
-    difference,
-    means,
-)
+from lm_eval_tasks.stats.estimates import Estimate, Mean, combined, difference, means
+from lm_eval_tasks.stats.intervals import CONFIDENCE, UNBOUNDED, Floats
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.win_rate import UNSCORED, standing
 
@@ -51,21 +43,12 @@ class EqualLength:
     extrapolated: bool
 
 
-def equal_length(
-    first: Marks,
-    second: Marks,
-    *,
-    draws: int = DRAWS,
-    seed: int = 0,
-    confidence: float = CONFIDENCE,
-) -> EqualLength | None:
+def equal_length(first: Marks, second: Marks, *, confidence: float = CONFIDENCE) -> EqualLength | None:
     """Controls the comparison of two models for length.
 
     Args:
         first: Marks of the first model.
         second: Marks of the second, rows in the same order of questions.
-        draws: Bootstrap draws.
-        seed: Of the draws.
         confidence: Coverage of the intervals.
 
     Returns:
@@ -74,7 +57,7 @@ def equal_length(
     columns = _moments(first, second)
     if len(columns) < 2:
         return None
-    x, xx, win, x_win, loss, x_loss = means(columns, draws=draws, seed=seed)
+    x, xx, win, x_win, loss, x_loss = means(columns, UNBOUNDED)
     variance = xx.value - x.value**2
     if variance < 1e-12:
         return None
@@ -120,23 +103,16 @@ def _moments(first: Marks, second: Marks) -> Floats:
     return np.column_stack(columns)
 
 
-def _line(x: Sampled, xx: Sampled, y: Sampled, xy: Sampled) -> tuple[Sampled, Sampled]:
+def _line(x: Mean, xx: Mean, y: Mean, xy: Mean) -> tuple[Mean, Mean]:
     """Least squares of y on x from their moments: intercept and slope."""
-
-    def solve(x: Floats, xx: Floats, y: Floats, xy: Floats) -> tuple[Floats, Floats]:
-        slope = (xy - x * y) / (xx - x**2)
-        return y - slope * x, slope
-
-    moments = (x, xx, y, xy)
-    a, b = (float(part[0]) for part in solve(*(np.array([moment.value]) for moment in moments)))
-    defined = x.replicates**2 < xx.replicates - 1e-12
-    replicates = solve(*(moment.replicates[defined] for moment in moments))
+    spread = xx.value - x.value**2
+    b = (xy.value - x.value * y.value) / spread
+    a = y.value - b * x.value
     residual = y.influence - b * x.influence
     crossed = xy.influence - a * x.influence - b * xx.influence
-    spread = xx.value - x.value**2
     return (
-        combined(a, replicates[0], (xx.value * residual - x.value * crossed) / spread),
-        combined(b, replicates[1], (crossed - x.value * residual) / spread),
+        combined(a, (xx.value * residual - x.value * crossed) / spread, y.effective, UNBOUNDED),
+        combined(b, (crossed - x.value * residual) / spread, y.effective, UNBOUNDED),
     )
 
 

@@ -15,8 +15,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from lm_eval_tasks.stats.estimates import CONFIDENCE, Floats, means
+from lm_eval_tasks.stats.intervals import CONFIDENCE, Floats
 from lm_eval_tasks.stats.marks import Marks
+from lm_eval_tasks.stats.resampling import resampled_means
 from lm_eval_tasks.stats.win_rate import pair_counts
 
 POINTS_PER_UNIT = 400 / math.log(10)
@@ -82,9 +83,9 @@ def outcomes(marks: Sequence[Marks], *, draws: int = DRAWS, seed: int = 0) -> Ou
         cells[rows, :3] = counts.shares()
         cells[rows, 3] = 1
         columns.append(cells)
-    sampled = means(np.concatenate(columns, axis=1), draws=draws, seed=seed)
-    values = np.array([part.value for part in sampled]).reshape(-1, 4)
-    resampled = np.stack([part.replicates for part in sampled], axis=1).reshape(draws, -1, 4)
+    table = np.concatenate(columns, axis=1)
+    values = table.mean(axis=0).reshape(-1, 4)
+    resampled = resampled_means(table, draws, seed).reshape(draws, -1, 4)
     with np.errstate(invalid="ignore", divide="ignore"):
         return Outcomes(values[:, :3] / values[:, 3:], resampled[..., :3] / resampled[..., 3:], len(place))
 

@@ -12,7 +12,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from lm_eval_tasks.stats.estimates import CONFIDENCE, DRAWS, Estimate, difference, means, ratio
+from lm_eval_tasks.stats.estimates import Estimate, difference, means, ratio
+from lm_eval_tasks.stats.intervals import CONFIDENCE, SHARE
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.win_rate import UNSCORED, pair_counts
 
@@ -46,9 +47,7 @@ class Stratum:
     margin: Estimate | None
 
 
-def strata(
-    first: Marks, second: Marks, *, draws: int = DRAWS, seed: int = 0, confidence: float = CONFIDENCE
-) -> list[Stratum]:
+def strata(first: Marks, second: Marks, *, confidence: float = CONFIDENCE) -> list[Stratum]:
     """Splits a comparison by correctness; rows of both in the same order of questions.
 
     Returns:
@@ -66,7 +65,7 @@ def strata(
         )
         questions.append(int((inside.pairs > 0).sum()))
         columns += [cells[kept] / pairs[kept] for cells in (inside.pairs, inside.wins, inside.losses)]
-    sampled = means(np.column_stack(columns), draws=draws, seed=seed)
+    sampled = means(np.column_stack(columns), SHARE)
     found = []
     for i, name in enumerate(STRATA):
         share, win, loss = sampled[3 * i : 3 * i + 3]

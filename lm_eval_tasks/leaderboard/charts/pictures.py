@@ -12,6 +12,7 @@ from lm_eval_tasks.leaderboard.charts.values import Axis, Bars, HeatMap, Interva
 from lm_eval_tasks.leaderboard.entries import BEHAVIOURS, Entry
 from lm_eval_tasks.leaderboard.standings import interval, margin, shown
 from lm_eval_tasks.stats.estimates import means
+from lm_eval_tasks.stats.intervals import MARGIN, Bounds
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.strata import STRATA
 from lm_eval_tasks.stats.win_rate import UNSCORED, pair_counts
@@ -196,9 +197,7 @@ def margin_by_length(name: str, first: Entry, second: Entry, settings: Settings)
     extra = (_mean_words(one) - _mean_words(other))[kept]
     points = []
     for place in np.array_split(np.argsort(extra, kind="stable"), _BINS):
-        estimate = means(margins[place], draws=settings.draws, seed=settings.seed)[0].estimate(
-            settings.confidence
-        )
+        estimate = means(margins[place], MARGIN)[0].estimate(settings.confidence)
         points.append(Point(float(extra[place].mean()), shown(estimate)))
     return Plot(
         name=name,
@@ -225,13 +224,12 @@ def _length_points(entry: Entry, settings: Settings) -> tuple[Point, ...]:
     if judge is None or len(rows) < 2 * _BINS:
         return ()
     words, scores = marks.words[rows, columns], marks.scores[rows, columns] / judge.units
+    bounds = Bounds(*judge.score_range)
     points = []
     for place in np.array_split(np.argsort(words, kind="stable"), _BINS):
         samples = np.bincount(rows[place], minlength=len(marks.ids))
         totals = np.bincount(rows[place], weights=scores[place], minlength=len(marks.ids))
         by_question = totals[samples > 0] / samples[samples > 0]
-        estimate = means(by_question, draws=settings.draws, seed=settings.seed)[0].estimate(
-            settings.confidence
-        )
+        estimate = means(by_question, bounds)[0].estimate(settings.confidence)
         points.append(Point(float(words[place].mean()), shown(estimate)))
     return tuple(points)

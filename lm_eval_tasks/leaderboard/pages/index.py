@@ -16,6 +16,7 @@ from lm_eval_tasks.leaderboard.columns import Column, columns_of
 from lm_eval_tasks.leaderboard.paths import Paths
 from lm_eval_tasks.leaderboard.standings import Row, Scope
 from lm_eval_tasks.leaderboard.words import count, finding, listing, short_judge, task_title, undecided
+from lm_eval_tasks.stats.intervals import INTERVAL_METHOD
 
 ENOUGH_COVERAGE = 0.95
 """Below this share of scored samples the page warns."""
@@ -199,9 +200,9 @@ def _method(settings: Settings) -> tuple[str, ...]:
         "Each explanation of one model is compared with each explanation of the other to the same "
         "question, by the sum "
         "of the judge’s marks; equal sums are ties. Rates are means over questions.",
-        f"Brackets hold {percent}% intervals (BCa bootstrap of {settings.draws:,} draws that resamples "
-        "whole questions, "
-        "since the samples of one question belong together).",
+        f"Brackets hold {percent}% intervals ({INTERVAL_METHOD}: whole questions count, "
+        "since the samples of one question belong together); those of ratings come from {settings.draws:,} "
+        "bootstrap draws of questions.",
         "Models share a rank if a test paired by question, corrected by Holm’s method for all pairs of "
         "the table, can’t "
         "tell them apart. That is no proof that they are equal.",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lm_eval_tasks.comparison.power import bounds, smallest_margin, variance_of
+from lm_eval_tasks.comparison.power import bounds, power_of, smallest_margin, variance_of
 from lm_eval_tasks.stats.estimates import means
+from lm_eval_tasks.stats.intervals import MARGIN
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.win_rate import pair_counts
 
@@ -34,16 +35,46 @@ def test_components_predict_the_variance_at_another_number_of_samples() -> None:
         assert measured.of_question(samples) == pytest.approx(true, rel=0.1)
 
 
-def test_a_difference_of_the_smallest_size_is_found_80_percent_of_the_time() -> None:
-    random = np.random.default_rng(1)
-    variance, questions = 0.2, 150
+def share_found(values: np.ndarray) -> float:
+    """Of the rows: evaluations whose test is significant."""
+    p_values = [means(row, MARGIN)[0].p_value for row in values]
+    return sum(p is not None and p <= 0.05 for p in p_values) / len(p_values)
+
+
+@pytest.mark.parametrize(("questions", "variance"), [(12, 0.05), (20, 0.16), (50, 0.2), (150, 0.2)])
+def test_the_smallest_margin_is_found_as_often_as_promised(questions: int, variance: float) -> None:
     margin = smallest_margin(variance, questions)
-    found = 0
-    for _ in range(500):
-        values = random.normal(margin, variance**0.5, questions)
-        p_value = means(values, draws=1)[0].p_value
-        found += p_value is not None and p_value < 0.05
-    assert 0.75 < found / 500 < 0.85
+    assert margin is not None
+    centre = (margin + 1) / 2
+    size = centre * (1 - centre) / (variance / 4) - 1
+    random = np.random.default_rng(questions)
+    values = 2 * random.beta(centre * size, (1 - centre) * size, (1000, questions)) - 1
+    assert share_found(values) == pytest.approx(0.8, abs=0.1 if questions < 20 else 0.05)
+
+
+@pytest.mark.parametrize(("questions", "tie"), [(10, 0.3), (20, 0.6), (60, 0.8), (200, 0.6)])
+def test_it_is_found_as_often_where_all_samples_of_a_question_agree(questions: int, tie: float) -> None:
+    margin = smallest_margin(bounds(tie, 1)[1], questions, tie=tie)
+    assert margin is not None
+    chances = [(1 - tie + margin) / 2, tie, (1 - tie - margin) / 2]
+    values = np.random.default_rng(questions).choice([1.0, 0.0, -1.0], p=chances, size=(1000, questions))
+    assert share_found(values) == pytest.approx(0.8, abs=0.06)
+
+
+@pytest.mark.parametrize("questions", [2, 5, 9, 40, 1000])
+@pytest.mark.parametrize("tie", [0.0, 0.5, 0.95])
+def test_no_margin_is_promised_that_cannot_be(questions: int, tie: float) -> None:
+    for variance in bounds(tie, 4):
+        margin = smallest_margin(variance, questions, tie=tie)
+        assert margin is None or 0 < margin <= 1 - tie
+        if questions == 2:
+            assert margin is None
+
+
+def test_power_without_a_difference_is_the_level_of_the_test() -> None:
+    assert power_of(0, 0.3, 400) == pytest.approx(0.05, abs=0.002)
+    assert power_of(0.5, 0.3, 400) == pytest.approx(1)
+    assert power_of(-0.1, 0.3, 60) == pytest.approx(power_of(0.1, 0.3, 60))
 
 
 def test_real_variance_lies_between_the_bounds() -> None:
@@ -52,6 +83,7 @@ def test_real_variance_lies_between_the_bounds() -> None:
     low, high = bounds(tie=float(counts.ties.sum() / counts.pairs.sum()), samples=16)
     measured = variance_of(first, second)
     assert measured is not None
+    assert measured.tie == pytest.approx((counts.ties / counts.pairs).mean())
     assert low < measured.of_question(16) < high
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "Evaluate a model: generate, free it, then judge.",
     "score": "Judge (again) what a run has logged; generates nothing.",
+    "show": "Questions and replies of a run, in the terminal.",
     "compare": "Win, tie and loss between runs, with intervals.",
     "leaderboard": "A static site of all runs below a folder.",
     "power": "The smallest difference that a run could show.",

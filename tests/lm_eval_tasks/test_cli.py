@@ -402,3 +402,16 @@ def test_run_generates_frees_the_model_and_judges(anchor_eval: AnchorEval, tiny_
     )
     assert "the harness failed" in missing
     assert (anchor_eval.folder / "m2" / "generation_error.txt").is_file()
+
+
+def test_show_pages_through_replies_and_says_when_there_is_none(anchor_eval: AnchorEval) -> None:
+    asked = [ScoredQuestion(question(k), (level(0), level(2, choice="A"))) for k in range(2)]
+    write_run(anchor_eval.folder / "run", {TASK: asked})
+    done = anchor_eval("show", "run", "--only", "wrong")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("chose A, wrong") == 2
+    assert "chose B" not in done.stdout
+    rows = anchor_eval("show", "run", "--only", "top", "-n", "3", "--json").stdout.splitlines()
+    assert [json.loads(row)["reply"]["score"] for row in rows] == [25, 25, 15]
+    assert "no reply is unreadable" in anchor_eval("show", "run", "--only", "unreadable").stderr
+    assert "exclude each other" in anchor_eval.refused("show", "run", "--only", "top", "--only", "bottom")

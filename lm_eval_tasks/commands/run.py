@@ -150,6 +150,7 @@ def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | 
 def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list[str], dict[str, Any]]:
     """Judges what was generated, or measures what can be measured without a judge."""
     from lm_eval_tasks.comparison.score_report import mean_text, metrics_table, summary_text
+    from lm_eval_tasks.runs.reply_account import account, account_text
     from lm_eval_tasks.runs.rescoring import estimate, score_task
     from lm_eval_tasks.stats.metrics import mean_of_tasks, summarise
 
@@ -167,10 +168,15 @@ def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list
         named = [(spec.name, found) for spec, found in zip(specs, metrics, strict=True)]
         texts = [f"{name}, model {run.model}\n{metrics_table(found)}" for name, found in named]
         results["tasks"] = [{"task": name, "metrics": _as_json(found)} for name, found in named]
+    accounts = [account(run.task(spec.name).read_samples()) for spec in specs]
+    for k, found in enumerate(accounts):
+        if found is not None:
+            texts[k] += "\n" + account_text(found, str(run.path))
+            results["tasks"][k]["replies"] = found.to_json()
     if len(specs) > 1:
         texts.append(mean_text(metrics))
         results["mean"] = _as_json(mean_of_tasks(metrics))
-    if judge is None:
+    if judge is None and any(found is not None and found.explained for found in accounts):
         texts.append(f"no judge: anchor-eval score {run.path} --judge ... adds the explanation scores")
     return texts, results
 

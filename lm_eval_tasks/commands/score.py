@@ -68,6 +68,7 @@ def command(
     from judges.rubrics.rubric import load_rubric
     from lm_eval_tasks.comparison.score_report import mean_text, summary_text
     from lm_eval_tasks.runs.discovery import load_run
+    from lm_eval_tasks.runs.reply_account import account, account_text
     from lm_eval_tasks.runs.rescoring import estimate, score_task, workload
     from lm_eval_tasks.tasks.spec import find_tasks
 
@@ -93,7 +94,11 @@ def command(
     if as_json:
         click.echo(json.dumps([summary.to_json() for summary in summaries], indent=2, ensure_ascii=False))
     else:
-        texts = [summary_text(summary) for summary in summaries]
+        accounts = [account(task.read_samples()) for task in chosen]
+        texts = [
+            summary_text(summary) + ("" if of is None else f"\n{account_text(of, run)}")
+            for summary, of in zip(summaries, accounts, strict=True)
+        ]
         if len(summaries) > 1:
             texts.append(mean_text([summary.metrics for summary in summaries]))
         click.echo("\n\n".join(texts))

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 from judges.records import Completion, Conversation, Message
+from judges.thoughts import said
 from lm_eval_tasks.records import Json, Question
 
 Behaviour: TypeAlias = Literal["variable", "consistently_correct", "consistently_incorrect"]
@@ -289,6 +290,12 @@ class NoPair:
     def from_json(row: Mapping[str, Any]) -> NoPair:
         """Reads the form back."""
         return NoPair(row["question_id"], row["strategy"], row["behaviour"], row["reason"])
+
+
+def spoken(reply: str) -> str:
+    """A reply without its thoughts, which aren't learnt; as it is where it has none."""
+    found = said(reply)
+    return reply if found.text == reply and not found.cut else found.text.strip()
 
 
 def conversation_to_json(conversation: Conversation) -> list[Json]:

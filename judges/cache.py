@@ -200,9 +200,10 @@ class ReplyCache:
             rubric_name: What people call it; the statistics show it beside the start of the fingerprint.
         """
         shown = f"{rubric_name} ({rubric[:8]})" if rubric_name else rubric
-        request = json.dumps(
-            {"backend": asdict(identity), "sampling": asdict(sampling), "rubric": rubric}, sort_keys=True
-        )
+        how = asdict(sampling)
+        if not sampling.thinking_tokens:
+            del how["thinking_tokens"]  # keys are as they were before there was this setting
+        request = json.dumps({"backend": asdict(identity), "sampling": how, "rubric": rubric}, sort_keys=True)
         digest = _digest(b"", request)
         with self._in_use():
             self._connection.execute(

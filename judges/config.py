@@ -1,8 +1,8 @@
 """A judge from its file or its one-line name.
 
 ``judge.yaml`` holds ``backend``, ``model`` and the backend's own settings, and optionally ``rubric``,
-``sampling``, ``prices``, ``budget`` and ``executor``. The short form is ``BACKEND:MODEL``, for an endpoint
-``openai:MODEL@URL``.
+``sampling``, ``thinking_tokens``, ``prices``, ``budget`` and ``executor``. The short form is
+``BACKEND:MODEL``, for an endpoint ``openai:MODEL@URL``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DEFAULT: Literal["default"] = "default"
 """The cache that is used unless another is named: see :func:`judges.cache.default_cache_path`."""
 
 _BARE_ADDRESS = re.compile(r"@(?P<address>(localhost|[^@/:]+:\d+|[^@/:]+(/.+)?/v\d+)(/.*)?)$")
-_JUDGE_KEYS = ("rubric", "verdict_form", "sampling", "prices", "budget")
+_JUDGE_KEYS = ("rubric", "verdict_form", "sampling", "thinking_tokens", "prices", "budget")
 
 
 class SamplingSettings(Settings):
@@ -65,6 +65,7 @@ class _JudgeSettings(Settings):
     rubric: str = DEFAULT_RUBRIC
     verdict_form: VerdictForm = "full"
     sampling: SamplingSettings = SamplingSettings()
+    thinking_tokens: int = Field(default=0, ge=0)
     prices: PriceSettings | None = None
     budget: BudgetSettings = BudgetSettings()
 
@@ -105,7 +106,9 @@ def load_judge(
     output_form(rubric, form)  # refused before an engine starts
     room = max(JUDGE_SAMPLING.max_tokens, len(rubric.longest_form))  # a long rubric has a long form
     sampling = replace(
-        JUDGE_SAMPLING, **{"max_tokens": room, **settings.sampling.model_dump(exclude_none=True)}
+        JUDGE_SAMPLING,
+        thinking_tokens=settings.thinking_tokens,
+        **{"max_tokens": room, **settings.sampling.model_dump(exclude_none=True)},
     )
     prices = None if settings.prices is None else Prices(**settings.prices.model_dump())
     limits = (budget or Budget()).over(Budget(**settings.budget.model_dump()))

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from judges.backends.local_model import LOCAL_ENGINES
 from judges.backends.protocol import ChatBackend, stored_replies
 from judges.cache import Asking, ReplyCache
 from judges.errors import BackendError, ConfigError
@@ -142,7 +143,8 @@ class Judge:
     Args:
         rubric: What is asked.
         backend: Who answers; closed with the judge.
-        sampling: How it answers; one completion, held to the rubric's form where the backend can do that.
+        sampling: How it answers; one completion, held to the rubric's form where the backend can do that
+            and, on an engine of this machine, the judge isn't given tokens to think.
         cache: Replies of earlier runs; closed with the judge. Without one, replies are remembered for as
             long as the judge lives.
         prices: To put a price on it.
@@ -165,7 +167,9 @@ class Judge:
         self.rubric = rubric
         self.backend = backend
         self.form = form
-        self.sampling = replace(sampling, form=output_form(rubric, form))
+        # An engine on this machine would hold the thought to the form, too.
+        free = sampling.thinking_tokens > 0 and backend.identity.kind in LOCAL_ENGINES
+        self.sampling = replace(sampling, form=None if free else output_form(rubric, form))
         self._prompt = JudgePrompt(rubric, form)
         self._cache = cache or ReplyCache(None)
         self._asking: Asking = self._cache.asking(
@@ -205,8 +209,9 @@ class Judge:
                 "top_p": sampling.top_p,
                 "max_tokens": sampling.max_tokens,
                 "seed": sampling.seed,
+                **({"thinking_tokens": sampling.thinking_tokens} if sampling.thinking_tokens else {}),
             },
-            constrained=self.backend.constrains,
+            constrained=self.backend.constrains if sampling.form is not None else False,
             scale={verdict: str(points) for verdict, points in self.rubric.scale.items()},
             verdict_form=self.form,
         )

@@ -52,11 +52,13 @@ class Sampling:
         n: Completions per conversation.
         temperature: 0 is greedy; with ``n > 1`` it must be positive.
         top_p: Nucleus mass.
-        max_tokens: Most tokens a completion may have.
+        max_tokens: Most tokens a completion may have; of a model that thinks, most tokens of its reply.
         seed: If set, the completions of a conversation depend on this seed and on that conversation alone,
             not on what else is in the batch, so that an interrupted batch can be taken up again.
         stop: Strings that end a completion (left out of its text).
         form: If set, the reply is constrained to this form where the backend can do that.
+        thinking_tokens: Further tokens for the thought before the reply. No engine bounds the two apart, so
+            what one doesn't use is the other's.
     """
 
     n: int = 1
@@ -66,6 +68,7 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     form: OutputForm | None = None
+    thinking_tokens: int = 0
 
     def __post_init__(self) -> None:
         if self.n < 1:
@@ -78,6 +81,13 @@ class Sampling:
             raise ValueError(f"top_p must be in (0, 1], not {self.top_p}")
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
+        if self.thinking_tokens < 0:
+            raise ValueError(f"thinking_tokens must not be negative, not {self.thinking_tokens}")
+
+    @property
+    def most_tokens(self) -> int:
+        """Most tokens of a whole completion, thought and reply."""
+        return self.max_tokens + self.thinking_tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 from judges.errors import ConfigError
 from judges.notices import tell
 from judges.records import Conversation, Message, Role
+from judges.thoughts import opened_by, said
 
 Turn: TypeAlias = dict[str, Any]
 """``{role, content}``, as chat templates take it; content is a text or a list of parts."""
@@ -76,19 +77,15 @@ WAYS = (AS_IT_IS, Way(parts=True), Way(folds=True), Way(folds=True, parts=True))
 # that changes one of them, or prints a list of parts as Python does, doesn't show this text.
 _PROBE = 'Part {number} of a trial: if a<b> & "c" isn\'t d,\nthen état n°{number}.{number} ends'
 
-_THOUGHT_END = re.compile(r"<\s*/\s*think(?:ing)?\s*>", re.IGNORECASE)
-
-# The dialects in which templates open a thought; most close it as HTML does, with a slash.
-_OPENING = (
-    r"(?:<(?:think|thinking|thought|reasoning|seed:think)>|\[think\]|◁think▷|<\|(?:start_thinking|think)\|>)"
-)
-_CLOSINGS = {"<|start_thinking|>": "<|END_THINKING|>", "<|think|>": "<|/think|>"}
-_OPENED_THOUGHT = re.compile(rf"(?P<opening>{_OPENING})(?P<space>\s*)\Z", re.IGNORECASE)
-_EMPTY_THOUGHT = re.compile(
-    rf"\s*{_OPENING}\s*(?:</(?:think|thinking|thought|reasoning|seed:think)>|\[/think\]|◁/think▷"
-    r"|<\|(?:end_thinking|/think)\|>)\s*",
-    re.IGNORECASE,
-)
+_FIRST_MARK = re.compile(r"\s*[<\[◁][^>\]▷]*[>\]▷]")
+_ENDS = {
+    "<|start_thinking|>": "<|END_THINKING|>",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "<|begin_think|>": "<|end_think|>",
+    "<|think|>": "<|/think|>",
+    "<unused94>": "<unused95>",
+}
+"""What ends a thought, where it isn't the beginning with a slash."""
 
 _told: set[str] = set()
 
@@ -248,21 +245,24 @@ def folded(conversation: Conversation) -> Conversation:
 
 def is_empty_thought(text: str) -> bool:
     """Whether a text is a think block with nothing in it, as templates write it before a reply."""
-    return _EMPTY_THOUGHT.fullmatch(text) is not None
+    first = _FIRST_MARK.match(text)
+    if first is None or not opened_by(first.group()):
+        return False
+    left = said(text)
+    return not left.cut and not left.text.strip()
 
 
 def end_of_opened_thought(prompt: str) -> str:
     """What closes the think block that a prompt opens at its very end; empty if it opens none.
 
     Returns:
-        The closing tag as models write it: on a line of its own, an empty line before the reply.
+        The end as models write it: on a line of its own, with an empty line before the reply.
     """
-    found = _OPENED_THOUGHT.search(prompt)
-    if found is None:
+    mark = opened_by(prompt).strip()
+    if not mark:
         return ""
-    opening = found["opening"]
-    line = "" if found["space"].endswith("\n") else "\n"
-    return f"{line}\n{_CLOSINGS.get(opening.casefold(), opening[0] + '/' + opening[1:])}\n\n"
+    line = "" if prompt.endswith("\n") else "\n"
+    return f"{line}\n{_ENDS.get(mark.casefold(), mark[0] + '/' + mark[1:])}\n\n"
 
 
 def lost_turns(text: str, conversation: Conversation) -> list[Message]:
@@ -292,7 +292,7 @@ def _lost(turn: Message) -> LostTextError:
 def _forms(turn: Message) -> Iterable[str]:
     yield _squeezed(turn.content)
     if turn.role == "assistant":
-        yield _squeezed(_THOUGHT_END.split(turn.content)[-1])
+        yield _squeezed(said(turn.content).text)
 
 
 def _end(whole: str, part: str, start: int) -> int:

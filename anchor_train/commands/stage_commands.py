@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,9 +16,14 @@ from anchor_train.commands.options import (
     print_json,
     retry_option,
     run_argument,
+    say,
     set_option,
 )
 from lm_eval_tasks.commands.executor_options import executor_options
+
+if TYPE_CHECKING:
+    from anchor_train.pipeline.pipeline import Pipeline, StageStatus
+    from anchor_train.run.stage import StageKind
 
 
 def stage_command(name: str, description: str, *, asks: bool = False) -> click.Command:
@@ -59,10 +65,15 @@ def do_stages(
 ) -> None:
     """Does the stages of a command, or all of them for None, and prints what came out."""
     from anchor_train.inspection.status import as_rows, results_text
+    from anchor_train.inspection.trial import try_rendering
     from anchor_train.pipeline.pipeline import COMMANDS
 
     pipeline = open_pipeline(run_folder, overrides)
     kinds = None if name is None else COMMANDS[name]
+    if any(status.state != "finished" for status in _statuses(pipeline, kinds)):
+        trial = try_rendering(pipeline.recipe)
+        if trial.thinks and not dry_run:
+            say(trial.note)
     if dry_run:
         from anchor_train.inspection.dry_run import describe
 
@@ -73,8 +84,12 @@ def do_stages(
             click.echo(description.to_text())
         return
     pipeline.do(kinds, retry_failed=retry_failed)
-    statuses = [status for status in pipeline.status() if kinds is None or status.stage.kind in kinds]
+    statuses = _statuses(pipeline, kinds)
     if as_json:
         print_json(as_rows(statuses, pipeline.run))
     else:
         click.echo(results_text(statuses, pipeline.run))
+
+
+def _statuses(pipeline: Pipeline, kinds: Collection[StageKind] | None) -> list[StageStatus]:
+    return [status for status in pipeline.status() if kinds is None or status.stage.kind in kinds]

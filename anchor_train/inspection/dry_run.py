@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from anchor_train.inspection.trial import try_rendering
 from anchor_train.pipeline.pipeline import Pipeline, StageStatus
 from anchor_train.recipes.training_settings import LoopSettings
 from anchor_train.run.stage import Stage, StageKind
@@ -115,6 +116,9 @@ class _Describer:
                 f"sft example {show_example(self._tokenizer, tokenise_example(self._tokenizer, example))}"
                 for example in chosen
             ]
+        if "dpo" in kinds:
+            trial = try_rendering(self._recipe)
+            examples.append(f"{trial.note}\n{trial.shown}")
         for status in statuses:
             if status.stage.kind == "dpo":
                 examples += [

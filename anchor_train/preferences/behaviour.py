@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from anchor_train.records import Behaviour, Candidate
+from anchor_train.records import Behaviour, Candidate, spoken
 from lm_eval_tasks.records import ScoredQuestion
 
 
 def candidates(scored: ScoredQuestion) -> tuple[Candidate, ...]:
-    """The samples of a question as the choice of pairs sees them, in sample order."""
+    """The samples of a question as the choice of pairs sees them, in sample order and without thoughts."""
     return tuple(
         Candidate(
             index=index,
-            text=sample.response.text,
+            text=spoken(sample.response.text),
             correct=sample.correct,
             readable=sample.response.explanation is not None,
             score=sample.score,

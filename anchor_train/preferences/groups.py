@@ -203,7 +203,7 @@ def group_of(
     for sample in samples:
         level = _level(sample, feedback, unreadable_losers)
         text = sample.text.strip()
-        if level is None:
+        if level is None or not text:  # a reply without a text, or a thought alone, teaches nothing
             left_out += 1
         elif text in members:
             duplicates += 1

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from anchor_train.preferences.pairs import PairSet
 from anchor_train.records import Behaviour, PreferencePair
-from lm_eval_tasks.records import Json
+from lm_eval_tasks.records import Json, ScoredQuestion
 
 BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
 
@@ -43,6 +43,7 @@ class PairReport:
         mean_rejected_tokens: Mean length of the losers; None without pairs.
         max_length: ``dpo.max_length``.
         cut: Pairs of which ``max_length`` would cut a side, and so its choice.
+        thoughts_left_out: Sides whose reply has a thought, which isn't trained on.
     """
 
     strategy: str
@@ -54,6 +55,7 @@ class PairReport:
     mean_rejected_tokens: float | None
     max_length: int
     cut: int
+    thoughts_left_out: int = 0
 
     @property
     def total(self) -> int:
@@ -92,7 +94,9 @@ class PairReport:
     @staticmethod
     def from_json(row: Mapping[str, Any]) -> PairReport:
         """Reads the form back."""
-        return PairReport(**{field.name: row[field.name] for field in fields(PairReport)})
+        return PairReport(
+            **{field.name: row[field.name] for field in fields(PairReport) if field.name in row}
+        )
 
     def to_text(self) -> str:
         """The report for people."""
@@ -108,6 +112,11 @@ class PairReport:
                 f"{self.mean_chosen_tokens:.1f} tokens, losers {self.mean_rejected_tokens:.1f} "
                 f"(gap {self.length_gap:+.1f}) · cut by max_length {self.max_length}: {self.cut}"
             )
+        if self.thoughts_left_out:
+            lines.append(
+                f"thoughts of {self.thoughts_left_out} of {2 * self.total} replies are left out: what is "
+                "trained is the reply behind them"
+            )
         lines.append(
             f"questions {self.questions}, without a pair {sum(self.without.values())}{self._reasons()}"
         )
@@ -122,7 +131,13 @@ class PairReport:
         return f" ({', '.join(named)})" if named else ""
 
 
-def pair_report(strategy: str, result: PairSet, lengths: Sequence[PairLength], max_length: int) -> PairReport:
+def pair_report(
+    strategy: str,
+    result: PairSet,
+    lengths: Sequence[PairLength],
+    max_length: int,
+    thoughts_left_out: int = 0,
+) -> PairReport:
     """Counts a set of pairs.
 
     Args:
@@ -130,6 +145,7 @@ def pair_report(strategy: str, result: PairSet, lengths: Sequence[PairLength], m
         result: Pairs and questions without one.
         lengths: Of each pair, in order.
         max_length: Tokens that training keeps of prompt and reply.
+        thoughts_left_out: Sides whose reply has a thought.
     """
     behaviours = Counter(pair.behaviour for pair in result.pairs)
     reasons = Counter(missing.reason for missing in result.without)
@@ -143,6 +159,22 @@ def pair_report(strategy: str, result: PairSet, lengths: Sequence[PairLength], m
         mean_rejected_tokens=fmean(length.rejected for length in lengths) if lengths else None,
         max_length=max_length,
         cut=sum(length.longest > max_length for length in lengths),
+        thoughts_left_out=thoughts_left_out,
+    )
+
+
+def thoughts_left_out(scored: Sequence[ScoredQuestion], result: PairSet) -> int:
+    """Sides of the pairs whose reply said more than the side does: a thought."""
+    generated = {
+        (found.question.id, index): sample.response.text
+        for found in scored
+        for index, sample in enumerate(found.responses)
+    }
+    sides = [(pair.question_id, side) for pair in result.pairs for side in (pair.chosen, pair.rejected)]
+    return sum(
+        generated[question_id, side.sample] != side.text
+        for question_id, side in sides
+        if side.sample is not None
     )
 
 

@@ -59,7 +59,7 @@ def anchor_sets(samples: Sequence[Candidate], settings: PairSettings) -> Candida
     behaviour = behaviour_of(samples)
     if behaviour is None:
         return CandidateSets((), (), empty="no_samples")
-    unreadable = [s for s in samples if not s.readable] if settings.unreadable_losers else []
+    unreadable = _unreadable(samples) if settings.unreadable_losers else []
     scored = [(s, s.score) for s in samples if s.score is not None]
 
     if behaviour == "consistently_incorrect":
@@ -95,7 +95,7 @@ def rank_sets(samples: Sequence[Candidate], settings: PairSettings) -> Candidate
     scored = [(s, s.score) for s in samples if s.score is not None]
     if not scored:
         return CandidateSets((), (), empty="nothing_scored")
-    unreadable = [s for s in samples if not s.readable] if settings.unreadable_losers else []
+    unreadable = _unreadable(samples) if settings.unreadable_losers else []
     top = max(score for _, score in scored)
     winners = tuple(s for s, score in scored if score == top)
     if len(winners) == len(scored):
@@ -192,6 +192,11 @@ def build_pairs(
         else:
             pairs.append(result)
     return PairSet(tuple(pairs), tuple(without))
+
+
+def _unreadable(samples: Sequence[Candidate]) -> list[Candidate]:
+    """Those that say something all the same: nothing can be learnt from a reply that is a thought alone."""
+    return [sample for sample in samples if not sample.readable and sample.text.strip()]
 
 
 def _in_order(samples: Iterable[Candidate]) -> tuple[Candidate, ...]:

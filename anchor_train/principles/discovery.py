@@ -20,6 +20,7 @@ from anchor_train.principles.records import (
     Worth,
 )
 from anchor_train.recipes.config import DiscoverSettings
+from anchor_train.records import spoken
 from judges.errors import MissingExtraError
 from lm_eval_tasks.records import ScoredQuestion, ScoredResponse
 from lm_eval_tasks.replies.responses import read_response
@@ -45,7 +46,8 @@ def attempts_of(
     argument = argument if settings.reference == "reply_or_argument" else None
     attempts: list[Attempt | NoDiscovery] = []
     for index, sample in enumerate(scored.responses[: settings.first_replies]):
-        found = reference_of(scored, argument, sample.response.text)
+        first = spoken(sample.response.text)
+        found = reference_of(scored, argument, first)
         if found is None:
             attempts.append(NoDiscovery(question.id, index, "no_reference"))
             continue
@@ -58,7 +60,7 @@ def attempts_of(
         if reason is not None:
             attempts.append(NoDiscovery(question.id, index, reason))
         elif worth is not None:
-            attempts.append(Attempt(question, index, sample.response.text, worth, reference, source))
+            attempts.append(Attempt(question, index, first, worth, reference, source))
     return attempts
 
 
@@ -73,11 +75,13 @@ def reference_of(
     right = [
         sample
         for sample in scored.responses
-        if sample.correct and sample.score is not None and sample.response.text.strip() != first.strip()
+        if sample.correct
+        and sample.score is not None
+        and spoken(sample.response.text).strip() != first.strip()
     ]
     if right:
         best = max(right, key=lambda sample: sample.score or 0)
-        return best.response.text, "sample"
+        return spoken(best.response.text), "sample"
     return None if argument is None else (argument, "consultant")
 
 

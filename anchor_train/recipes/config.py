@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from anchor_train.recipes.merge import merged
 from anchor_train.recipes.training_settings import (
@@ -52,7 +59,25 @@ class QuestionSettings(Settings):
 RoleBackend: TypeAlias = str | dict[str, Any] | None
 
 
-class SampleSettings(Settings):
+class ThinkingSettings(Settings):
+    """Settings of who may think before replying.
+
+    Attributes:
+        thinking_tokens: Tokens for the thought of a model that thinks, beside ``max_tokens`` for its reply.
+    """
+
+    thinking_tokens: int = Field(default=0, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _none_as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the setting where it is off: what was made before there was one stays up to date."""
+        values: dict[str, Any] = write(self)
+        if not self.thinking_tokens:
+            values.pop("thinking_tokens", None)
+        return values
+
+
+class SampleSettings(ThinkingSettings):
     """The sampler: how training replies are drawn (method, section 1).
 
     Attributes:
@@ -76,7 +101,7 @@ class SampleSettings(Settings):
         return self
 
 
-class ConsultantSettings(Settings):
+class ConsultantSettings(ThinkingSettings):
     """The consultant: argues for the gold label of questions that every sample got wrong.
 
     Attributes:
@@ -94,7 +119,7 @@ class ConsultantSettings(Settings):
     guide: Path | None = None
 
 
-class DiscoverSettings(Settings):
+class DiscoverSettings(ThinkingSettings):
     """E-step of strategy ``staple``: principles that make a reply better.
 
     Attributes:
@@ -176,7 +201,7 @@ class PairSettings(Settings):
     unreadable_losers: bool = False
 
 
-class EvaluateSettings(Settings):
+class EvaluateSettings(ThinkingSettings):
     """How base and trained models are compared (method, section 3).
 
     Attributes:

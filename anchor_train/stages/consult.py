@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from anchor_train.preferences.pairs import wants_consultant
-from anchor_train.records import Argument
+from anchor_train.records import Argument, spoken
 from anchor_train.run.roles import consultant_spec
 from anchor_train.run.stage import StageJob, StageResult, derived_seed
 from anchor_train.stages.asking import ask_missing
@@ -19,6 +19,7 @@ from judges.files import read_records, write_records
 from judges.journal import Journal
 from judges.records import Conversation, Failure, Outcome, Sampling
 from judges.rubrics.constitution import load_constitution
+from judges.thoughts import said
 from lm_eval_tasks.records import Json, Question
 from lm_eval_tasks.replies.responses import read_response
 from lm_eval_tasks.tasks.spec import TaskSpec, load_task
@@ -37,6 +38,7 @@ def consult(job: StageJob) -> StageResult:
         temperature=settings.temperature,
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,
+        thinking_tokens=settings.thinking_tokens,
         seed=derived_seed(job.recipe.seed, job.stage.draws),
     )
     latest = None
@@ -66,9 +68,10 @@ def read_arguments(folder: Path) -> dict[str, Argument]:
 def in_reply_form(spec: TaskSpec, question: Question, argument: str) -> str | None:
     """The argument as a whole reply that chooses the gold label; None if it doesn't read back as that.
 
-    A consultant that wrote the reply's tags by itself is taken at what stands between them.
+    A consultant that wrote the reply's tags by itself is taken at what stands between them; what it thought
+    before is left out.
     """
-    text = read_response(question, argument).explanation or argument
+    text = read_response(question, argument).explanation or spoken(argument)
     reply = spec.format_response(text.strip(), question.gold)
     read = read_response(question, reply)
     return reply if read.choice == question.gold and read.explanation == text.strip() else None
@@ -88,8 +91,10 @@ def _row(question: Question, outcome: Outcome) -> Json:
     problem = None
     if completion.finish_reason == "length":
         problem = "cut at max_tokens"
+        if said(completion.text).cut:
+            problem = "cut while thinking: consultant.thinking_tokens is for the thought"
     elif completion.finish_reason == "refused":
         problem = "refused"
-    elif not completion.text.strip():
-        problem = "empty"
+    elif not spoken(completion.text).strip():
+        problem = "empty" if not completion.text.strip() else "nothing but a thought"
     return Argument(question.id, completion.text, problem).to_json()

@@ -196,6 +196,7 @@ class _Discovery:
             temperature=self._settings.temperature,
             top_p=self._settings.top_p,
             max_tokens=max_tokens,
+            thinking_tokens=self._settings.thinking_tokens,
             seed=derived_seed(self._job.recipe.seed, self._job.stage.key),
         )
 

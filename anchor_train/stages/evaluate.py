@@ -184,9 +184,13 @@ def _run_harness(job: StageJob, spec: TaskSpec, adapter: Path | None, log: Path)
 
 
 def room(job: StageJob) -> int:
-    """Most tokens of a whole completion: a reply, and where it is refined a principle and a second reply."""
-    reply = job.recipe.evaluate.max_tokens
-    return 2 * reply + job.recipe.staple.discover.principle_tokens if job.stage.refined else reply
+    """Most tokens of a whole completion: a reply, and where it is refined a principle and a second reply.
+
+    What a model thinks before comes on top.
+    """
+    reply, thought = job.recipe.evaluate.max_tokens, job.recipe.evaluate.thinking_tokens
+    refined = reply + job.recipe.staple.discover.principle_tokens if job.stage.refined else 0
+    return thought + reply + refined
 
 
 def _own_tokenizer(recipe: Recipe, folder: Path) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from anchor_train.preferences.pair_report import PairLength, pair_report
+from anchor_train.preferences.pair_report import PairLength, pair_report, thoughts_left_out
 from anchor_train.preferences.pairs import build_pairs
 from anchor_train.recipes.config import PairStrategy
 from anchor_train.records import NoPair, PreferenceExample, PreferencePair
@@ -39,7 +39,11 @@ def pair_up(job: StageJob) -> StageResult:
     questions = {found.question.id: found.question for found in scored}
     examples = [pair.example(spec.explain_conversation(questions[pair.question_id])) for pair in result.pairs]
     report = pair_report(
-        job.stage.strategy or strategy, result, _lengths(job, examples), recipe.dpo.max_length
+        job.stage.strategy or strategy,
+        result,
+        _lengths(job, examples),
+        recipe.dpo.max_length,
+        thoughts_left_out(scored, result),
     )
     write_json(job.folder / REPORT, report.to_json())
     if not report.total:

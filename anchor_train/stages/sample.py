@@ -35,6 +35,7 @@ def sample_replies(job: StageJob) -> StageResult:
         temperature=settings.temperature,
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,
+        thinking_tokens=settings.thinking_tokens,
         seed=derived_seed(job.recipe.seed, job.stage.draws),
     )
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,12 +19,16 @@ from judges.errors import ConfigError
 from judges.records import BackendIdentity, Conversation
 from judges.rendering import renderer_of
 from judges.settings import Settings
+from judges.thoughts import opened_by
 
 logger = logging.getLogger(__name__)
 
 HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[\w.-]+)?")
 FINGERPRINTED = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model")
 SAMPLED_BYTES = 1 << 20
+_END_OF_PROMPT = 24  # tokens, more than any mark has
+LOCAL_ENGINES = frozenset({"vllm", "transformers"})
+"""Kinds of backends that run a model on this machine."""
 
 
 class LocalModelSettings(Settings):
@@ -165,6 +169,20 @@ def conversation_seed(seed: int, conversation: Conversation) -> int:
     """Seed of one conversation (62 bits): depends on the seed and on the conversation alone."""
     content = json.dumps([seed, [[message.role, message.content] for message in conversation]])
     return int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big") >> 2
+
+
+def completed(text: str, tokenizer: Any, prompt: Sequence[int]) -> str:
+    """A reply with the beginning of its thought, where that stands in the prompt already.
+
+    So whoever reads the reply knows a thought for one, also where it was cut before its end.
+
+    Args:
+        text: The reply as generated.
+        tokenizer: A Hugging Face tokenizer.
+        prompt: Tokens of the prompt.
+    """
+    mark = opened_by(tokenizer.decode(prompt[-_END_OF_PROMPT:]))
+    return f"{mark}{text}" if mark and not text.lstrip().startswith(mark.strip()) else text
 
 
 def prompt_tokens(

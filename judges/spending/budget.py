@@ -105,7 +105,7 @@ class Purse:
 
     def _most(self, conversation: Conversation) -> Usage:
         read = sum(len(turn.content.encode("utf-8", "replace")) + _TEMPLATE_TOKENS for turn in conversation)
-        return Usage(read, self._sampling.max_tokens)
+        return Usage(read, self._sampling.most_tokens)
 
     def _limit_broken_by(self, request: Usage) -> str | None:
         budget = self._budget

@@ -113,7 +113,7 @@ class Estimator:
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             measured=measured,
-            most_completion_tokens=calls * self._sampling.max_tokens,
+            most_completion_tokens=calls * self._sampling.most_tokens,
             price=None if self._prices is None else self._prices.of(usage),
         )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lm_eval_tasks.stats.metrics import Summary
     from lm_eval_tasks.tasks.spec import TaskSpec
 
-_OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats"})
+_OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats", "thinking_tokens"})
 
 
 @click.command("run")
@@ -47,6 +47,12 @@ _OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats"})
 @click.option("--batch-size", help="As lm_eval takes it: a number, or auto.  [default for hf: 16]")
 @click.option("--device", help="As lm_eval takes it, e.g. cuda:0 or cpu.")
 @click.option("--gen-kwargs", help="Generation settings over the task's, e.g. temperature=0.8,top_p=1.")
+@click.option(
+    "--thinking-tokens",
+    default=0,
+    type=click.IntRange(0),
+    help="Tokens for a thinking model's thought, on top of those for its reply (max_gen_toks).",
+)
 @click.option("--include-path", type=click.Path(exists=True), help="Folder with task files of your own.")
 @click.option("--metadata", help="Further options of the tasks, as JSON.")
 @budget_options

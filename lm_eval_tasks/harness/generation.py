@@ -47,6 +47,7 @@ class GenerationRequest:
         split: Split to evaluate; None for the tasks' own.
         limit: Only the first questions of each task.
         repeats: Samples a question; None for the tasks' own.
+        thinking_tokens: Tokens for a thought, on top of those for the reply.
         apply_chat_template: Whether prompts go through the model's chat template.
         batch_size: As the harness takes it (a number or ``auto``); None for ``HF_BATCH_SIZE`` with ``hf``,
             otherwise for the harness's own.
@@ -70,11 +71,15 @@ class GenerationRequest:
     gen_kwargs: str | None = None
     metadata: Mapping[str, Any] | None = None
     seed: int = 1234
+    thinking_tokens: int = 0
 
     @property
     def fingerprint(self) -> str:
         """Hash of the request and of the dates of the local files that its model is read from."""
-        content = [asdict(self), sorted(_local_model_files(self.model_args))]
+        request = asdict(self)
+        if not self.thinking_tokens:  # as before there was this setting: nothing is generated anew for it
+            del request["thinking_tokens"]
+        content = [request, sorted(_local_model_files(self.model_args))]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -198,6 +203,8 @@ def _child(question: Path, answer: Path) -> None:
         **options,
         "judged_later": True,
     }
+    if request["thinking_tokens"]:
+        metadata["thinking_tokens"] = request["thinking_tokens"]
     paths = [str(TASKS), *([request["include_path"]] if request["include_path"] else [])]
     tracker = EvaluationTracker(output_path=str(output))
     seed = request["seed"]

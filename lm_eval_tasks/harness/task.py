@@ -32,6 +32,7 @@ from judges.family import same_family_note
 from judges.judge import Judge
 from judges.records import Message, Unjudged
 from judges.settings import Settings, parse
+from judges.thoughts import opened_by
 from lm_eval_tasks.harness.baseline import load_baseline
 from lm_eval_tasks.harness.chat import chat_prompt
 from lm_eval_tasks.harness.ranks import is_first_rank, on_first_rank
@@ -44,6 +45,7 @@ Doc: TypeAlias = dict[str, Any]
 Replies: TypeAlias = tuple[Doc, list[str]]
 
 log = logging.getLogger("lm_eval.explain")
+_TOKEN_LIMITS = frozenset({"max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"})
 FILTER = "none"  # the harness's name for "as the model wrote it"; tables show it beside each metric
 
 
@@ -57,6 +59,8 @@ class TaskOptions(Settings):
         data_dir: Folder or file with local questions, instead of the hub.
         split: ``train``, ``validation`` or ``test``.
         repeats: Samples a question.
+        thinking_tokens: Tokens for the thought of a model that thinks, on top of ``max_gen_toks``, which is
+            for its reply. The harness's models bound the two together.
         judged_later: Whether ``anchor-eval run`` judges afterwards, or says itself that nobody does.
     """
 
@@ -65,6 +69,7 @@ class TaskOptions(Settings):
     data_dir: str | None = None
     split: str | None = None
     repeats: int | None = Field(default=None, ge=1)
+    thinking_tokens: int = Field(default=0, ge=0)
     judged_later: bool = False
 
 
@@ -183,6 +188,14 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
     def construct_requests(self, doc: Doc, ctx: Any, **kwargs: Any) -> Instance:
         """One request a document, which the harness sends ``repeats`` times."""
         request = super().construct_requests(doc, ctx, **kwargs)
+        if self.options.thinking_tokens:
+            prompt, generation = request.arguments
+            more = {
+                key: value + self.options.thinking_tokens
+                for key, value in generation.items()
+                if key in _TOKEN_LIMITS
+            }
+            request.arguments = (prompt, {**generation, **more})
         if not isinstance(ctx, str):
             # A chat endpoint: the harness sends one fixed seed with every request, and a server that
             # honours it would give the same reply N times.
@@ -271,6 +284,15 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
             if problem
         )
         found: dict[str, Any] = {"samples": len(samples), "unreadable": dict(unreadable.most_common())}
+        if thinking := sum(sample.response.choice_problem == "unfinished_thinking" for sample in samples):
+            log.warning(
+                "%s: %d of %d replies ran out of tokens while thinking; give them more: thinking_tokens "
+                "(now %d) is for the thought, beside max_gen_toks for the reply",
+                name,
+                thinking,
+                len(samples),
+                self.options.thinking_tokens,
+            )
         if unreadable:
             log.info("%s: unreadable in %d replies: %s", name, len(samples), _counts(unreadable))
         if not self._greedy and _all_equal(questions):
@@ -369,8 +391,14 @@ def _say_once(message: str) -> None:
 
 
 def _texts(request: Instance) -> list[str]:
-    """The replies; an endpoint that refused to answer gives None, which reads as an empty reply."""
-    return ["" if text is None else str(text) for text in request.resps]
+    """The replies; an endpoint that refused to answer gives None, which reads as an empty reply.
+
+    Where the prompt opens a thought, each reply gets the mark that does, so that it is known for a thought.
+    """
+    texts = ["" if text is None else str(text) for text in request.resps]
+    prompt = request.arguments[0]
+    mark = opened_by(prompt) if isinstance(prompt, str) else ""
+    return [text if text.lstrip().startswith(mark.strip()) else f"{mark}{text}" for text in texts]
 
 
 def _all_equal(questions: Sequence[ScoredQuestion]) -> bool:

@@ -211,3 +211,11 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
     assert default_cache_path() == tmp_path / "mine.sqlite"
     monkeypatch.delenv("ANCHOR_CACHE")
     assert default_cache_path().parts[-2:] == ("anchored-explanations", "replies.sqlite")
+
+
+def test_keys_stay_as_they_were_before_there_were_tokens_for_thoughts() -> None:
+    with ReplyCache(None) as cache:
+        known = cache.asking(BackendIdentity("vllm", "m"), Sampling(seed=3), "r")
+        assert known.digest.hex() == "00b91f69747bd8cde53af20e917a47a7"
+        thinking = cache.asking(BackendIdentity("vllm", "m"), Sampling(seed=3, thinking_tokens=9), "r")
+        assert thinking.digest != known.digest

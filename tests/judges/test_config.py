@@ -192,3 +192,19 @@ def test_a_model_name_may_hold_an_at_sign(model, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     with load_judge(f"openai:{model}", cache=None) as judge:
         assert judge.info.model == model
+
+
+def test_tokens_for_a_thought_stand_beside_those_for_the_reply(tmp_path: Path) -> None:
+    script = tmp_path / "replies.yaml"
+    script.write_text("replies: [{reply: x}]")
+    given = {"backend": "scripted", "replies": str(script)}
+    plain, thinking = (
+        load_judge(given, cache=None),
+        load_judge({**given, "thinking_tokens": 2000}, cache=None),
+    )
+    assert thinking.sampling.max_tokens == plain.sampling.max_tokens
+    assert thinking.sampling.most_tokens == plain.sampling.most_tokens + 2000
+    assert "thinking_tokens" not in plain.info.sampling
+    assert thinking.info.sampling["thinking_tokens"] == 2000
+    with pytest.raises(ConfigError, match="thinking_tokens"):
+        load_judge({**given, "thinking_tokens": -1}, cache=None)

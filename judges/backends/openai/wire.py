@@ -47,7 +47,7 @@ def request_body(
         "model": model,
         "messages": [{"role": message.role, "content": message.content} for message in conversation],
         "temperature": sampling.temperature,
-        token_limit: sampling.max_tokens,
+        token_limit: sampling.most_tokens,
     }
     if n > 1:
         body["n"] = n

@@ -13,7 +13,7 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from types import TracebackType
 from typing import Any
@@ -23,6 +23,7 @@ from pydantic import Field
 from judges.backends.local_model import (
     LocalModelSettings,
     check_model,
+    completed,
     conversation_seed,
     identity,
     no_template,
@@ -188,7 +189,7 @@ class _Model:
                 rows += outcome
         grammar = self._grammar(sampling.form.regex) if constrained and sampling.form is not None else None
         written: dict[int, list[tuple[_Row, _Written]]] = defaultdict(list)
-        for batch in self._batches(rows, sampling.max_tokens):
+        for batch in self._batches(rows, sampling.most_tokens):
             for row, one in zip(batch, self._write(batch, sampling, grammar), strict=True):
                 done = written[row.index]
                 done.append((row, one))
@@ -243,7 +244,7 @@ class _Model:
 
         start = time.monotonic()
         width = max(len(row.prompt) for row in batch)
-        room = sampling.max_tokens if self._limit is None else min(sampling.max_tokens, self._limit - width)
+        room = sampling.most_tokens if self._limit is None else min(sampling.most_tokens, self._limit - width)
         device = self._model.device
         tokens = [[self._pad] * (width - len(row.prompt)) + row.prompt for row in batch]
         mask = [[0] * (width - len(row.prompt)) + [1] * len(row.prompt) for row in batch]
@@ -267,7 +268,15 @@ class _Model:
                 tokenizer=self._tokenizer if stop else None,
             )
         seconds = time.monotonic() - start
-        return [self._read(row, sampling, seconds) for row in output[:, width:].tolist()]
+        written = [self._read(tokens, sampling, seconds) for tokens in output[:, width:].tolist()]
+        if grammar is not None:  # held to a form, so there is no thought
+            return written
+        return [self._with_thought(row, one) for row, one in zip(batch, written, strict=True)]
+
+    def _with_thought(self, row: _Row, written: _Written) -> _Written:
+        assert written.completion is not None
+        text = completed(written.completion.text, self._tokenizer, row.prompt)
+        return replace(written, completion=replace(written.completion, text=text))
 
     def _past(self, batch: list[_Row], input_ids: Any, attention_mask: Any) -> Any:
         """A cache with the prompts up to their last token, if each can be read once for several samples.

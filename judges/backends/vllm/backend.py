@@ -320,7 +320,7 @@ def _sampling_message(sampling: Sampling) -> Json:
         "n": sampling.n,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
+        "max_tokens": sampling.most_tokens,
         "seed": sampling.seed,
         "stop": list(sampling.stop),
         "regex": None if sampling.form is None else sampling.form.regex,

@@ -25,7 +25,7 @@ import threading
 import time
 from typing import Any, TypeAlias
 
-from judges.backends.local_model import conversation_seed, no_template, prompt_tokens
+from judges.backends.local_model import completed, conversation_seed, no_template, prompt_tokens
 from judges.backends.vllm import cpu as vllm_cpu
 from judges.notices import listen
 from judges.records import Conversation, Message
@@ -194,13 +194,20 @@ class _Server:
             "is": "reply",
             "batch": batch,
             "index": index,
-            "completions": [[completion.text, completion.finish_reason] for completion in completions],
+            "completions": [
+                [self._text(completion.text, output.prompt_token_ids), completion.finish_reason]
+                for completion in completions
+            ],
             "prompt_tokens": len(output.prompt_token_ids),
             "completion_tokens": sum(len(completion.token_ids) for completion in completions),
             "cached_prompt_tokens": output.num_cached_tokens or 0,
             "seconds": seconds,
         }
         _send(self._channel, message)
+
+    def _text(self, text: str, prompt: list[int]) -> str:
+        """A completion's text; one that is held to a form has no thought."""
+        return text if self._sampling["regex"] else completed(text, self._tokenizer, prompt)
 
     def _fail(self, batch: int, index: int, reason: str, seconds: float) -> None:
         _send(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anchor_train.preferences.behaviour import behaviour_of, candidates
-from anchor_train.preferences.pair_report import PairLength, pair_report
+from anchor_train.preferences.pair_report import PairLength, PairReport, pair_report, thoughts_left_out
 from anchor_train.preferences.pairs import anchor_sets, build_pairs, choose_pair, rank_sets, wants_consultant
 from anchor_train.recipes.config import PairSettings
 from anchor_train.records import Argument, Candidate, NoPair, PreferencePair
@@ -272,3 +272,29 @@ def test_an_empty_report_says_why():
     assert report.why_empty() == "no pair could be built: 2 questions (no samples 1, nothing scored 1)"
     assert report.lopsided_share is None
     assert "without a pair 2" in report.to_text()
+
+
+def test_thoughts_are_left_out_of_pairs() -> None:
+    """What is learnt is the reply behind them; two replies that differ in thoughts alone are one text."""
+    scored = ScoredQuestion(
+        QUESTION,
+        (
+            sample("B", 20, text="<think>\nTwo it is.\n</think>\n\nbest"),
+            sample("B", 20, text="And so on.\n</think>\n\nbest"),  # the template opened the block
+            sample("A", 10, text="<think>Hm.</think>worse"),
+            sample(None, None, readable=False, text="<think>\nNever ends"),
+        ),
+    )
+    assert [found.text for found in candidates(scored)] == ["best", "best", "worse", ""]
+    for strategy in ("anchor", "rank"):
+        (pair,) = build_pairs([scored], {}, in_form, strategy, PairSettings(unreadable_losers=True), 1).pairs
+        assert (pair.chosen.text, pair.rejected.text) == ("best", "worse")
+
+
+def test_the_report_says_how_many_thoughts_are_left_out() -> None:
+    scored = ScoredQuestion(QUESTION, (sample("B", 20, text="<think>x</think>best"), sample("A", 10)))
+    result = build_pairs([scored], {}, in_form, "anchor", DEFAULT, 1)
+    report = pair_report("anchor", result, [PairLength(1, 1, 1)], 10, thoughts_left_out([scored], result))
+    assert "thoughts of 1 of 2 replies are left out" in report.to_text()
+    older = {key: value for key, value in report.to_json().items() if key != "thoughts_left_out"}
+    assert PairReport.from_json(older).thoughts_left_out == 0

@@ -206,3 +206,17 @@ def test_the_losses_are_trls_own():
     assert spec.origin is not None
     trainer = (Path(spec.origin).parent / "trainer" / "dpo_trainer.py").read_text(encoding="utf-8")
     assert set(re.findall(r'loss_type == "(\w+)"', trainer)) == set(DPO_LOSSES)
+
+
+@pytest.mark.parametrize("role", ["sampler", "consultant", "evaluate", "staple.discover"])
+def test_tokens_for_thoughts_leave_no_trace_where_there_are_none(recipe_file, role):
+    """Stages that were finished before there was the setting stay so."""
+    plain = load_recipe(recipe_file)
+    thinking = load_recipe(recipe_file, [f"{role}.thinking_tokens=500"])
+    section, other = plain, thinking
+    for name in role.split("."):
+        section, other = getattr(section, name), getattr(other, name)
+    assert "thinking_tokens" not in section.model_dump(mode="json")
+    assert other.model_dump(mode="json") == {**section.model_dump(mode="json"), "thinking_tokens": 500}
+    assert "thinking_tokens" not in resolved_yaml(plain)
+    assert "thinking_tokens: 500" in resolved_yaml(thinking)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
@@ -154,3 +155,42 @@ def test_predict_only_logs_replies_and_measures_nothing() -> None:
     )
     assert results["results"]["demo_explain"]["bypass,none"] == 999
     assert [len(row["filtered_resps"][0]) for row in results["samples"]["demo_explain"]] == [2, 2]
+
+
+def test_tokens_for_a_thought_come_on_top_of_those_for_the_reply() -> None:
+    for tokens, expected in ((0, 1024), (500, 1524)):
+        found = task(thinking_tokens=tokens)
+        request = found.construct_requests(found.eval_docs[0], "Well?", metadata=("demo_explain", 0, 1))
+        assert request.arguments[1]["max_gen_toks"] == expected
+        assert found.config.generation_kwargs["max_gen_toks"] == 1024
+    with pytest.raises(ConfigError, match="thinking_tokens"):
+        task(thinking_tokens=-1)
+
+
+def test_a_reply_that_ran_out_of_tokens_while_thinking_is_counted_as_such(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The prompt opened the thought, so the reply itself doesn't say that it is one."""
+    logging.getLogger("lm_eval").propagate = True
+    found = task(repeats=3, thinking_tokens=7)
+    doc = found.eval_docs[0]
+    asked = found.fewshot_context(
+        doc, 0, apply_chat_template=True, chat_template=lambda turns, add_generation_prompt: thinking(turns)
+    )
+    request = found.construct_requests(doc, asked, metadata=("demo_explain", 0, 3))
+    request.resps = [
+        "First I look at each choice",
+        "So it is A.\n</think>\n\n<explanation>It is.</explanation><choice>A</choice>",
+        "<explanation>a draft</explanation><choice>B</choice> but",
+    ]
+    found._instances = [request]
+    found.apply_filters()
+    parsed = [json.loads(text) for text in request.filtered_resps["none"]]
+    assert [row["choice"] for row in parsed] == [None, "A", None]
+    assert [row["choice_problem"] for row in parsed] == ["unfinished_thinking", None, "unfinished_thinking"]
+    assert "2 of 3 replies ran out of tokens while thinking" in caplog.text
+
+
+def thinking(turns: list[dict[str, str]]) -> str:
+    """A chat template that opens a thought where the model is to begin."""
+    return f"{chat()(turns)}<think>\n"

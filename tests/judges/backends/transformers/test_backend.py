@@ -26,6 +26,9 @@ from judges import (
 )
 from judges.backends.local_model import prompt_tokens
 from judges.backends.transformers.backend import TransformersBackend, _SeededDraw, create
+from judges.config import load_judge
+from judges.thoughts import said
+from tests.chat_templates import DEEPSEEK_R1_DISTILLED, REFUSED
 from tests.judges.backends.asking import LETTERS, VERDICTS, ask, peft_greedy, texts
 from tests.tiny_models import CHAT_TEMPLATE, make_tiny_model
 
@@ -183,3 +186,44 @@ def backend_tokenizer(model: Path) -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(model)
+
+
+def test_a_thought_that_the_prompt_opens_belongs_to_the_reply(tmp_path: Path) -> None:
+    """Else nobody could tell a thought that was cut from a reply; what is held to a form has none."""
+    model = make_tiny_model(tmp_path / "thinking", chat_template=DEEPSEEK_R1_DISTILLED)
+    form = OutputForm("(yes|no)", "{}")
+    with create({"model": str(model), "device": "cpu"}) as backend:
+        (free,) = answer_all(backend, [ask("x")], Sampling(max_tokens=4, thinking_tokens=3))
+        (held,) = answer_all(backend, [ask("x")], Sampling(max_tokens=4, form=form))
+    assert isinstance(free, Reply)
+    assert free.usage is not None
+    assert free.usage.completion_tokens == 7
+    assert free.text.startswith("<think>\n")
+    assert said(free.text).cut
+    assert texts(held)[0] in {"yes", "no"}
+
+
+def test_a_judge_that_may_think_here_is_not_held_to_the_form(tmp_path: Path, tiny_model: Path) -> None:
+    for tokens, held in ((0, True), (8, False)):
+        given = {
+            "backend": "transformers",
+            "model": str(tiny_model),
+            "device": "cpu",
+            "thinking_tokens": tokens,
+        }
+        with load_judge(given, cache=None) as judge:
+            assert (judge.sampling.form is not None) == held
+            assert judge.info.constrained == held
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_template_that_loses_text_ends_the_judging(tmp_path: Path, name: str) -> None:
+    """It would lose that of every conversation: nobody is judged by a judge who sees nothing."""
+    template, _ = REFUSED[name]
+    model = make_tiny_model(tmp_path / "model", chat_template=template)
+    asked = (*ask("x"), Message("assistant", "y"), *ask("z"))
+    with (
+        create({"model": str(model), "device": "cpu"}) as backend,
+        pytest.raises(ConfigError, match=r"the chat template (loses|refuses)"),
+    ):
+        answer_all(backend, [asked], Sampling(max_tokens=2))

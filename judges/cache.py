@@ -221,7 +221,8 @@ class ReplyCache:
         if row is None:
             return None
         text, finish_reason, prompt_tokens, completion_tokens, cached_tokens, attempts, seconds = row
-        usage = None if prompt_tokens is None else Usage(prompt_tokens, completion_tokens, cached_tokens)
+        # A prompt of no tokens is one whose tokens weren't told: earlier versions stored zeros then.
+        usage = Usage(prompt_tokens, completion_tokens, cached_tokens) if prompt_tokens else None
         return Reply((Completion(text, finish_reason),), usage, attempts, seconds)
 
     def put(self, asking: Asking, key: bytes, reply: Reply, *, has_verdict: bool) -> None:

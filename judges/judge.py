@@ -67,6 +67,8 @@ class JudgeInfo:
         constrained: Whether replies were held to the form; None if not known (nothing was asked).
         scale: Verdict -> points as an exact number or fraction, best first.
         verdict_form: In which form the verdicts were asked for.
+        left_out: What of ``sampling`` the endpoint refuses, so that its own holds instead; known once it was
+            asked.
     """
 
     name: str
@@ -82,6 +84,7 @@ class JudgeInfo:
     constrained: bool | None = None
     scale: Mapping[str, str] = field(default_factory=dict)
     verdict_form: VerdictForm = "full"  # files without it are older than the compact form
+    left_out: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -129,12 +132,13 @@ class JudgeInfo:
             "constrained": self.constrained,
             "scale": dict(self.scale),
             "verdict_form": self.verdict_form,
+            **({"left_out": list(self.left_out)} if self.left_out else {}),
         }
 
     @staticmethod
     def from_json(row: Mapping[str, Any]) -> JudgeInfo:
         """Reads the form back."""
-        return JudgeInfo(**row)
+        return JudgeInfo(**{**row, "left_out": tuple(row.get("left_out", ()))})
 
 
 class Judge:
@@ -214,6 +218,7 @@ class Judge:
             constrained=self.backend.constrains if sampling.form is not None else False,
             scale={verdict: str(points) for verdict, points in self.rubric.scale.items()},
             verdict_form=self.form,
+            left_out=tuple(sorted(getattr(self.backend, "left_out", ()))),
         )
 
     def assess(
@@ -340,7 +345,14 @@ class Judge:
             self._purse.settle(key, outcome)
         if isinstance(outcome, Failure):
             unjudged = Unjudged("failed", outcome.message)
-            return Assessment(unjudged, attempts=outcome.attempts, seconds=outcome.seconds)
+            usage = outcome.usage or Usage()
+            return Assessment(
+                unjudged,
+                attempts=outcome.attempts,
+                usage=usage,
+                seconds=outcome.seconds,
+                price=self._price(outcome.usage),
+            )
         assessment = self._read(outcome, cached=False)
         has_verdict = isinstance(assessment.outcome, Judgement)
         self._cache.put(self._asking, key, outcome, has_verdict=has_verdict)
@@ -350,16 +362,18 @@ class Judge:
         return read_verdicts(self.rubric, reply.completions[0], self.form)
 
     def _read(self, reply: Reply, *, cached: bool) -> Assessment:
-        usage = reply.usage or Usage()
         return Assessment(
             outcome=self._verdicts(reply),
             raw=reply.text,
             attempts=reply.attempts,
-            usage=usage,
+            usage=reply.usage,
             seconds=reply.seconds,
             cached=cached,
-            price=None if self._prices is None else self._prices.of(usage),
+            price=self._price(reply.usage),
         )
+
+    def _price(self, usage: Usage | None) -> float | None:
+        return None if self._prices is None or usage is None else self._prices.of(usage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,11 +141,19 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A conversation that got no reply, and why. The rest of the batch goes on."""
+    """A conversation that got no reply, or none that can be used, and why. The rest of the batch goes on.
+
+    Attributes:
+        message: The reason.
+        attempts: Requests it took.
+        seconds: From the first attempt to the last.
+        usage: Tokens of replies that came and can't be used; None if there was none, or it isn't known.
+    """
 
     message: str
     attempts: int = 1
     seconds: float = 0.0
+    usage: Usage | None = None
 
 
 Outcome: TypeAlias = Reply | Failure
@@ -212,17 +220,18 @@ class Assessment:
         outcome: The verdicts, or why there are none.
         raw: The judge's reply, unparsed; None if there was no reply.
         attempts: Requests this took; those of the original call if it came from the cache.
-        usage: Tokens of the original call.
+        usage: Tokens of the original call; None if its backend didn't tell.
         seconds: Seconds of the original call.
         cached: True if no request was made for it in this run.
-        price: What the original call cost, in the currency of the configured prices; None without prices.
+        price: What the original call cost, in the currency of the configured prices; None without prices, or
+            if its tokens aren't known.
         flagged: What in the explanation addresses the judge (``rubrics.suspicion``); no score depends on it.
     """
 
     outcome: Judgement | Unjudged
     raw: str | None = None
     attempts: int = 0
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage | None = field(default_factory=Usage)
     seconds: float = 0.0
     cached: bool = False
     price: float | None = None

@@ -92,7 +92,29 @@ UnreadableReason: TypeAlias = Literal[
     "unknown_choice",
     "ambiguous_choice",
     "no_refined_reply",
+    "no_reply",
 ]
+
+
+class FailedReply(str):
+    """A reply that didn't arrive: no word of the model's, and never a wrong answer.
+
+    It passes for the text that arrived, mostly none, where replies travel as texts.
+
+    Attributes:
+        reason: Why it didn't.
+    """
+
+    reason: str
+
+    def __new__(cls, reason: str, text: str = "") -> FailedReply:
+        """Makes one."""
+        made = super().__new__(cls, text)
+        made.reason = reason
+        return made
+
+    def __reduce__(self) -> tuple[type[FailedReply], tuple[str, str]]:
+        return FailedReply, (self.reason, str(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +127,8 @@ class Response:
         choice: Label of the chosen choice; None if unreadable.
         explanation_problem: Why there is no explanation; None if there is one.
         choice_problem: Why there is no choice; None if there is one.
+        failure: Why the model gave no reply (its endpoint failed, say); None if it did. Such a response
+            stands in no metric; how many there are is told.
     """
 
     text: str
@@ -112,6 +136,7 @@ class Response:
     choice: str | None
     explanation_problem: UnreadableReason | None = None
     choice_problem: UnreadableReason | None = None
+    failure: str | None = None
 
     @property
     def readable(self) -> bool:
@@ -181,6 +206,7 @@ class ScoredResponse:
         """Flat form for logs: text, parts, problems, correct, judgement, score, and the draft if any."""
         response = self.response
         draft = {} if self.draft is None else {"draft": asdict(self.draft)}
+        failure = {} if response.failure is None else {"failure": response.failure}
         return {
             "text": response.text,
             "explanation": response.explanation,
@@ -191,6 +217,7 @@ class ScoredResponse:
             "judgement": None if self.assessment is None else assessment_to_json(self.assessment),
             "score": self.score,
             **draft,
+            **failure,
         }
 
     @staticmethod
@@ -204,6 +231,7 @@ class ScoredResponse:
                 choice=row["choice"],
                 explanation_problem=row["explanation_problem"],
                 choice_problem=row["choice_problem"],
+                failure=row.get("failure"),
             ),
             correct=row["correct"],
             assessment=None if judgement is None else assessment_from_json(judgement),
@@ -221,6 +249,11 @@ class ScoredQuestion:
     question: Question
     responses: tuple[ScoredResponse, ...]
 
+    @property
+    def answered(self) -> tuple[ScoredResponse, ...]:
+        """The responses that the model gave, without those that failed."""
+        return tuple(sample for sample in self.responses if sample.response.failure is None)
+
     def to_json(self) -> Json:
         """``{question: ..., responses: [...]}``."""
         return {"question": self.question.to_json(), "responses": [r.to_json() for r in self.responses]}
@@ -233,17 +266,20 @@ class ScoredQuestion:
 
 
 def assessment_to_json(assessment: Assessment) -> Json:
-    """``{verdicts | unjudged + detail, raw, attempts, tokens, seconds, cached, price, flagged}``."""
-    outcome = assessment.outcome
+    """``{verdicts | unjudged + detail, raw, attempts, tokens, seconds, cached, price, flagged}``.
+
+    Tokens and price are null where they aren't known.
+    """
+    outcome, usage = assessment.outcome, assessment.usage
     return {
         "verdicts": dict(outcome.verdicts) if isinstance(outcome, Judgement) else None,
         "unjudged": outcome.reason if isinstance(outcome, Unjudged) else None,
         "detail": outcome.detail if isinstance(outcome, Unjudged) else None,
         "raw": assessment.raw,
         "attempts": assessment.attempts,
-        "prompt_tokens": assessment.usage.prompt_tokens,
-        "completion_tokens": assessment.usage.completion_tokens,
-        "cached_prompt_tokens": assessment.usage.cached_prompt_tokens,
+        "prompt_tokens": None if usage is None else usage.prompt_tokens,
+        "completion_tokens": None if usage is None else usage.completion_tokens,
+        "cached_prompt_tokens": None if usage is None else usage.cached_prompt_tokens,
         "seconds": round(assessment.seconds, 6),
         "cached": assessment.cached,
         "price": assessment.price,
@@ -254,6 +290,7 @@ def assessment_to_json(assessment: Assessment) -> Json:
 def assessment_from_json(row: Mapping[str, Any]) -> Assessment:
     """Reads the form back."""
     outcome: Judgement | Unjudged
+    counts = row["prompt_tokens"], row["completion_tokens"], row["cached_prompt_tokens"]
     if row["verdicts"] is not None:
         outcome = Judgement(row["verdicts"])
     else:
@@ -262,7 +299,7 @@ def assessment_from_json(row: Mapping[str, Any]) -> Assessment:
         outcome=outcome,
         raw=row["raw"],
         attempts=row["attempts"],
-        usage=Usage(row["prompt_tokens"], row["completion_tokens"], row["cached_prompt_tokens"]),
+        usage=None if None in counts else Usage(*counts),
         seconds=row["seconds"],
         cached=row["cached"],
         price=row["price"],

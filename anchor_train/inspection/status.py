@@ -159,7 +159,8 @@ def _table(found: Mapping[str, Any]) -> str:
 def _price(found: Mapping[str, Any]) -> str:
     accounts = found["accounts"]
     price = accounts.get("price")
-    tokens = f"; {accounts['prompt_tokens']} + {accounts['completion_tokens']} tokens"
+    read, written = accounts["prompt_tokens"], accounts["completion_tokens"]
+    tokens = "; tokens unknown" if read is None or written is None else f"; {read} + {written} tokens"
     return tokens + ("" if price is None else f", price {price:.4f}")
 
 

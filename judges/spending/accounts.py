@@ -59,9 +59,11 @@ class Accounts:
         retried: Requests beyond the first of a statement.
         judged: Statements with verdicts.
         unjudged: Statements without, by reason.
-        usage: Tokens of the replies that arrived in this run.
+        unmetered: Of those answered, replies whose tokens the backend didn't tell.
+        usage: Tokens of the other replies that arrived in this run.
         seconds: Wall-clock seconds in which assessing was under way.
-        price: Price of ``usage``; None without prices.
+        price: Price of ``usage``; None without prices, or if some replies are unmetered.
+        priced: Whether there are prices.
     """
 
     statements: int = 0
@@ -73,11 +75,13 @@ class Accounts:
     failed: int = 0
     requests: int = 0
     retried: int = 0
+    unmetered: int = 0
     judged: int = 0
     unjudged: Mapping[UnjudgedReason, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
     price: float | None = None
+    priced: bool = False
 
     @property
     def coverage(self) -> float | None:
@@ -103,6 +107,7 @@ class Accounts:
             ),
             seconds=self.seconds - earlier.seconds,
             price=None if self.price is None else self.price - (earlier.price or 0.0),
+            priced=self.priced,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -120,12 +125,14 @@ class Accounts:
             "judged": self.judged,
             "unjudged": dict(self.unjudged),
             "coverage": self.coverage,
-            "prompt_tokens": self.usage.prompt_tokens,
-            "completion_tokens": self.usage.completion_tokens,
-            "cached_prompt_tokens": self.usage.cached_prompt_tokens,
+            "unmetered": self.unmetered,
+            "prompt_tokens": None if self.unmetered else self.usage.prompt_tokens,
+            "completion_tokens": None if self.unmetered else self.usage.completion_tokens,
+            "cached_prompt_tokens": None if self.unmetered else self.usage.cached_prompt_tokens,
             "prefix_reuse": self.prefix_reuse,
             "seconds": round(self.seconds, 3),
             "price": self.price,
+            "priced": self.priced,
         }
 
     def __str__(self) -> str:
@@ -136,12 +143,21 @@ class Accounts:
             f"{self.judged} of {self.statements} judged" + (f" ({reasons})" if unjudged else ""),
             f"{self.asked} asked, {self.cached} from the cache, {self.copies} copies",
             f"{self.retried} retries" if self.retried else "",
-            f"{self.usage.prompt_tokens} + {self.usage.completion_tokens} tokens"
+            self._tokens
             + ("" if self.prefix_reuse is None else f" ({self.prefix_reuse:.0%} of the prompts reused)"),
-            f"price {self.price:.4f}" if self.price is not None else "",
+            f"price {self.price:.4f}" if self.price is not None else "price unknown" if self.priced else "",
             f"{self.seconds:.1f} s",
         ]
         return "; ".join(part for part in parts if part)
+
+    @property
+    def _tokens(self) -> str:
+        read, written = self.usage.prompt_tokens, self.usage.completion_tokens
+        if not self.unmetered:
+            return f"{read} + {written} tokens"
+        known = f"; {read} + {written} of the others" if self.unmetered < self.answered else ""
+        replies = f"{self.unmetered} of {self.answered} replies"
+        return f"tokens unknown (the endpoint doesn't tell for {replies}{known})"
 
 
 class Ledger:
@@ -169,9 +185,11 @@ class Ledger:
             match outcome:
                 case Reply(usage=usage):
                     self._counts["answered"] += 1
+                    self._counts["unmetered"] += usage is None
                     self._usage += usage or Usage()
-                case Failure():
+                case Failure(usage=usage):
                     self._counts["failed"] += 1
+                    self._usage += usage or Usage()
 
     def hand_out(self, assessment: Assessment, source: Source | None = None) -> None:
         """An assessment goes to the caller; no source means that it was asked for."""
@@ -202,5 +220,8 @@ class Ledger:
                 unjudged={reason: self._unjudged[reason] for reason in REASONS},
                 usage=self._usage,
                 seconds=self._seconds,
-                price=None if self._prices is None else self._prices.of(self._usage),
+                price=None
+                if self._prices is None or self._counts["unmetered"]
+                else self._prices.of(self._usage),
+                priced=self._prices is not None,
             )

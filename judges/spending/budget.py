@@ -39,8 +39,9 @@ class Purse:
     """Keeps to a budget: a request under way counts as the most that it may come to.
 
     The most is a token for each byte of the prompt, some for the chat template, and ``max_tokens``; it holds
-    for every tokenizer that never makes more than one token of a byte. What a reply really took replaces it.
-    A request that fails counts as free, one that is broken off by us as the most: what it cost isn't known.
+    for every tokenizer that never makes more than one token of a byte. What a reply really took replaces it,
+    if the endpoint tells; a reply of unknown length goes on counting as the most. A request that fails
+    without a reply counts as free, one that is broken off by us as the most: what it cost isn't known.
     Requests may start in one thread and end in another.
 
     Raises:
@@ -58,6 +59,7 @@ class Purse:
         self._sampling = sampling
         self._calls = 0
         self._spent = Usage()
+        self._guessed = 0  # replies whose tokens aren't known
         self._under_way: dict[bytes, Usage] = {}
         self._held = Usage()  # the sum of those under way
         self._lock = threading.Lock()
@@ -81,15 +83,21 @@ class Purse:
         with self._lock:
             most = self._release(key)
             if isinstance(outcome, Reply):
+                self._guessed += outcome.usage is None
                 self._spent += most if outcome.usage is None else outcome.usage
+            elif outcome.usage is not None:
+                self._spent += outcome.usage
 
     def refuse(self, conversation: Conversation) -> BudgetSpentError:
         """The error that says which limit a request would break."""
         limit = self._limit_broken_by(self._most(conversation))
         tokens = self._spent.prompt_tokens + self._spent.completion_tokens
-        spent = f"{self._calls} calls, {tokens} tokens"
+        most = "at most " if self._guessed else ""
+        spent = f"{self._calls} calls, {most}{tokens} tokens"
         if self._prices is not None:
-            spent += f", price {self._prices.of(self._spent):.4f}"
+            spent += f", price {most}{self._prices.of(self._spent):.4f}"
+        if self._guessed:
+            spent += f"; the endpoint doesn't tell what {self._guessed} of them took"
         return BudgetSpentError(
             f"the next call may break the budget of {limit} (so far {spent}); all replies are stored: run "
             "again with a larger budget, and only the rest is asked for"

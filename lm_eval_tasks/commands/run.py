@@ -27,7 +27,7 @@ _OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats", "thin
 
 @click.command("run")
 @click.option("--model", required=True, help="Kind of model, as lm_eval names it: hf, vllm, ...")
-@click.option("--model-args", default="", help="Its arguments, e.g. pretrained=MODEL,dtype=bfloat16.")
+@click.option("--model-args", default="", help="Its arguments, key=value,key=value or JSON.")
 @click.option("--tasks", required=True, help="Names of tasks, separated by commas, or self_explanation.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The run folder.")
 @click.option("--judge", help="openai:MODEL@URL, vllm:MODEL, ..., or judge.yaml. Without it: score later.")
@@ -46,7 +46,7 @@ _OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats", "thin
 )
 @click.option("--batch-size", help="As lm_eval takes it: a number, or auto.  [default for hf: 16]")
 @click.option("--device", help="As lm_eval takes it, e.g. cuda:0 or cpu.")
-@click.option("--gen-kwargs", help="Generation settings over the task's, e.g. temperature=0.8,top_p=1.")
+@click.option("--gen-kwargs", help="Generation settings over the task's: temperature=0.8,top_p=1, or JSON.")
 @click.option(
     "--thinking-tokens",
     default=0,
@@ -88,7 +88,7 @@ def command(
     from lm_eval_tasks.comparison.text import as_json as comparison_json
     from lm_eval_tasks.comparison.text import as_text
     from lm_eval_tasks.comparison.tournament import play
-    from lm_eval_tasks.harness.generation import GenerationRequest, generate
+    from lm_eval_tasks.harness.generation import GenerationRequest, check_arguments, generate
     from lm_eval_tasks.runs.discovery import load_run
     from lm_eval_tasks.tasks.spec import find_tasks
 
@@ -107,6 +107,7 @@ def command(
         metadata=more,
         **options,
     )
+    check_arguments(request)
     other = load_run(baseline) if baseline else None
     judging = None
     if judge:
@@ -155,13 +156,22 @@ def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | 
 
 def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list[str], dict[str, Any]]:
     """Judges what was generated, or measures what can be measured without a judge."""
-    from lm_eval_tasks.comparison.score_report import mean_text, metrics_table, summary_text
+    from judges.errors import DataError
+    from lm_eval_tasks.comparison.score_report import failed_lines, mean_text, metrics_table, summary_text
     from lm_eval_tasks.runs.reply_account import account, account_text
     from lm_eval_tasks.runs.rescoring import estimate, score_task
-    from lm_eval_tasks.stats.metrics import mean_of_tasks, summarise
+    from lm_eval_tasks.stats.metrics import failures_of, mean_of_tasks, summarise
 
     texts: list[str] = []
     results: dict[str, Any] = {}
+    failures = {spec.name: failures_of(run.task(spec.name).read_samples()) for spec in specs}
+    arrived = {
+        spec.name: sum(len(scored.answered) for scored in run.task(spec.name).read_samples())
+        for spec in specs
+    }
+    if nothing := next((name for name, count in arrived.items() if not count), None):
+        number, reason = failures[nothing].total(), next(iter(failures[nothing]), "")
+        raise DataError(f"{nothing}: none of {number} replies arrived; the first: {reason}")
     if judge is not None:
         for spec in specs:
             click.echo(f"{spec.name}: {estimate(run.task(spec.name), spec, judge)}", err=True)
@@ -172,8 +182,25 @@ def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list
     else:
         metrics = [summarise(run.task(spec.name).read_samples(), None) for spec in specs]
         named = [(spec.name, found) for spec, found in zip(specs, metrics, strict=True)]
-        texts = [f"{name}, model {run.model}\n{metrics_table(found)}" for name, found in named]
-        results["tasks"] = [{"task": name, "metrics": _as_json(found)} for name, found in named]
+        texts = [
+            "\n".join(
+                [
+                    f"{name}, model {run.model}",
+                    metrics_table(found),
+                    *failed_lines(failures[name], arrived[name]),
+                ]
+            )
+            for name, found in named
+        ]
+        results["tasks"] = [
+            {
+                "task": name,
+                "responses": arrived[name],
+                "unanswered": dict(failures[name].most_common()),
+                "metrics": _as_json(found),
+            }
+            for name, found in named
+        ]
     accounts = [account(run.task(spec.name).read_samples()) for spec in specs]
     for k, found in enumerate(accounts):
         if found is not None:

@@ -22,13 +22,41 @@ def summary_text(summary: JudgementSummary) -> str:
             metrics_table(summary.metrics),
             f"judged: {summary.judged} of {summary.responses} responses"
             + (f" ({reasons})" if reasons else ""),
-            f"tokens: {summary.prompt_tokens} read, {summary.completion_tokens} written"
-            + ("" if summary.price is None else f"; price {summary.price:.4f}"),
+            *(f"failed, {count}: {reason}" for reason, count in summary.failures.items()),
+            *failed_lines(summary.unanswered, summary.responses),
+            _tokens(summary),
             *_reused(summary.accounts.get("prefix_reuse")),
             *([f"flagged, as addressing the judge: {flags}"] if flags else []),
             *(f"note: {note}" for note in summary.notes),
         ]
     )
+
+
+def failed_lines(unanswered: Mapping[str, int], responses: int) -> list[str]:
+    """That replies failed and count nowhere, and why; nothing if none did.
+
+    Args:
+        unanswered: Reason -> how many replies failed.
+        responses: How many arrived.
+    """
+    failed = sum(unanswered.values())
+    if not failed:
+        return []
+    shown = sorted(unanswered.items(), key=lambda entry: -entry[1])[:5]
+    return [
+        f"replies: {responses} of {responses + failed} arrived; {failed} failed and count nowhere (the same "
+        "anchor-eval run asks for them again)",
+        *(f"  {count} x {reason}" for reason, count in shown),
+    ]
+
+
+def _tokens(summary: JudgementSummary) -> str:
+    """What was read and written, and its price; what the endpoint doesn't tell is unknown, not zero."""
+    if summary.prompt_tokens is None or summary.completion_tokens is None:
+        price = "; price unknown" if summary.accounts.get("priced") else ""
+        return f"tokens: unknown, the judge's endpoint doesn't tell for all replies{price}"
+    price = "" if summary.price is None else f"; price {summary.price:.4f}"
+    return f"tokens: {summary.prompt_tokens} read, {summary.completion_tokens} written{price}"
 
 
 def _reused(share: object) -> list[str]:

@@ -24,10 +24,16 @@ from judges.backends.vllm import cpu as vllm_cpu
 from judges.child_process import end_with_parent, process_ending, run_command
 from judges.errors import BackendError, ConfigError
 from judges.files import read_object, replacing
+from judges.notices import tell
+from lm_eval_tasks.harness.arguments import ENDPOINTS, check_generation, parse_arguments
 from lm_eval_tasks.tasks.spec import TASKS
 
 MANIFEST = "generation.json"
 TRACEBACK = "generation_error.txt"
+REPLIES = "replies.sqlite"
+"""Replies of a chat endpoint, stored as they arrive: what a run that broke off doesn't ask for again."""
+CLIENT = "anchor-chat-completions"
+"""Under which the harness knows our client of chat endpoints."""
 HF_BATCH_SIZE = "16"
 """Replies that ``hf`` writes at a time unless told otherwise. The harness's own 1 is many times slower."""
 ALIASES = {"pocket": "lm_eval_tasks.pocket:lm_eval_arguments"}
@@ -40,7 +46,7 @@ class GenerationRequest:
 
     Attributes:
         model: Kind of model, as the harness names it (``hf``, ``vllm``, ``local-chat-completions`` ...).
-        model_args: Its arguments, ``key=value,key=value``.
+        model_args: Its arguments, ``key=value,key=value`` or JSON.
         tasks: Names of the tasks.
         include_path: Folder with the user's own task files.
         data_dir: Folder with local questions.
@@ -52,7 +58,7 @@ class GenerationRequest:
         batch_size: As the harness takes it (a number or ``auto``); None for ``HF_BATCH_SIZE`` with ``hf``,
             otherwise for the harness's own.
         device: As the harness takes it.
-        gen_kwargs: Generation settings over the tasks' own, ``key=value,key=value``.
+        gen_kwargs: Generation settings over the tasks' own, ``key=value,key=value`` or JSON.
         metadata: Further options of the tasks.
         seed: Of all random generators.
     """
@@ -98,6 +104,20 @@ class Generated:
     fresh: bool
 
 
+def check_arguments(request: GenerationRequest) -> None:
+    """Refuses arguments that can't be read or aren't known, before anything is loaded.
+
+    Raises:
+        ConfigError: With the nearest known name.
+    """
+    model_args = parse_arguments(request.model_args, "--model-args")
+    check_generation(parse_arguments(request.gen_kwargs, "--gen-kwargs"), request.model)
+    if request.model in ENDPOINTS:
+        from lm_eval_tasks.harness.chat_endpoint import client_settings
+
+        client_settings(request.model, model_args)
+
+
 def resolved(request: GenerationRequest) -> GenerationRequest:
     """The request with a model name of our own replaced by what the harness knows."""
     if request.model not in ALIASES:
@@ -124,6 +144,7 @@ def generate(request: GenerationRequest, run: Path) -> Generated:
         BackendError: If the harness fails; its traceback lies in the run folder.
     """
     request = resolved(request)
+    check_arguments(request)
     manifest = run / MANIFEST
     if manifest.is_file():
         known = read_object(manifest)
@@ -134,10 +155,13 @@ def generate(request: GenerationRequest, run: Path) -> Generated:
             )
         found = Generated(run / str(known.get("folder")), str(known.get("date")), fresh=False)
         if known.get("fingerprint") == request.fingerprint and _complete(found, request):
-            return found
+            failed = known.get("failed", 0)
+            if not failed:
+                return found
+            tell(f"{found.folder}: {failed} replies failed; they are asked for again, the others are kept")
     run.mkdir(parents=True, exist_ok=True)
     fingerprint = request.fingerprint
-    found = _in_child(request, run)
+    found, failed = _in_child(request, run)
     if not _complete(found, request):
         raise BackendError(f"{found.folder}: the harness could not save its samples; is the disk full?")
     (run / TRACEBACK).unlink(missing_ok=True)
@@ -147,6 +171,7 @@ def generate(request: GenerationRequest, run: Path) -> Generated:
             "fingerprint": fingerprint,
             "folder": found.folder.relative_to(run).as_posix(),
             "date": found.date,
+            **({"failed": failed} if failed else {}),
         }
         json.dump(entry, file, indent=2)
     return found
@@ -156,8 +181,12 @@ def _complete(found: Generated, request: GenerationRequest) -> bool:
     return all((found.folder / f"samples_{task}_{found.date}.jsonl").is_file() for task in request.tasks)
 
 
-def _in_child(request: GenerationRequest, run: Path) -> Generated:
-    """Runs the child, which ends with this process."""
+def _in_child(request: GenerationRequest, run: Path) -> tuple[Generated, int]:
+    """Runs the child, which ends with this process.
+
+    Returns:
+        What it generated, and how many replies failed.
+    """
     trace = run / TRACEBACK
     with TemporaryDirectory() as folder:
         question, answer = Path(folder) / "request.json", Path(folder) / "result.json"
@@ -172,13 +201,13 @@ def _in_child(request: GenerationRequest, run: Path) -> Generated:
         raise BackendError(str(result["error"]))
     if code != 0 or not result:
         raise BackendError(f"the generating process {process_ending(code)}")
-    return Generated(Path(result["folder"]), str(result["date"]), fresh=True)
+    return Generated(Path(result["folder"]), str(result["date"]), fresh=True), int(result["failed"])
 
 
 def _local_model_files(model_args: str) -> list[tuple[str, float]]:
     """Files of the model that lie on this machine, with the dates of their last change."""
-    values = (part.partition("=")[2] for part in model_args.split(","))
-    folders = (Path(value) for value in values if value and Path(value).is_dir())
+    values = parse_arguments(model_args, "--model-args").values()
+    folders = (Path(value) for value in values if isinstance(value, str) and value and Path(value).is_dir())
     return [(str(path), path.stat().st_mtime) for folder in folders for path in folder.iterdir()]
 
 
@@ -194,11 +223,11 @@ def _child(question: Path, answer: Path) -> None:
     from lm_eval import simple_evaluate
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
-    from lm_eval.utils import simple_parse_args_string
 
+    model_args = parse_arguments(request["model_args"], "--model-args")
     options = {key: request[key] for key in ("data_dir", "split", "repeats") if request[key] is not None}
     metadata = {
-        **simple_parse_args_string(request["model_args"]),
+        **model_args,
         **(request["metadata"] or {}),
         **options,
         "judged_later": True,
@@ -208,15 +237,18 @@ def _child(question: Path, answer: Path) -> None:
     paths = [str(TASKS), *([request["include_path"]] if request["include_path"] else [])]
     tracker = EvaluationTracker(output_path=str(output))
     seed = request["seed"]
+    model, its_args = request["model"], model_args
+    if model in ENDPOINTS:
+        model, its_args = _our_client(model, model_args, output)
     results = simple_evaluate(
-        model=request["model"],
-        model_args=request["model_args"],
+        model=model,
+        model_args=its_args,
         tasks=list(request["tasks"]),
         task_manager=TaskManager(include_path=paths, include_defaults=False, metadata=metadata),
         batch_size=request["batch_size"] or _batch_size(request["model"], request["model_args"]),
         device=request["device"] or _device(request["model"]),
         limit=request["limit"],
-        gen_kwargs=request["gen_kwargs"],
+        gen_kwargs=parse_arguments(request["gen_kwargs"], "--gen-kwargs") or None,
         apply_chat_template=request["apply_chat_template"],
         evaluation_tracker=tracker,
         random_seed=seed,
@@ -225,12 +257,28 @@ def _child(question: Path, answer: Path) -> None:
         fewshot_random_seed=seed,
         metadata=metadata,
     )
+    results["config"] |= {"model": request["model"], "model_args": request["model_args"]}
     samples = results.pop("samples")
     tracker.save_results_aggregated(results=results, samples=samples)
     for task in results["configs"]:
         tracker.save_results_samples(task_name=task, samples=samples[task])
     folder = output / str(tracker.general_config_tracker.model_name_sanitized)
-    answer.write_text(json.dumps({"folder": str(folder), "date": tracker.date_id}), encoding="utf-8")
+    found = {"folder": str(folder), "date": tracker.date_id, "failed": _failed(results["configs"])}
+    answer.write_text(json.dumps(found), encoding="utf-8")
+
+
+def _our_client(model: str, model_args: dict[str, Any], output: Path) -> tuple[str, dict[str, Any]]:
+    """The model's name and arguments, so that a chat endpoint is asked by our client."""
+    from lm_eval.api.registry import model_registry
+
+    model_registry.register(CLIENT, target="lm_eval_tasks.harness.chat_endpoint:ChatEndpoint")
+    return CLIENT, {**model_args, "kind": model, "replies": str(output / REPLIES)}
+
+
+def _failed(configs: Mapping[str, Any]) -> int:
+    """How many replies failed, as the tasks have counted them."""
+    counts = (config["metadata"].get("counts", {}) for config in configs.values())
+    return sum(sum(count.get("failed", {}).values()) for count in counts)
 
 
 def _report_errors(answer: Path) -> None:
@@ -271,7 +319,8 @@ def _device(model: str) -> str | None:
 
 
 def _batch_size(model: str, model_args: str) -> str | None:
-    return HF_BATCH_SIZE if model == "hf" and "batch_size=" not in model_args else None
+    given = parse_arguments(model_args, "--model-args")
+    return HF_BATCH_SIZE if model == "hf" and "batch_size" not in given else None
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import datasets
 from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
+from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER
 from pydantic import Field
 
 from judges.config import load_judge
@@ -36,7 +37,7 @@ from judges.thoughts import opened_by
 from lm_eval_tasks.harness.baseline import load_baseline
 from lm_eval_tasks.harness.chat import chat_prompt
 from lm_eval_tasks.harness.ranks import is_first_rank, on_first_rank
-from lm_eval_tasks.records import Question, ScoredQuestion
+from lm_eval_tasks.records import FailedReply, Question, ScoredQuestion
 from lm_eval_tasks.runs.scoring import score_questions
 from lm_eval_tasks.stats import metrics
 from lm_eval_tasks.tasks.spec import TaskSpec, spec_from
@@ -274,9 +275,11 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
     def _report(self, questions: Sequence[ScoredQuestion], judge: Judge | None) -> None:
         """Says what was read and judged, and puts it beside the results."""
         name, samples = self.spec.name, [sample for scored in questions for sample in scored.responses]
+        failed = metrics.failures_of(questions)
+        answered = [sample for scored in questions for sample in scored.answered]
         unreadable = Counter(
             f"{part} {problem}"
-            for sample in samples
+            for sample in answered
             for part, problem in (
                 ("explanation", sample.response.explanation_problem),
                 ("choice", sample.response.choice_problem),
@@ -284,13 +287,22 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
             if problem
         )
         found: dict[str, Any] = {"samples": len(samples), "unreadable": dict(unreadable.most_common())}
-        if thinking := sum(sample.response.choice_problem == "unfinished_thinking" for sample in samples):
+        if failed:
+            found["failed"] = dict(failed.most_common())
+            log.warning(
+                "%s: %d of %d replies failed and count nowhere: %s",
+                name,
+                failed.total(),
+                len(samples),
+                _counts(failed),
+            )
+        if thinking := sum(sample.response.choice_problem == "unfinished_thinking" for sample in answered):
             log.warning(
                 "%s: %d of %d replies ran out of tokens while thinking; give them more: thinking_tokens "
                 "(now %d) is for the thought, beside max_gen_toks for the reply",
                 name,
                 thinking,
-                len(samples),
+                len(answered),
                 self.options.thinking_tokens,
             )
         if unreadable:
@@ -391,18 +403,30 @@ def _say_once(message: str) -> None:
 
 
 def _texts(request: Instance) -> list[str]:
-    """The replies; an endpoint that refused to answer gives None, which reads as an empty reply.
+    """The replies; where an endpoint sent no content, the harness has None or a text of its own.
 
     Where the prompt opens a thought, each reply gets the mark that does, so that it is known for a thought.
     """
-    texts = ["" if text is None else str(text) for text in request.resps]
+    texts = [_text(text) for text in request.resps]
     prompt = request.arguments[0]
     mark = opened_by(prompt) if isinstance(prompt, str) else ""
-    return [text if text.lstrip().startswith(mark.strip()) else f"{mark}{text}" for text in texts]
+    return [
+        text if isinstance(text, FailedReply) or text.lstrip().startswith(mark.strip()) else f"{mark}{text}"
+        for text in texts
+    ]
+
+
+def _text(reply: Any) -> str:
+    stands_for_none = bool(LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER) and (
+        reply == LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER
+    )
+    if reply is None or stands_for_none:
+        return FailedReply("the endpoint sent a message without content (null)")
+    return reply if isinstance(reply, str) else str(reply)
 
 
 def _all_equal(questions: Sequence[ScoredQuestion]) -> bool:
-    texts = [{sample.response.text for sample in scored.responses} for scored in questions]
+    texts = [{sample.response.text for sample in scored.answered} for scored in questions]
     several = any(len(scored.responses) > 1 for scored in questions)
     return several and len(texts) > 1 and all(len(found) == 1 for found in texts)
 

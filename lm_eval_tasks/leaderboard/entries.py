@@ -148,7 +148,7 @@ def _collecting(
         for response in scored.responses:
             if response.assessment is not None:
                 usage = response.assessment.usage
-                into.tokens += usage.prompt_tokens + usage.completion_tokens
+                into.tokens += 0 if usage is None else usage.prompt_tokens + usage.completion_tokens
                 if response.assessment.price is not None:
                     into.price = (into.price or 0.0) + response.assessment.price
         yield scored

@@ -128,6 +128,8 @@ def printable(text: str) -> str:
 
 def _said(shown: Shown) -> str:
     reply, response = shown.reply, shown.reply.response
+    if response.failure is not None:
+        return f"no reply arrived: {printable(response.failure)}"
     problems = []
     if response.explanation is None:
         problems.append(f"explanation unreadable ({response.explanation_problem})")

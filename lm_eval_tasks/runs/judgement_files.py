@@ -38,12 +38,16 @@ class JudgementSummary:
         judged: Responses with a score.
         unreadable: Responses without a readable explanation: reason -> count. They can't be judged.
         unjudged: Responses that the judge gave no verdict on: reason -> count.
-        prompt_tokens: Tokens that the judge read for these judgements, whenever it was asked.
-        completion_tokens: Tokens that it wrote.
-        price: What they cost; None without prices.
+        prompt_tokens: Tokens that the judge read for these judgements, whenever it was asked; None if its
+            endpoint didn't tell for some.
+        completion_tokens: Tokens that it wrote; None likewise.
+        price: What they cost; None without prices, or if tokens aren't known.
         accounts: What the run of the judge that wrote the file took, as ``judges.Accounts`` has it.
         metrics: Metric name -> value with standard error.
         flagged: Responses whose explanation addresses the judge: sign -> count (``rubrics.suspicion``).
+        failures: Why judge requests failed: reason -> count, the most frequent first.
+        unanswered: Responses that the evaluated model's endpoint failed to give: reason -> count. They count
+            nowhere.
         notes: What a reader should know, e.g. that judge and judged are of one family.
     """
 
@@ -59,13 +63,15 @@ class JudgementSummary:
     judged: int
     unreadable: Mapping[str, int]
     unjudged: Mapping[str, int]
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
     price: float | None
     accounts: Mapping[str, Any]
     metrics: Mapping[str, Summary]
     notes: tuple[str, ...] = ()
     flagged: Mapping[str, int] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)
+    unanswered: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def coverage(self) -> float | None:
@@ -84,6 +90,8 @@ class JudgementSummary:
             "metrics": {name: asdict(value) for name, value in self.metrics.items()},
             "notes": list(self.notes),
             "flagged": dict(self.flagged),
+            "failures": dict(self.failures),
+            "unanswered": dict(self.unanswered),
         }
 
     @staticmethod
@@ -98,6 +106,8 @@ class JudgementSummary:
             metrics={name: Summary(**value) for name, value in row["metrics"].items()},
             notes=tuple(row["notes"]),
             flagged=row.get("flagged", {}),
+            failures=row.get("failures", {}),
+            unanswered=row.get("unanswered", {}),
         )
 
 

@@ -79,12 +79,12 @@ def account(questions: Iterable[ScoredQuestion]) -> ReplyAccount | None:
     guessing: list[float] = []
     replies = 0
     for scored in questions:
-        if not scored.responses:
+        if not scored.answered:
             continue
-        replies += len(scored.responses)
-        right.append(sum(sample.correct for sample in scored.responses) / len(scored.responses))
+        replies += len(scored.answered)
+        right.append(sum(sample.correct for sample in scored.answered) / len(scored.answered))
         guessing.append(1 / len(scored.question.choices))
-        for response in (sample.response for sample in scored.responses):
+        for response in (sample.response for sample in scored.answered):
             if response.explanation_problem is not None:
                 explanations[response.explanation_problem] += 1
             if response.choice_problem is not None:

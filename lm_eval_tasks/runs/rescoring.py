@@ -27,7 +27,7 @@ from lm_eval_tasks.runs.judgement_files import (
 )
 from lm_eval_tasks.runs.sample_logs import read_judgement_file
 from lm_eval_tasks.runs.scoring import explanations, judge_stream, statements_of
-from lm_eval_tasks.stats.metrics import metric_names, summarise
+from lm_eval_tasks.stats.metrics import failures_of, metric_names, summarise
 from lm_eval_tasks.tasks.spec import TaskSpec
 
 
@@ -40,12 +40,14 @@ class Workload:
         responses: Responses.
         explanations: Responses whose explanation is readable: as many judgements.
         unreadable: The others: reason -> count.
+        unanswered: Replies that failed, which aren't among the responses: reason -> count.
     """
 
     questions: int
     responses: int
     explanations: int
     unreadable: Counter[str] = field(default_factory=Counter)
+    unanswered: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         """One line for a person."""
@@ -55,6 +57,7 @@ class Workload:
             f"{self.questions} questions, {self.responses} responses, "
             f"{self.explanations} explanations to judge"
             + (f" ({lost} unreadable: {reasons})" if lost else "")
+            + (f"; {self.unanswered.total()} replies failed" if self.unanswered else "")
         )
 
 
@@ -66,16 +69,18 @@ def workload(run: TaskRun) -> Workload:
     """
     questions = responses = readable = 0
     unreadable: Counter[str] = Counter()
+    unanswered: Counter[str] = Counter()
     for scored in run.read_samples():
         questions += 1
-        responses += len(scored.responses)
+        unanswered += failures_of([scored])
+        responses += len(scored.answered)
         readable += explanations(scored)
         unreadable.update(
             str(sample.response.explanation_problem)
-            for sample in scored.responses
+            for sample in scored.answered
             if sample.response.explanation is None
         )
-    return Workload(questions, responses, readable, unreadable)
+    return Workload(questions, responses, readable, unreadable, unanswered)
 
 
 def estimate(run: TaskRun, spec: TaskSpec, judge: Judge) -> Estimate:
@@ -132,7 +137,7 @@ def _judged(run: TaskRun, spec: TaskSpec, judge: Judge, name: str, progress: boo
     with closing(judge_stream(spec, run.read_samples(), judge, found.explanations, progress)) as judged:
         write_judgements(questions_path, tally.counted(judged))
     accounts = judge.accounts.since(before)
-    note = same_family_note(judge.info.model, run.model)
+    notes = [same_family_note(judge.info.model, run.model), _left_out_note(judge)]
     summary = JudgementSummary(
         name=name,
         task=run.task,
@@ -152,10 +157,19 @@ def _judged(run: TaskRun, spec: TaskSpec, judge: Judge, name: str, progress: boo
         price=tally.price,
         accounts=accounts.to_json(),
         metrics=summarise(read_judgement_file(questions_path), judge.rubric),
-        notes=(note,) if note else (),
+        notes=tuple(filter(None, notes)),
+        failures=dict(tally.failures.most_common(5)),
+        unanswered=dict(found.unanswered.most_common()),
     )
     write_summary(summary_path, summary)
     return summary
+
+
+def _left_out_note(judge: Judge) -> str | None:
+    left_out = judge.info.left_out
+    if not left_out:
+        return None
+    return f"the judge's endpoint takes no {', '.join(left_out)}; its own setting holds"
 
 
 class _Tally:
@@ -165,9 +179,10 @@ class _Tally:
         self.judged = 0
         self.unjudged: Counter[str] = Counter()
         self.flagged: Counter[str] = Counter()
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
+        self.prompt_tokens: int | None = 0
+        self.completion_tokens: int | None = 0
         self.price: float | None = None
+        self.failures: Counter[str] = Counter()
         self._first: Unjudged | None = None
 
     def counted(self, questions: Iterable[ScoredQuestion]) -> Iterator[ScoredQuestion]:
@@ -186,10 +201,15 @@ class _Tally:
         self.flagged.update(assessment.flagged)
         if isinstance(assessment.outcome, Unjudged):
             self.unjudged[assessment.outcome.reason] += 1
+            if assessment.outcome.reason == "failed":
+                self.failures[assessment.outcome.detail] += 1
             self._first = self._first or assessment.outcome
         else:
             self.judged += 1
         if not new:  # a judge is asked once about the same explanation
+            return
+        if assessment.usage is None or self.prompt_tokens is None or self.completion_tokens is None:
+            self.prompt_tokens = self.completion_tokens = self.price = None
             return
         self.prompt_tokens += assessment.usage.prompt_tokens
         self.completion_tokens += assessment.usage.completion_tokens

@@ -47,9 +47,9 @@ class _Assessment(_Checked):
     detail: str | None
     raw: str | None
     attempts: int = Field(ge=0)
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(ge=0)
-    cached_prompt_tokens: int = Field(ge=0)
+    prompt_tokens: int | None = Field(ge=0)
+    completion_tokens: int | None = Field(ge=0)
+    cached_prompt_tokens: int | None = Field(ge=0)
     seconds: float = Field(ge=0)
     cached: bool
     price: float | None
@@ -73,6 +73,7 @@ class _Response(_Checked):
     judgement: _Assessment | None = None
     score: int | None = Field(default=None, ge=0)
     draft: _Draft | None = None
+    failure: str | None = None
 
 
 C = TypeVar("C", bound=_Checked)

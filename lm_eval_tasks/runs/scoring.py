@@ -14,7 +14,14 @@ from judges.judge import Judge
 from judges.records import Assessment, Judgement, Statement
 from judges.rubrics.rubric import Rubric
 from judges.rubrics.suspicion import signs
-from lm_eval_tasks.records import Draft, Question, ScoredQuestion, ScoredResponse
+from lm_eval_tasks.records import (
+    Draft,
+    FailedReply,
+    Question,
+    Response,
+    ScoredQuestion,
+    ScoredResponse,
+)
 from lm_eval_tasks.replies.responses import read_refined, read_response
 from lm_eval_tasks.tasks.spec import Protocol, TaskSpec
 
@@ -49,6 +56,9 @@ def read_replies(
 
 def read_reply(question: Question, reply: str, protocol: Protocol = "explain") -> ScoredResponse:
     """Reads one reply. Where it refines itself, the refined part counts and the first is its draft."""
+    if isinstance(reply, FailedReply):
+        nothing = Response(str(reply), None, None, "no_reply", "no_reply", failure=reply.reason)
+        return ScoredResponse(nothing, correct=False)
     if protocol == "explain":
         response = read_response(question, reply)
         return ScoredResponse(response, correct=response.choice == question.gold)

@@ -17,7 +17,8 @@ from lm_eval_tasks.stats.win_rate import UNSCORED
 class Marks:
     """One model's samples on the questions of a task; a row a question, a column a sample.
 
-    Where questions have different numbers of samples, rows are filled up with absent ones.
+    Where questions have different numbers of samples, rows are filled up with absent ones. Samples that
+    failed are left out.
 
     Attributes:
         ids: Question ids, one a row.
@@ -92,8 +93,8 @@ def marks_of(questions: Iterable[ScoredQuestion]) -> Marks:
     words: list[int] = []
     for scored in questions:
         ids.append(scored.question.id)
-        lengths.append(len(scored.responses))
-        for sample in scored.responses:
+        lengths.append(len(scored.answered))
+        for sample in scored.answered:
             explanation = sample.response.explanation
             correct.append(sample.correct)
             readable.append(explanation is not None)

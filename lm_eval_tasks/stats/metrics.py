@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -68,7 +69,7 @@ def question_metrics(
     """One value for each metric that is a mean over questions.
 
     Args:
-        scored: A question and its responses.
+        scored: A question and its responses; those that failed don't count.
         rubric: What the judge judged by; None if there was no judge, and then none of the judge's metrics.
         baseline: The baseline's responses to the same question; None gives no win rates.
 
@@ -77,7 +78,7 @@ def question_metrics(
         for the built-in rubric), criteria in points of one verdict (0 to 1), ``explanation_words`` is a
         number of words; the rest are shares (0 to 1).
     """
-    samples = scored.responses
+    samples = scored.answered
     explained = [sample.response.explanation for sample in samples if sample.response.explanation is not None]
     values: dict[str, MetricValue] = {
         "acc": _mean(sample.correct for sample in samples),
@@ -240,8 +241,18 @@ def values_by_question(
 
 
 def correct_of(scored: ScoredQuestion) -> list[float]:
-    """1 for each right sample and 0 for each wrong one, in sample order."""
-    return [float(sample.correct) for sample in scored.responses]
+    """1 for each right sample and 0 for each wrong one, in sample order; those that failed are left out."""
+    return [float(sample.correct) for sample in scored.answered]
+
+
+def failures_of(questions: Iterable[ScoredQuestion]) -> Counter[str]:
+    """Responses that failed: reason -> count."""
+    return Counter(
+        sample.response.failure
+        for scored in questions
+        for sample in scored.responses
+        if sample.response.failure is not None
+    )
 
 
 def _mean(values: Iterable[float]) -> MetricValue:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
+from pathlib import Path
 from socket import SHUT_RDWR, SHUT_WR, create_connection
 from typing import Any
 
@@ -25,6 +27,7 @@ class Endpoint:
         behave: Answers the k-th chat request through the handler: ``behave(k, body, handler)``.
         owned_by: What the model list says about the owner; None gives a 404 instead of a list.
         port: 0 takes a free one.
+        certificate: Files of a certificate and its key, for HTTPS.
     """
 
     def __init__(
@@ -32,17 +35,23 @@ class Endpoint:
         behave: Callable[[int, dict[str, Any], Handler], None] | None = None,
         owned_by: str | None = "vllm",
         port: int = 0,
+        certificate: tuple[Path, Path] | None = None,
     ) -> None:
         self.behave = behave or (lambda k, body, handler: handler.reply(GOOD_FORM))
         self.owned_by = owned_by
         self.bodies: list[dict[str, Any]] = []
         self.times: list[float] = []
         self.keys: set[str | None] = set()
+        self.headers: list[dict[str, str]] = []
         self.paths: Counter[str] = Counter()
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), Handler)
         self._server.endpoint = self
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
     @property
@@ -117,6 +126,7 @@ class Handler(BaseHTTPRequestHandler):
         endpoint = self.server.endpoint
         endpoint.paths[self.path] += 1
         endpoint.keys.add(self.headers["authorization"])
+        endpoint.headers.append({name.lower(): value for name, value in self.headers.items()})
         endpoint.behave(endpoint.note(body), body, self)
 
     def do_GET(self) -> None:
@@ -158,8 +168,25 @@ class Handler(BaseHTTPRequestHandler):
             }
         )
 
-    def error(self, status: int, message: str, **headers: str) -> None:
-        body = {"error": {"message": message, "type": "error", "code": None}}
+    def message(
+        self,
+        content: object,
+        finish_reason: object = "stop",
+        usage: object = None,
+        choice: dict[str, Any] | None = None,
+        **fields: object,
+    ) -> None:
+        """One choice, spelt as the test wants it."""
+        message = {"role": "assistant", "content": content, **fields}
+        body: dict[str, Any] = {
+            "choices": [{"message": message, "finish_reason": finish_reason, **(choice or {})}]
+        }
+        self.json(body if usage is None else body | {"usage": usage})
+
+    def error(
+        self, status: int, message: str, *, code: object = None, param: object = None, **headers: str
+    ) -> None:
+        body = {"error": {"message": message, "type": "error", "code": code, "param": param}}
         self.send(status, "application/json", json.dumps(body).encode(), **headers)
 
     def hang(self) -> None:

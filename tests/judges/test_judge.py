@@ -189,7 +189,7 @@ def test_accounts_are_exact_when_requests_fail(tmp_path):
         if k % 3 == 2:
             handler.error(500, "now and then")
         else:
-            handler.reply(GOOD_FORM, tokens=(7, 3))
+            handler.reply(GOOD_FORM, tokens=(107, 3))
 
     with Endpoint(every_third_fails) as endpoint:
         spec = {"backend": "openai", "model": "m", "base_url": endpoint.url, "backoff": 0.01}
@@ -200,7 +200,7 @@ def test_accounts_are_exact_when_requests_fail(tmp_path):
     assert adds_up(accounts)
     assert accounts.judged == accounts.answered == 100
     assert accounts.retried == accounts.requests - 100 > 0
-    assert accounts.usage == Usage(700, 300)
+    assert accounts.usage == Usage(10_700, 300)
 
 
 def test_a_clock_that_jumps_does_no_harm(tmp_path, monkeypatch):

@@ -52,6 +52,11 @@ class OpenAIBackend:
             details["form"] = settings.form
         if settings.extra_body:
             details["extra_body"] = json.dumps(settings.extra_body, sort_keys=True)
+        for name, values in (("headers", settings.headers), ("query", settings.query)):
+            if plain := {key: value for key, value in values.items() if not value.startswith("env:")}:
+                details[name] = json.dumps(plain, sort_keys=True)
+        if settings.omit:
+            details["omit"] = ",".join(sorted(settings.omit))
         self.identity = BackendIdentity("openai", settings.model, tuple(sorted(details.items())))
         self._health = EndpointHealth(settings.patience, settings.backoff)
         self._checking = asyncio.Lock()
@@ -65,6 +70,11 @@ class OpenAIBackend:
         if False in found:
             return False
         return True if True in found else None
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """What isn't sent to some endpoint, by the settings or because it refuses it."""
+        return frozenset().union(*(endpoint.left_out for endpoint in self._endpoints))
 
     def replies(self, conversations: Iterable[Conversation], sampling: Sampling) -> Iterator[IndexedOutcome]:
         """See :meth:`judges.ChatBackend.replies`."""
@@ -233,17 +243,20 @@ class OpenAIBackend:
                 while not await endpoint.attempt(progress, sampling):
                     continue
             except (Refused, Retry):
-                raise self._down(str(refusal)) from None
+                raise self._down(str(refusal), understood=True) from None
             self._health.success()
             return progress.attempts
 
     @staticmethod
     def _failure(reason: str, progress: Progress, start: float) -> Failure:
-        return Failure(reason, progress.attempts, asyncio.get_running_loop().time() - start)
+        seconds = asyncio.get_running_loop().time() - start
+        return Failure(reason, progress.attempts, seconds, progress.usage)
 
-    def _down(self, reason: str) -> EndpointDownError:
+    def _down(self, reason: str, *, understood: bool = False) -> EndpointDownError:
         hint = "run again when it is back; what was answered is stored"
-        if not self._health.answered:
+        if understood and not self._health.answered:
+            hint = "it answers, but never with a reply that can be used"
+        elif not self._health.answered:
             hint = "is the address right and the server up?"
         return EndpointDownError(f"{self._addresses}: every request fails, the last one so: {reason}; {hint}")
 

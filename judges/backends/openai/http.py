@@ -41,30 +41,31 @@ class HttpAnswer:
     def json(self) -> Any:
         """The body as JSON, or its text where it is none."""
         try:
-            return json.loads(self.text)
+            return json.loads(self.text.removeprefix("\ufeff"))
         except (ValueError, RecursionError):
             return self.text
 
 
 class HttpClient:
-    """Keeps connections to one address. Made in any thread; everything else runs on the event loop.
+    """Keeps connections to one server. Made in any thread; everything else runs on the event loop.
 
     Args:
-        url: The address, without a final slash.
-        key: Sent as bearer token; empty for none.
+        headers: Sent with every request, the key's among them.
+        query: Put behind the path of every request.
         timeout: Seconds a request may take, from sending to the last byte.
     """
 
-    def __init__(self, url: str, key: str, timeout: float) -> None:
+    def __init__(self, headers: Mapping[str, str], query: Mapping[str, str], timeout: float) -> None:
         import openai
 
         self._openai = openai
-        self._url = url
-        self._key = key
+        self._query = dict(query)
         self._timeout = timeout
-        self._headers: dict[str, Any] = {"content-type": "application/json"}
-        if not key:
-            self._headers["authorization"] = openai.Omit()
+        # The package would send a key of its own.
+        self._headers: dict[str, Any] = {"authorization": openai.Omit(), **_lower(headers)}
+        self._headers["content-type"] = "application/json"
+        # A redirect to another server drops the bearer token alone: nothing else that is secret may go there.
+        self._followed_nowhere = bool({*_lower(headers)} - {"authorization"} or query)
         # One line a request at level INFO would drown everything else.
         for name in ("httpx", "httpx2"):
             logger = logging.getLogger(name)
@@ -72,18 +73,18 @@ class HttpClient:
                 logger.setLevel(logging.WARNING)
         self._client: openai.AsyncOpenAI | None = self._new_client()
 
-    async def get(self, path: str, timeout: float) -> HttpAnswer:
+    async def get(self, url: str, timeout: float) -> HttpAnswer:
         """Asks for a page.
 
         Raises:
             NoAnswerError: If nothing came back in time, or only a part.
         """
         return await self._answer(
-            self._opened().get(path, cast_to=str, options={"headers": self._headers}),
+            self._opened().get(url, cast_to=str, options=self._options()),
             min(timeout, self._timeout),
         )
 
-    async def post(self, path: str, body: object) -> HttpAnswer:
+    async def post(self, url: str, body: object) -> HttpAnswer:
         """Sends a JSON body.
 
         Raises:
@@ -91,7 +92,7 @@ class HttpClient:
         """
         # Encoded here, where a lone surrogate becomes an escape and not an error.
         content = json.dumps(body).encode()
-        sending = self._opened().post(path, cast_to=str, content=content, options={"headers": self._headers})
+        sending = self._opened().post(url, cast_to=str, content=content, options=self._options())
         return await self._answer(sending, self._timeout)
 
     async def close(self) -> None:
@@ -111,6 +112,14 @@ class HttpClient:
             cause = error.__cause__ or error
             raise NoAnswerError(f"the connection failed: {str(cause) or type(cause).__name__}") from None
 
+    def _options(self) -> Any:
+        options: dict[str, Any] = {"headers": self._headers}
+        if self._query:
+            options["params"] = self._query
+        if self._followed_nowhere:
+            options["follow_redirects"] = False
+        return options
+
     def _opened(self) -> openai.AsyncOpenAI:
         if self._client is None:
             self._client = self._new_client()
@@ -119,9 +128,13 @@ class HttpClient:
     def _new_client(self) -> openai.AsyncOpenAI:
         # The package insists on a key. Over aiohttp a request takes half the CPU.
         return self._openai.AsyncOpenAI(
-            api_key=self._key or "none",
-            base_url=self._url,
+            api_key="none",
+            base_url="http://unused.invalid",  # addresses are given whole
             max_retries=0,
             timeout=self._openai.Timeout(None, connect=_CONNECT_TIMEOUT),
             http_client=self._openai.DefaultAioHttpClient(),
         )
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.casefold(): value for name, value in headers.items()}

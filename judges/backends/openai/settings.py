@@ -7,8 +7,8 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal, TypeAlias
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,6 +17,20 @@ from judges.settings import Settings, parse
 
 DEFAULT_URL = "https://api.openai.com/v1"
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
+
+
+Leavable: TypeAlias = Literal[
+    "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop", "seed", "n"
+]
+"""Fields of a request that can be left out."""
+
+_CHAT = re.compile(r"/chat(/completions)?/?\Z|/completions/?\Z")
+_FROM_ENVIRONMENT = "env:"
+_SECRET = re.compile(
+    r"(?:\A|[-_])(?:api)?[-_]?(?:key|token|secret|password|passwd|auth|authorization|credentials?|cookie|sig|signature)"
+    r"\Z|authorization|apikey|bearer",
+    re.IGNORECASE,
+)
 
 
 class OpenAISettings(Settings):
@@ -38,6 +52,12 @@ class OpenAISettings(Settings):
         token_limit: The field that bounds a reply's length; by default ``max_completion_tokens`` at OpenAI's
             own address and ``max_tokens`` elsewhere.
         extra_body: Further fields of every request, as the endpoint documents them.
+        headers: Further headers of every request. A value ``env:NAME`` is read from the environment; one that
+            looks like a key must be.
+        query: Parameters behind every request's path (Azure's ``api-version``); values as of ``headers``.
+        omit: Fields that are never sent, because the endpoint refuses them: of ``max_tokens``,
+            ``max_completion_tokens``, ``temperature``, ``top_p``, ``stop``, ``seed`` and ``n``.
+        check_prompt_tokens: Whether a reply fails when the endpoint says that it read far less than was sent.
     """
 
     model: str = Field(min_length=1)
@@ -52,6 +72,10 @@ class OpenAISettings(Settings):
     form: Literal["auto", "regex", "json_schema", "none"] = "auto"
     token_limit: Literal["max_tokens", "max_completion_tokens"] | None = None
     extra_body: dict[str, Any] = Field(default_factory=dict)
+    headers: dict[str, str] = Field(default_factory=dict)
+    query: dict[str, str] = Field(default_factory=dict)
+    omit: tuple[Leavable, ...] = ()
+    check_prompt_tokens: bool = True
 
     @field_validator("base_url")
     @classmethod
@@ -63,21 +87,46 @@ class OpenAISettings(Settings):
             parts = urlsplit(address)
             if parts.scheme not in {"http", "https"} or not parts.hostname:
                 raise ValueError("expected an address such as http://localhost:8000/v1")
-        if not addresses or len({address.rstrip("/") for address in addresses}) < len(addresses):
+            if parts.fragment:
+                raise ValueError("expected an address such as http://localhost:8000/v1, without '#'")
+        if not addresses or len({_plain(address) for address in addresses}) < len(addresses):
             raise ValueError("expected one address or several different ones")
         return value
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """The addresses to ask, without a final slash; the environment's or OpenAI's if none is given."""
+        """The addresses to ask, as one names them; the environment's or OpenAI's if none is given.
+
+        Without a final slash and without ``/chat/completions``, with the query that they were given.
+        """
         given = self.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL
-        return tuple(url.rstrip("/") for url in ([given] if isinstance(given, str) else given))
+        return tuple(_plain(url) for url in ([given] if isinstance(given, str) else given))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What stands in the environment for headers and query: never to be shown."""
+        values = (*self.headers.values(), *self.query.values())
+        return tuple(filter(None, (resolved(value) for value in values if _refers(value))))
 
     @model_validator(mode="after")
     def _one_key(self) -> OpenAISettings:
         if self.api_key_env and self.api_key_file:
             raise ValueError("give either api_key_env or api_key_file")
         return self
+
+    @field_validator("headers", "query")
+    @classmethod
+    def _readable(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if not re.fullmatch(r"[!-9;-~]+", name):
+                raise ValueError(f"{name!r} is no name of a header or parameter")
+            if _refers(text) and not resolved(text):
+                raise ValueError(
+                    f"the environment variable {text.removeprefix(_FROM_ENVIRONMENT)} is not set"
+                )
+            if not re.fullmatch(r"[ -~]*", resolved(text)):
+                raise ValueError(f"what {name!r} holds can't be sent: it has line breaks or odd characters")
+        return value
 
     @property
     def key_place(self) -> str:
@@ -97,7 +146,8 @@ def checked_settings(settings: Mapping[str, Any]) -> tuple[OpenAISettings, str]:
         key = _key_in(checked.api_key_file.expanduser())
     else:
         key = os.environ.get(place, "").strip()
-    if not key and (checked.api_key_env or DEFAULT_URL in checked.urls):
+    own = {name.casefold() for name in checked.headers} & {"authorization", "api-key"}
+    if not key and not own and (checked.api_key_env or DEFAULT_URL in checked.urls):
         raise ConfigError(
             f"openai backend: the environment variable {place} is not set; it must hold the key of "
             f"{checked.urls[0]}"
@@ -121,6 +171,22 @@ def _key_in(path: Path) -> str:
     return key
 
 
+def resolved(value: str) -> str:
+    """A header's or parameter's value, read from the environment where it says so."""
+    return os.environ.get(value.removeprefix(_FROM_ENVIRONMENT), "") if _refers(value) else value
+
+
+def _refers(value: str) -> bool:
+    return value.startswith(_FROM_ENVIRONMENT)
+
+
+def _plain(address: str) -> str:
+    """An address up to and including ``/v1``, with its query."""
+    parts = urlsplit(address)
+    path = _CHAT.sub("", parts.path.rstrip("/")).rstrip("/")
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+
+
 def _without_secret(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """Refuses a key in the settings before anything can print it."""
     given = settings.get("base_url")
@@ -131,4 +197,18 @@ def _without_secret(settings: Mapping[str, Any]) -> Mapping[str, Any]:
             "variable and name that variable in api_key_env, or in a file that only you can read and name "
             "that in api_key_file"
         )
+    for name in (name for address in addresses for name, _ in parse_qsl(urlsplit(str(address)).query)):
+        if _SECRET.search(name):
+            raise ConfigError(
+                f"openai backend: base_url holds a key ({name}); put it in an environment variable and write "
+                f"query: {{{name}: env:NAME}}"
+            )
+    for what in ("headers", "query"):
+        entries = settings.get(what)
+        for name, value in entries.items() if isinstance(entries, Mapping) else ():
+            if _SECRET.search(str(name)) and not str(value).startswith(_FROM_ENVIRONMENT):
+                raise ConfigError(
+                    f"openai backend: {what}: {name} looks like a key, which doesn't belong in a file; put "
+                    f"it in an environment variable and write {name}: env:NAME"
+                )
     return settings

@@ -1,23 +1,19 @@
-"""What goes over the wire to an OpenAI-compatible endpoint, and how what comes back is read."""
+"""What goes over the wire to an OpenAI-compatible endpoint: requests, forms, seeds, and waits it asks for."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeAlias
 
-from judges.records import Completion, Conversation, FinishReason, OutputForm, Sampling, Usage
+from judges.records import Conversation, OutputForm, Sampling
 
 FormKind: TypeAlias = Literal["regex", "json_schema", "none"]
 """How an endpoint is held to the form: vLLM's structured outputs, OpenAI's response format, or not at all."""
-
-
-class NotAReplyError(Exception):
-    """The endpoint answered with something that is no chat completion; the message says what."""
 
 
 def request_body(
@@ -30,6 +26,7 @@ def request_body(
     drawn: int,
     token_limit: str,
     extra: Mapping[str, Any],
+    omit: Collection[str] = (),
 ) -> dict[str, Any]:
     """The JSON body of one request.
 
@@ -42,6 +39,7 @@ def request_body(
         drawn: Completions of this conversation that are there already; moves the seed.
         token_limit: Name of the field that bounds the completion's length.
         extra: Fields of the user's own.
+        omit: Fields of ours that are left out.
     """
     body: dict[str, Any] = {
         "model": model,
@@ -59,6 +57,8 @@ def request_body(
         body["seed"] = conversation_seed(sampling.seed, conversation, drawn)
     if sampling.form is not None:
         body.update(form_fields(sampling.form, form))
+    for name in omit:
+        body.pop(name, None)
     body.update(extra)
     return body
 
@@ -89,62 +89,18 @@ def in_form(text: str, form: OutputForm, kind: FormKind) -> bool:
             return True
 
 
+def exactly_in_form(text: str, form: OutputForm, kind: FormKind) -> bool:
+    """Whether a text is the form and nothing else, so that only a reply held to it can have come out so."""
+    if kind != "json_schema" or not in_form(text, form, kind):
+        return kind == "regex" and in_form(text, form, kind)
+    schema, value = json.loads(form.json_schema), json.loads(text)
+    return bool(value) and set(value) == set(schema.get("properties", {}))
+
+
 def conversation_seed(seed: int, conversation: Conversation, drawn: int) -> int:
     """A seed that depends on the batch's seed and this conversation alone: 0 to 2^31 - 1."""
     content = json.dumps([seed, drawn, [[message.role, message.content] for message in conversation]])
     return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=8).digest(), "big") % 2**31
-
-
-def read_reply(text: str) -> tuple[tuple[Completion, ...], Usage | None]:
-    """The completions and the tokens in a response body, whatever content type it came with.
-
-    Raises:
-        NotAReplyError: If it isn't a chat completion.
-    """
-    if not text.strip():
-        raise NotAReplyError("an empty body")
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        raise NotAReplyError(f"no JSON: {excerpt(text)}") from None
-    if not isinstance(body, dict):
-        raise NotAReplyError(f"no chat completion: {excerpt(text)}")
-    if body.get("error"):
-        raise NotAReplyError(f"an error: {error_text(body)}")
-    choices = body.get("choices")
-    if not isinstance(choices, list) or not choices:
-        raise NotAReplyError(f"no choices: {excerpt(text)}")
-    return tuple(_completion(choice) for choice in choices), _usage(body)
-
-
-def _completion(choice: object) -> Completion:
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(choice, dict) or not isinstance(message, dict):
-        raise NotAReplyError(f"a choice without a message: {excerpt(json.dumps(choice))}")
-    text, refusal = message.get("content"), message.get("refusal")
-    if not isinstance(text, str | None) or not isinstance(refusal, str | None):
-        raise NotAReplyError(f"a message that is no text: {excerpt(json.dumps(message))}")
-    finish: FinishReason = "stop"
-    if choice.get("finish_reason") == "length":
-        finish = "length"
-    elif refusal or choice.get("finish_reason") == "content_filter":
-        finish = "refused"
-    return Completion(text or refusal or "", finish)
-
-
-def _usage(body: Mapping[str, Any]) -> Usage | None:
-    usage = body.get("usage")
-    if not isinstance(usage, dict):
-        return None
-    details = usage.get("prompt_tokens_details")
-    counts = (
-        usage.get("prompt_tokens"),
-        usage.get("completion_tokens"),
-        (details.get("cached_tokens") if isinstance(details, dict) else 0) or 0,
-    )
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
-        return None
-    return Usage(*counts)  # type: ignore[arg-type]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -171,24 +127,3 @@ def _http_date(value: str) -> datetime | None:
     except (ValueError, TypeError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-
-
-def error_text(body: object) -> str:
-    """The message in an error body, whichever of the usual shapes it has."""
-    found: object = body
-    for key in ("error", "message", "detail"):
-        if isinstance(found, dict) and found.get(key):
-            found = found[key]
-    return excerpt(found if isinstance(found, str) else json.dumps(found, default=str))
-
-
-def error_code(body: object) -> object:
-    """The machine's name of an error, where the body has one."""
-    error = body.get("error") if isinstance(body, dict) else None
-    return error.get("code") if isinstance(error, dict) else None
-
-
-def excerpt(text: str, length: int = 200) -> str:
-    """A text on one line, cut to a length."""
-    line = " ".join(text[: 4 * length].split())
-    return line if len(line) <= length else line[: length - 1] + "…"

@@ -30,3 +30,17 @@ def signed_percent(share: float | None) -> str:
 def number(value: float | None) -> str:
     """A figure with four decimals; a dash for None."""
     return "-" if value is None else f"{value:.4f}"
+
+
+def number_of(amount: int, noun: str, plural: str | None = None) -> str:
+    """``1 question``, ``1,204 questions``."""
+    return f"{amount:,} {noun if amount == 1 else plural or noun + 's'}"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """``a, b and c``; a long list ends with the number of the others."""
+    if len(names) > most + 1:
+        return f"{', '.join(names[:most])} and {len(names) - most} others"
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -58,10 +58,10 @@ def command(
     from judges.errors import ConfigError
     from judges.settings import nearest
     from lm_eval_tasks.commands.score import echo_agreement
+    from lm_eval_tasks.comparison.named import compare_runs
     from lm_eval_tasks.comparison.pair import Settings
     from lm_eval_tasks.comparison.text import as_json as to_json
     from lm_eval_tasks.comparison.text import as_text
-    from lm_eval_tasks.comparison.tournament import play
     from lm_eval_tasks.runs.discovery import load_run
 
     if len(runs) < 2:
@@ -73,7 +73,7 @@ def command(
         if name not in names:
             raise ConfigError(f"--refined {name!r} is none of the runs: {nearest(name, names)}")
     loaded = [run.refined() if run.name in refined else run for run in loaded]
-    found = play(loaded, tasks=tasks, baseline=baseline, settings=settings)
+    found = compare_runs(loaded, tasks=tasks, baseline=baseline, settings=settings)
     if as_json:
         click.echo(json.dumps(to_json(found, settings), indent=2, ensure_ascii=False))
         return

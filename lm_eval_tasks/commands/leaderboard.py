@@ -64,8 +64,8 @@ def command(
     \b
     anchor-eval leaderboard runs/ --baseline base -o site/
     """
+    from lm_eval_tasks.comparison.boards import collect
     from lm_eval_tasks.comparison.pair import Settings
-    from lm_eval_tasks.leaderboard.boards import collect
     from lm_eval_tasks.leaderboard.pages.site import write_site
     from lm_eval_tasks.leaderboard.pages.training import read_training, runs_below
 

@@ -84,10 +84,10 @@ def command(
     from judges.errors import ConfigError
     from judges.files import parse_object
     from judges.rubrics.rubric import load_rubric
+    from lm_eval_tasks.comparison.named import compare_runs
     from lm_eval_tasks.comparison.pair import Settings
     from lm_eval_tasks.comparison.text import as_json as comparison_json
     from lm_eval_tasks.comparison.text import as_text
-    from lm_eval_tasks.comparison.tournament import play
     from lm_eval_tasks.harness.generation import GenerationRequest, check_arguments, generate
     from lm_eval_tasks.runs.discovery import load_run
     from lm_eval_tasks.tasks.spec import find_tasks
@@ -127,9 +127,9 @@ def command(
     if other is not None:
         settings = Settings()
         run = replace(load_run(found.folder, date=found.date), name=run.name, path=output)
-        tournament = play([run, other], settings=settings)
-        texts.append(as_text(tournament, settings))
-        results["comparison"] = comparison_json(tournament, settings)
+        report = compare_runs([run, other], settings=settings)
+        texts.append(as_text(report, settings))
+        results["comparison"] = comparison_json(report, settings)
     click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else "\n\n".join(texts))
 
 

@@ -1,6 +1,6 @@
-"""Models and judges compared: pairs, tournaments, agreement, power.
+"""Runs compared: which may stand in one table, every pair of them, who is told apart; agreement, power.
 
-In: Runs, or values of their questions.
-Out: Comparisons, and their text and JSON.
+In: Runs.
+Out: Tables of pairs with what a reader must know, as values, text and JSON; the pages only show them.
 Not imported here: the harness, pages, commands.
 """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +30,10 @@ class Settings:
     draws: int = DRAWS
     seed: int = 0
     confidence: float = CONFIDENCE
+
+    def of_task(self, task: str) -> Settings:
+        """The settings with draws of the task's own: tasks are independent, so must their draws be."""
+        return replace(self, seed=self.seed + zlib.crc32(task.encode()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +159,8 @@ def compare(
         return None
     win, tie, loss = means(shares, SHARE)
     sides = Sides(win, tie, loss, difference(win, loss))
-    accuracy = means(first.accuracies - second.accuracies, MARGIN)[0]
+    gains = first.accuracies - second.accuracies
+    accuracy = means(gains[np.isfinite(gains)], MARGIN)[0]
     confidence = settings.confidence
     return Comparison(
         matched=matched,

@@ -1,4 +1,4 @@
-"""A tournament as text for people and as JSON for machines."""
+"""Compared runs as text for people and as JSON for machines."""
 
 from __future__ import annotations
 
@@ -7,81 +7,93 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from lm_eval_tasks.comparison.entry import Entry
+from lm_eval_tasks.comparison.named import Report
 from lm_eval_tasks.comparison.pair import Comparison, Overall, Settings
-from lm_eval_tasks.comparison.tournament import Entry, Pair, Tournament
+from lm_eval_tasks.comparison.standings import Pair, Table, family_of
 from lm_eval_tasks.stats.estimates import Estimate
 from lm_eval_tasks.stats.intervals import INTERVAL_METHOD
 from lm_eval_tasks.tables import percent, signed_percent, text_table
 
 
-def as_text(tournament: Tournament, settings: Settings, *, details: bool = False) -> str:
+def as_text(report: Report, settings: Settings, *, details: bool = False) -> str:
     """Tables: the runs, the pairs, the ratings; then what a reader must know.
 
     Args:
-        tournament: What came out.
+        report: What came out.
         settings: How it was estimated.
         details: Whether to add rates by correctness and at equal length.
     """
+    table = report.table
     interval = f"{100 * settings.confidence:g}% interval"
-    judged = f"judge: {_listed(tournament.judges)}; rubric: {_listed(tournament.rubrics)}"
-    parts = [judged, _entries(tournament)]
-    parts += [_pair(pair, interval, adjusted=len(tournament.pairs) > 1) for pair in tournament.pairs]
+    judged = f"judge: {_listed(report.judges)}; rubric: {_listed(report.rubrics)}"
+    parts = [judged, _entries(table, settings)]
+    parts += [_pair(pair, interval, table) for pair in table.pairs.values()]
     if details:
-        parts += [_details(pair, interval) for pair in tournament.pairs]
-    if tournament.ratings:
-        parts.append(_ratings(tournament, interval))
-    for lines in (_legend(tournament, settings), tournament.notes):
+        parts += [_details(pair, interval) for pair in table.pairs.values()]
+    if len(table.runs) > 2 and table.ratings:
+        parts.append(_ratings(table, interval))
+    for lines in (_legend(table, settings), map(str, report.notes)):
         parts.append("\n".join(map(_wrapped, lines)))
     return "\n\n".join(part for part in parts if part)
 
 
-def as_json(tournament: Tournament, settings: Settings) -> dict[str, Any]:
+def as_json(report: Report, settings: Settings) -> dict[str, Any]:
     """Everything, in shares of 1 (not percent)."""
+    table = report.table
+    several = len(table.runs) > 2
     return {
         "settings": {**asdict(settings), "interval": INTERVAL_METHOD, "unit": "question"},
-        "judges": list(tournament.judges),
-        "rubrics": list(tournament.rubrics),
-        "runs": [asdict(entry) for entry in tournament.entries],
-        "pairs": [_pair_json(pair) for pair in tournament.pairs],
-        "ratings": [asdict(rating) for rating in tournament.ratings],
-        "groups": [list(group) for group in tournament.groups],
-        "notes": list(tournament.notes),
+        "judges": list(report.judges),
+        "rubrics": list(report.rubrics),
+        "runs": [
+            _entry_json(task, entry, settings)
+            for task, of_task in table.entries.items()
+            for entry in of_task.values()
+        ],
+        "pairs": [_pair_json(pair, table) for pair in table.pairs.values()],
+        "ratings": [asdict(rating) for rating in table.ratings if several],
+        "groups": [list(group) for group in table.groups if several],
+        "notes": [str(note) for note in report.notes],
     }
 
 
-def _entries(tournament: Tournament) -> str:
+def _entries(table: Table, settings: Settings) -> str:
     rows = [
         (
             entry.run,
-            entry.task,
-            str(entry.questions),
+            task,
+            str(len(entry.marks.ids)),
             str(entry.samples),
-            _accuracy(entry),
-            _score(entry),
+            _accuracy(entry, settings),
+            _score(entry, settings),
             percent(entry.readable),
             percent(entry.judged),
             "-" if entry.words is None else f"{entry.words:.0f}",
         )
-        for entry in tournament.entries
+        for task, of_task in table.entries.items()
+        for entry in of_task.values()
     ]
-    header = ("run", "task", "questions", "N", "accuracy", "explanation", "readable", "judged", "words")
+    header = ("run", "task", "questions", "N", "accuracy", "score", "readable", "judged", "words")
     return text_table(header, rows, left=2)
 
 
-def _accuracy(entry: Entry) -> str:
+def _accuracy(entry: Entry, settings: Settings) -> str:
+    found = entry.accuracy.estimate(settings.confidence)
     spread = "" if entry.spread is None else f" ± {percent(entry.spread)}"
-    error = "" if entry.accuracy.stderr is None else f" (se {percent(entry.accuracy.stderr)})"
-    return f"{percent(entry.accuracy.value)}{spread}{error}"
+    error = "" if found.stderr is None else f" (se {percent(found.stderr)})"
+    return f"{percent(found.value)}{spread}{error}"
 
 
-def _score(entry: Entry) -> str:
+def _score(entry: Entry, settings: Settings) -> str:
     if entry.score is None:
         return "-"
-    error = "" if entry.score.stderr is None else f" (se {entry.score.stderr:.2f})"
-    return f"{entry.score.value:.2f}{error}"
+    found = entry.score.estimate(settings.confidence)
+    error = "" if found.stderr is None else f" (se {found.stderr:.2f})"
+    return f"{found.value:.2f}{error}"
 
 
-def _pair(pair: Pair, interval: str, *, adjusted: bool) -> str:
+def _pair(pair: Pair, interval: str, table: Table) -> str:
     rows = [
         _rates(task, len(found.matched.shared) - found.unscored, found, found.p_value)
         for task, found in pair.tasks.items()
@@ -91,7 +103,7 @@ def _pair(pair: Pair, interval: str, *, adjusted: bool) -> str:
         rows.append(_rates(f"mean of {len(rows)} tasks", total.margin.questions, total, total.p_value))
     header = ("task", "questions", "win", "tie", "loss", "win - loss", interval, "p")
     title = f"{pair.first} against {pair.second}"
-    if adjusted:
+    if len(table.pairs) > 1:
         title += f" (p {_p(pair.adjusted_p)} after Holm's correction)"
     return f"{title}\n{text_table(header, rows)}"
 
@@ -156,8 +168,8 @@ def _details(pair: Pair, interval: str) -> str:
     return "\n".join(lines)
 
 
-def _ratings(tournament: Tournament, interval: str) -> str:
-    letters = {group: chr(ord("a") + place % 26) for place, group in enumerate(tournament.groups)}
+def _ratings(table: Table, interval: str) -> str:
+    letters = {group: chr(ord("a") + place % 26) for place, group in enumerate(table.groups)}
     rows = [
         (
             rating.name,
@@ -165,7 +177,7 @@ def _ratings(tournament: Tournament, interval: str) -> str:
             f"[{rating.low:.0f}, {rating.high:.0f}]",
             "".join(letter for group, letter in letters.items() if rating.name in group),
         )
-        for rating in tournament.ratings
+        for rating in table.ratings
     ]
     head = ("rating", "points", interval, "group")
     if not letters:  # compared with a baseline only: who can be told apart from whom wasn't tested
@@ -173,17 +185,22 @@ def _ratings(tournament: Tournament, interval: str) -> str:
     return text_table(head, rows)
 
 
-def _legend(tournament: Tournament, settings: Settings) -> Iterator[str]:
+def _legend(table: Table, settings: Settings) -> Iterator[str]:
     yield (
-        f"Rates in percent, over all pairs of samples. Intervals and p: {INTERVAL_METHOD}. "
-        "Accuracy: mean ± spread over the samples."
+        "Rates in percent, over all pairs of samples; differences in points. Intervals and p: "
+        f"{INTERVAL_METHOD}. Accuracy: mean ± spread over the samples (no interval). Score: points of the "
+        "rubric. Readable: both tags; judged: with a verdict, of all replies."
     )
-    if tournament.ratings:
+    if len(table.pairs) > 1:
+        names = next(iter(table.pairs))
+        yield f"Holm's correction is over {family_of(names, table.baseline)}."
+    if len(table.runs) > 2 and table.ratings:
         yield (
-            "Ratings: Bradley-Terry with ties, 400 points are odds of 10 : 1; "
-            f"percentile bootstrap by question, {settings.draws} draws, seed {settings.seed}."
+            "Ratings: Bradley-Terry with ties, 400 points are odds of 10 : 1; percentile bootstrap by "
+            f"question, {settings.draws} draws, seed {settings.seed}. They count how often a run is better, "
+            "scores by how much on average: the two orders may differ."
         )
-        if tournament.groups:
+        if table.groups:
             yield "Runs with a letter in common can't be told apart (Holm-corrected tests, 5%)."
 
 
@@ -195,11 +212,29 @@ def _listed(names: tuple[str, ...]) -> str:
     return " and ".join(names) if names else "not known"
 
 
-def _pair_json(pair: Pair) -> dict[str, Any]:
+def _entry_json(task: str, entry: Entry, settings: Settings) -> dict[str, Any]:
+    return {
+        "run": entry.run,
+        "task": task,
+        "questions": len(entry.marks.ids),
+        "samples": entry.samples,
+        "accuracy": asdict(entry.accuracy.estimate(settings.confidence)),
+        "spread": entry.spread,
+        "score": None if entry.score is None else asdict(entry.score.estimate(settings.confidence)),
+        "readable": entry.readable,
+        "explanation_readable": entry.explained,
+        "judged": entry.judged,
+        "words": entry.words,
+        "length_correlation": entry.length_correlation,
+    }
+
+
+def _pair_json(pair: Pair, table: Table) -> dict[str, Any]:
     return {
         "first": pair.first,
         "second": pair.second,
         "adjusted_p": pair.adjusted_p,
+        "adjusted_over": family_of((pair.first, pair.second), table.baseline),
         "overall": asdict(pair.overall),
         "tasks": {task: _comparison_json(found) for task, found in pair.tasks.items()},
     }

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from lm_eval_tasks.comparison.standings import family_of
 from lm_eval_tasks.leaderboard.charts.values import Interval, number
-from lm_eval_tasks.leaderboard.standings import Row, Scope
-from lm_eval_tasks.leaderboard.words import money, points, short_judge
+from lm_eval_tasks.leaderboard.rows import Row, Scope
+from lm_eval_tasks.leaderboard.words import money, p_value, points, short_judge
 
 Value: TypeAlias = float | str | None
 
@@ -40,14 +41,16 @@ class Column:
     estimate: Callable[[Row], Interval | None] = lambda row: None
 
 
-def columns_of(scope: Scope, baseline: str | None) -> list[Column]:
+def columns_of(scope: Scope) -> list[Column]:
     """The columns of a table; those that no row has a value for are left out."""
+    baseline = scope.table.baseline
+    top = _range(scope)
     columns = [
         Column(
             "rank",
             "Rank",
             "Ranks that the model may have: models that can't be told apart share them",
-            lambda row: row.place[0],
+            lambda row: row.place[0] if row.place else None,
             lambda row: row.rank,
             first="ascending",
         ),
@@ -73,9 +76,18 @@ def columns_of(scope: Scope, baseline: str | None) -> list[Column]:
             estimate=lambda row: row.margin,
         ),
         Column(
+            "p",
+            "p",
+            f"That win − loss against {baseline} is 0: paired by question, after Holm’s correction over "
+            f"{family_of(('', baseline or ''), baseline)}",
+            lambda row: row.p_value,
+            lambda row: p_value(row.p_value),
+            first="ascending",
+        ),
+        Column(
             "equal_length",
             "At equal length",
-            "Win − loss for explanations of equal length, in points, by regression on these runs",
+            "Win − loss for explanations of equal length, in points, estimated from these runs",
             lambda row: _value(row.equal_length),
             lambda row: points(row.equal_length),
             estimate=lambda row: row.equal_length,
@@ -83,34 +95,42 @@ def columns_of(scope: Scope, baseline: str | None) -> list[Column]:
         Column(
             "accuracy",
             "Accuracy",
-            "Share of right answers, in percent, ± the spread over the samples",
+            "Share of right answers, in percent, ± the spread over the samples (no interval); an unreadable "
+            "choice is not right",
             lambda row: row.accuracy.value,
             lambda row: number(100 * row.accuracy.value),
             aside=lambda row: "" if row.spread is None else f"± {number(100 * row.spread)}",
             estimate=lambda row: row.accuracy,
         ),
         Column(
+            "readable",
+            "Readable",
+            "Share of the replies with both tags readable, explanation and choice; the model’s doing",
+            lambda row: row.readable,
+            lambda row: _percent(row.readable),
+        ),
+        Column(
+            "judged",
+            "Judged",
+            "Share of the replies with a verdict; the rest had no readable explanation, or got none",
+            lambda row: row.judged,
+            lambda row: "–" if row.judged is None else _percent(row.judged),
+        ),
+        Column(
             "score",
             "Score",
-            "Mean over the questions, in points of the rubric",
+            f"Mean over the questions, {top}; [ ] is its 95% interval",
             lambda row: _value(row.score),
             lambda row: _text(row.score, 1, 2),
             estimate=lambda row: row.score,
         ),
-        *(_criterion(place, name) for place, name in enumerate(scope.criteria)),
+        *(_criterion(place, key, name) for place, (key, name) in enumerate(scope.criteria.items())),
         Column(
             "words",
             "Words",
             "Mean length of an explanation",
             lambda row: row.words,
             lambda row: "–" if row.words is None else number(row.words, 0),
-        ),
-        Column(
-            "coverage",
-            "Coverage",
-            "Share of the samples that the judge gave a verdict on",
-            lambda row: row.coverage,
-            lambda row: _percent(row.coverage),
         ),
         Column(
             "judge",
@@ -131,20 +151,27 @@ def columns_of(scope: Scope, baseline: str | None) -> list[Column]:
         ),
         Column("date", "Date", "Day of the evaluation", lambda row: row.date, lambda row: row.date, "text"),
     ]
-    if not scope.comparisons:
-        del columns[0]  # Nobody was compared, so there are no ranks.
     return [column for column in columns if any(column.value(row) is not None for row in scope.rows)]
 
 
-def _criterion(place: int, name: str) -> Column:
+def _range(scope: Scope) -> str:
+    """What scores range over, e.g. ``0 to 5 (of 25 units)``."""
+    judges = [e.task_run.judge for of_task in scope.table.entries.values() for e in of_task.values()]
+    tops = {(judge.max_score, judge.units) for judge in judges if judge is not None}
+    if len(tops) != 1:
+        return "in points of the rubric"
+    ((units, unit),) = tops
+    return f"0 to {units / unit:g} points (counted in {units} units of 1/{unit} point)"
+
+
+def _criterion(place: int, key: str, name: str) -> Column:
     def of(row: Row) -> Interval | None:
         return row.criteria[place] if place < len(row.criteria) else None
 
-    key = name.lower().replace(" ", "_")
     return Column(
         key,
         name,
-        "Mean points of this criterion; 1 is best",
+        "Mean points of this criterion, 0 to 1",
         lambda row: _value(of(row)),
         lambda row: _text(of(row), 1, 2),
         estimate=of,

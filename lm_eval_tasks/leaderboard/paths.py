@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from lm_eval_tasks.leaderboard.boards import Collection, Pair
+from lm_eval_tasks.comparison.boards import Board, Collection
+from lm_eval_tasks.comparison.standings import Names
 from lm_eval_tasks.leaderboard.embed import slugs
 
 
@@ -22,7 +23,7 @@ class Paths:
 
     run: dict[str, str]
     scope: dict[str, str]
-    pairs: frozenset[Pair]
+    pairs: frozenset[Names]
 
     def model(self, run: str) -> str:
         """Page of a model."""
@@ -38,10 +39,10 @@ class Paths:
         """Whether there is such a page."""
         return (first, second) in self.pairs or (second, first) in self.pairs
 
-    def samples(self, board: str, first: str, second: str | None = None, **filters: str) -> str:
+    def samples(self, board: Board, first: str, second: str | None = None, **filters: str) -> str:
         """Address of the sample browser for one or two models of a board."""
         state = {
-            "task": self.scope[board],
+            "task": self.scope[board.shelf],
             "a": self.run[first],
             "b": self.run[second] if second else "-",
             **filters,
@@ -51,5 +52,5 @@ class Paths:
 
 def paths_of(collection: Collection, scopes: Iterable[str]) -> Paths:
     """Names everything of a collection; a board is a scope."""
-    pairs = {pair for board in collection.boards for pair in board.comparisons}
+    pairs = {names for board in collection.boards for names in board.table.pairs}
     return Paths(slugs(collection.runs), slugs(scopes), frozenset(pairs))

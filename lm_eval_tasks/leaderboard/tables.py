@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from lm_eval_tasks.leaderboard.columns import Column
-from lm_eval_tasks.leaderboard.standings import Row
+from lm_eval_tasks.leaderboard.rows import Row
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -61,7 +61,7 @@ def comma_separated(columns: Sequence[Column], rows: Sequence[Row]) -> str:
             if column in with_interval:
                 estimate = column.estimate(row)
                 line += ["", ""] if estimate is None else [_plain(estimate.low), _plain(estimate.high)]
-        writer.writerow([*line, row.place[1], _plain(row.spread)])
+        writer.writerow([*line, row.place[1] if row.place else "", _plain(row.spread)])
     return out.getvalue()
 
 

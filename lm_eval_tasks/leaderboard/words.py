@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 
+from lm_eval_tasks.comparison.boards import Board
+from lm_eval_tasks.comparison.setting import Difference
 from lm_eval_tasks.leaderboard.charts.values import Interval, number
-from lm_eval_tasks.leaderboard.standings import Scope
+from lm_eval_tasks.leaderboard.rows import Scope
+from lm_eval_tasks.tables import listed
 from lm_eval_tasks.tasks.spec import REFINED
 
 _NUMBERS = (
@@ -35,15 +38,6 @@ def number_word(amount: int) -> str:
     return _NUMBERS[amount] if amount < len(_NUMBERS) else f"{amount:,}"
 
 
-def listing(names: Sequence[str], most: int = 6) -> str:
-    """``a, b and c``; a long list ends with the number of the others."""
-    if len(names) > most + 1:
-        return f"{', '.join(names[:most])} and {len(names) - most} others"
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 def points(value: Interval | float | None) -> str:
     """A share as percentage points with a sign: ``+6.9``."""
     if value is None:
@@ -52,26 +46,46 @@ def points(value: Interval | float | None) -> str:
 
 
 def finding(scope: Scope) -> str:
-    """The headline: who explains best, if that can be told."""
-    rows = scope.rows
-    if len(rows) < 2:
-        return f"How {rows[0].run} explains its answers" if rows else "No runs"
-    leaders = [row.run for row in rows if row.place[0] == 1]
-    if not scope.comparisons:
-        return f"{count(len(rows), 'model').capitalize()}, not judged yet"
+    """The headline: who explains best, if that can be told; otherwise why not."""
+    rows, table = scope.rows, scope.table
+    if not any(row.readable for row in rows):
+        return f"No reply of {listed([row.run for row in rows], 4)} could be read"
+    if len(rows) == 1:
+        return f"How {rows[0].run} explains its answers"
+    leaders = [run for run in table.compared if table.places[run][0] == 1]
+    if not table.pairs:
+        judged = [row.run for row in rows if row.judged]
+        if not judged:
+            return f"{count(len(rows), 'model').capitalize()}, not judged yet"
+        if len(judged) == 1:
+            return f"{count(len(rows), 'model').capitalize()}, only {judged[0]} judged"
+        return f"{count(len(rows), 'model').capitalize()} with no judged question in common"
     if len(leaders) == 1:
         return f"{leaders[0]} explains its answers best"
-    if len(leaders) == len(rows):
+    if len(leaders) == len(table.compared):
         return "No model can be told to explain better than another"
-    return f"{listing(leaders, 4)} explain their answers best, and can’t be told apart"
+    return f"{listed(leaders, 4)} explain their answers best, and can’t be told apart"
 
 
 def undecided(scope: Scope) -> list[str]:
     """Which models can't be told apart, beyond those that the headline names."""
-    leaders = {row.run for row in scope.rows if row.place[0] == 1}
+    table = scope.table
+    leaders = {run for run in table.compared if table.places[run][0] == 1}
     return [
-        f"These runs can’t tell {listing(group)} apart." for group in scope.groups if set(group) != leaders
+        f"These runs can’t tell {listed(group)} apart."
+        for group in table.groups
+        if len(group) > 1 and set(group) != leaders
     ]
+
+
+def typeset(text: str) -> str:
+    """A sentence that was written for terminals, with real minus signs."""
+    return re.sub(r"(?<![\w.-])-(?=\d)", "\u2212", text).replace(" - ", " \u2212 ")
+
+
+def p_value(p: float | None) -> str:
+    """``0.013``, ``< 0.001``; a dash for None."""
+    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def money(price: float | None) -> str:
@@ -95,6 +109,29 @@ def task_title(task: str) -> str:
     if title in ("", plain):
         return task
     return title if plain == task else f"{title}, refined"
+
+
+def board_title(board: Board) -> str:
+    """What a board is called: its task, and what sets it apart."""
+    title = task_title(board.task)
+    if board.kind == "anyway":
+        return f"{title}, compared anyway"
+    # Two judges may have one short name; the third and further boards of a task carry their number then.
+    judged = any(difference.what == "judge" for difference in board.differences)
+    number = board.key.removeprefix(board.task) if judged and board.key != f"{board.task} (2)" else ""
+    return ", ".join((title, *map(_told_apart, board.differences))) + number
+
+
+def _told_apart(difference: Difference) -> str:
+    what, here = difference.what, difference.here
+    if here is None:
+        return f"unknown {what}"
+    if what == "judge":
+        short = short_judge(here)
+        return f"judged by {here if difference.there and short_judge(difference.there) == short else short}"
+    if what == "samples a question":
+        return f"{here} sample" + ("" if here == "1" else "s")
+    return f"{what} {here}"
 
 
 def verdict_on(first: str, second: str, margin: Interval | None) -> str:

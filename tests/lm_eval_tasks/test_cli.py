@@ -135,7 +135,7 @@ def test_compare_prints_rates_with_intervals(anchor_eval: AnchorEval) -> None:
     done = anchor_eval("compare", "m1", "base", "--details")
     assert done.returncode == 0, done.stderr
     assert "m1 against base" in done.stdout
-    assert "2 questions only the second has are left out (q40, q41)" in done.stdout
+    assert "left out: 2 questions that only base has (q40, q41)" in done.stdout
     found = json.loads(anchor_eval("compare", "m1", "base", "--json").stdout)
     (pair,) = found["pairs"]
     task = pair["tasks"][TASK]
@@ -183,7 +183,7 @@ def test_score_judges_a_log_and_a_second_run_asks_nothing(anchor_eval: AnchorEva
     assert (second["accounts"]["asked"], second["accounts"]["cached"]) == (0, 120)
     assert second["metrics"] == first["metrics"]
     table = anchor_eval("compare", run, make_run(anchor_eval.folder / "base", better=-2, seed=2)).stdout
-    assert "warning: aqua_rat_explain: different judges" in table
+    assert "warning: aqua_rat_explain: different judge (scripted:judge.yaml: m1; scripted:" in table
 
 
 def test_a_budget_ends_scoring_cleanly_and_a_second_run_goes_on(anchor_eval: AnchorEval) -> None:
@@ -214,7 +214,7 @@ def test_judgements_of_two_judges_lie_side_by_side_and_are_compared(anchor_eval:
     assert "Krippendorff's alpha" in text
     assert anchor_eval("score", run, "--judge", one, "--as", "again", "--no-cache").returncode == 0
     assert "known: again" in anchor_eval.refused("compare", run, base, "--judge", "third")
-    assert "different judges" not in anchor_eval("compare", run, base, "--judge", "one").stdout
+    assert "different judge" not in anchor_eval("compare", run, base, "--judge", "one").stdout
     refusal = anchor_eval.refused("score", run, "--judge", other, "--as", "again")
     assert "keep both with --as NAME, or replace them with --force" in refusal
     assert anchor_eval("score", run, "--judge", other, "--as", "again", "--force").returncode == 0

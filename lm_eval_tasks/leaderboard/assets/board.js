@@ -3,6 +3,7 @@
 (() => {
   const sections = [...document.querySelectorAll("section[data-task]")];
   const tabs = [...document.querySelectorAll(".tabs button")];
+  const switches = [...document.querySelectorAll(".switch button")];
   const find = document.getElementById("find");
   let state = { task: "", find: "", sort: "", order: "" };
 
@@ -70,11 +71,12 @@
       write({ sort: header.dataset.key, order });
     });
   }
-  for (const tab of tabs) tab.addEventListener("click", () => write({ task: tab.dataset.task }));
+  for (const tab of [...tabs, ...switches]) tab.addEventListener("click", () => write({ task: tab.dataset.task }));
   find.addEventListener("input", () => write({ find: find.value }));
   document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", () => { read(); show(); });
   document.getElementById("filters").hidden = false;
+  document.body.classList.add("scripted");
   read();
   show();
 })();

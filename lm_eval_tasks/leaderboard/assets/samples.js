@@ -97,13 +97,13 @@
     losses: (a, b, difference) => difference !== null && difference < 0,
     wins: (a, b, difference) => difference !== null && difference > 0,
     ties: (a, b, difference) => difference === 0,
-    wrong: (a) => some(a, (sample) => sample.choice !== "1"),
-    allwrong: (a) => a !== null && a.every((sample) => sample.choice !== "1"),
+    wrong: (a) => some(a, (sample) => sample.choice === "0"),
+    allwrong: (a) => a !== null && a.every((sample) => sample.choice === "0"),
     worseanswers: (a, b) => a !== null && b !== null && accuracy(a) < accuracy(b),
-    unreadable: (a, b) => [a, b].some((samples) => some(samples, (one) => one.state === "x" || one.choice === "?")),
+    unreadable: (a, b) => [a, b].some((samples) => some(samples, (one) => one.state === "x" || (one.choice === "?" && one.state !== "f"))),
     unjudged: (a, b) => [a, b].some((samples) => some(samples, (one) => one.state === "u" || one.state === "n")),
   };
-  const accuracy = (samples) => samples.filter((sample) => sample.choice === "1").length / samples.length;
+  const accuracy = (samples) => samples.filter((sample) => sample.choice === "1").length / samples.filter((sample) => sample.state !== "f").length;
 
   // ---- loading ------------------------------------------------------------------------------------------------
 
@@ -262,18 +262,23 @@
         el("thead", {}, head), el("tbody", {}, ...rows)));
   }
 
-  const STATES = { u: "no verdict", x: "unreadable", n: "not judged" };
+  const STATES = { u: "no verdict", x: "unreadable", n: "not judged", f: "never arrived" };
+  // Scores are whole numbers of units in the data, so that ties are exact; shown in points.
+  const score = (sample) => number(sample.score / view.task.units, view.task.units > 1 ? 1 : 0);
+  const outOf = (sample) => `score ${score(sample)} of ${view.task.max / view.task.units}`;
+  const exact = (sample) => `${sample.score} of ${view.task.max} units of 1/${view.task.units} point`;
+  const ANSWERS = { 1: ["right", "\u2713", "right"], 0: ["wrong", "\u2717", "wrong"], "?": ["unread", "?", "unreadable"], f: ["unread", "\u2013", "no"] };
 
   function chips(run, samples, place, key) {
     const list = el("div", { className: "chips", role: "radiogroup", "aria-label": `Samples of ${run.name}` });
     samples.forEach((sample, index) => {
-      const right = sample.choice === "1";
-      const score = sample.score === null ? "\u2013" : String(sample.score);
+      const [kind, sign, word] = ANSWERS[sample.state === "f" ? "f" : sample.choice];
       const chip = el("button", { type: "button", role: "radio", "aria-checked": String(index === place), className: "chip",
                                   tabIndex: index === place ? 0 : -1 },
-        el("span", { className: "score" }, score), el("span", { className: right ? "right" : "wrong" }, right ? "\u2713" : "\u2717"));
-      chip.setAttribute("aria-label", `Sample ${index + 1}: ${right ? "right" : "wrong"} answer, ` +
-        (sample.score === null ? STATES[sample.state] || "no score" : `score ${score} of ${view.task.max}`));
+        el("span", { className: "score" }, sample.score === null ? "\u2013" : score(sample)), el("span", { className: kind }, sign));
+      chip.setAttribute("aria-label", `Sample ${index + 1}: ${word} answer, ` +
+        (sample.score === null ? STATES[sample.state] || "no score" : outOf(sample)));
+      if (sample.score !== null) chip.title = exact(sample);
       chip.addEventListener("click", () => go({ q: view.questions[currentQuestion()][0], [key]: String(index) }, true));
       list.append(chip);
     });
@@ -294,10 +299,10 @@
     const sample = samples[at];
     const [text, problem, raw, unjudged] = rows[at];
     column.append(chips(run, samples, at, key));
-    const verdict = sample.choice === "1" ? "right" : "wrong";
+    const [kind, sign, word] = ANSWERS[sample.state === "f" ? "f" : sample.choice];
     column.append(el("p", { className: "answer" }, "Answer ", el("strong", {}, sample.chosen === null ? "none" : sample.chosen), " ",
-      el("span", { className: verdict }, verdict === "right" ? "\u2713 right" : "\u2717 wrong"),
-      sample.score === null ? null : ` \u00b7 score ${sample.score} of ${view.task.max}`));
+      el("span", { className: kind }, `${sign} ${word}`),
+      sample.score === null ? null : el("span", { title: exact(sample) }, ` \u00b7 ${outOf(sample)}`)));
     if (problem) column.append(el("p", { className: "note" }, `The reply can't be read wholly (${problem}); this is all of it:`));
     column.append(longText(text, "explanation"));
     if (sample.state === "j") {

@@ -11,7 +11,7 @@ from judges.errors import MissingExtraError
 from lm_eval_tasks.leaderboard.charts.values import Bars, Chart, HeatMap, Plot, Shares, number
 
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#8c4a76", "#a87500", "#3d8fc4", "#5c626c", "#1b1d21")
-PARTS = ("#0072b2", "#a3a9b2", "#d55e00")
+PARTS = ("#0072b2", "#a3a9b2", "#d55e00", "#5c626c")
 INK, GREY = "#1b1d21", "#5c626c"
 WIDTH_INCHES = 6.0
 PIXELS_PER_INCH = 200

@@ -6,11 +6,21 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lm_eval_tasks.comparison.entry import BEHAVIOURS, Entry
 from lm_eval_tasks.comparison.pair import Comparison, Overall, Settings, match
-from lm_eval_tasks.leaderboard.boards import Pair
-from lm_eval_tasks.leaderboard.charts.values import Axis, Bars, HeatMap, Interval, Plot, Point, Shares, span
-from lm_eval_tasks.leaderboard.entries import BEHAVIOURS, Entry
-from lm_eval_tasks.leaderboard.standings import interval, margin, shown
+from lm_eval_tasks.comparison.standings import Names, Table
+from lm_eval_tasks.leaderboard.charts.values import (
+    Axis,
+    Bars,
+    HeatMap,
+    Interval,
+    Plot,
+    Point,
+    Shares,
+    interval,
+    shown,
+    span,
+)
 from lm_eval_tasks.stats.estimates import means
 from lm_eval_tasks.stats.intervals import MARGIN, Bounds
 from lm_eval_tasks.stats.marks import Marks
@@ -21,13 +31,9 @@ MOST_SERIES = 8
 _BINS = 8
 
 
-def margin_matrix(
-    name: str,
-    runs: Sequence[str],
-    comparisons: Mapping[Pair, Comparison | Overall],
-    links: Mapping[Pair, str],
-) -> HeatMap:
+def margin_matrix(name: str, table: Table, links: Mapping[Names, str]) -> HeatMap:
     """Win - loss of each model (row) against each other (column), in points."""
+    runs = table.compared
     return HeatMap(
         name=name,
         title="Every model against every other",
@@ -37,19 +43,17 @@ def margin_matrix(
         corner="",
         rows=tuple(runs),
         columns=tuple(runs),
-        values=tuple(tuple(None if a == b else margin(comparisons, a, b) for b in runs) for a in runs),
+        values=tuple(tuple(interval(table.margin(a, b)) for b in runs) for a in runs),
         links=tuple(tuple(links.get((a, b)) for b in runs) for a in runs),
     )
 
 
 def margins_by_task(
-    name: str,
-    runs: Sequence[str],
-    baseline: str,
-    tasks: Sequence[tuple[str, Mapping[Pair, Comparison]]],
-    links: Mapping[Pair, str],
+    name: str, table: Table, titles: Mapping[str, str], links: Mapping[Names, str]
 ) -> HeatMap:
     """Win - loss of each model against the baseline on each task, in points."""
+    baseline = table.baseline or ""
+    runs = [run for run in table.compared if run != baseline]
     return HeatMap(
         name=name,
         title=f"Win − loss against {baseline} by task",
@@ -58,9 +62,9 @@ def margins_by_task(
         "grey where the interval holds 0.",
         corner="",
         rows=tuple(runs),
-        columns=tuple(title for title, _ in tasks),
-        values=tuple(tuple(margin(comparisons, run, baseline) for _, comparisons in tasks) for run in runs),
-        links=tuple(tuple(links.get((run, baseline)) for _ in tasks) for run in runs),
+        columns=tuple(titles.values()),
+        values=tuple(tuple(interval(table.margin(run, baseline, task)) for task in titles) for run in runs),
+        links=tuple(tuple(links.get((run, baseline)) for _ in titles) for run in runs),
     )
 
 
@@ -95,15 +99,18 @@ def criteria_bars(
 
 def behaviour_shares(name: str, rows: Sequence[tuple[str, Entry]]) -> Shares:
     """How steadily models answer: share of questions with only right, mixed and only wrong samples."""
+    unread = any(entry.behaviour[-1] for _, entry in rows)
+    parts = BEHAVIOURS if unread else BEHAVIOURS[:-1]
     return Shares(
         name=name,
         title="How steadily it answers"
         if len({entry.run for _, entry in rows}) == 1
         else "How steadily they answer",
-        caption="Share of the questions with only right, mixed, and only wrong answers among their samples.",
+        caption="Share of the questions with only right, mixed, and only wrong answers among their samples"
+        + (", and of those with no answer that could be read." if unread else "."),
         rows=tuple(label for label, _ in rows),
-        parts=tuple(BEHAVIOURS),
-        values=tuple(entry.behaviour for _, entry in rows),
+        parts=parts,
+        values=tuple(entry.behaviour[: len(parts)] for _, entry in rows),
     )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from lm_eval_tasks.stats.estimates import Estimate
+
 Table: TypeAlias = tuple[tuple[str, ...], ...]
 
 
@@ -28,6 +30,16 @@ class Interval:
             return value
         low, high = (number(bound * scale, digits, signed) for bound in (self.low, self.high))
         return f"{value} [{low}, {high}]"
+
+
+def shown(estimate: Estimate) -> Interval:
+    """An estimate as charts draw it."""
+    return Interval(estimate.value, estimate.low, estimate.high)
+
+
+def interval(estimate: Estimate | None) -> Interval | None:
+    """As :func:`shown`, for what may not be there."""
+    return None if estimate is None else shown(estimate)
 
 
 @dataclass(frozen=True, slots=True)

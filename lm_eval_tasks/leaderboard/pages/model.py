@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lm_eval_tasks.comparison.boards import Board, Collection
+from lm_eval_tasks.comparison.entry import Entry
+from lm_eval_tasks.comparison.notes import entry_notes
 from lm_eval_tasks.comparison.pair import Settings
-from lm_eval_tasks.leaderboard.boards import Board, Collection
 from lm_eval_tasks.leaderboard.charts import pictures
-from lm_eval_tasks.leaderboard.charts.values import Chart, HeatMap, Interval, number
-from lm_eval_tasks.leaderboard.entries import Entry
-from lm_eval_tasks.leaderboard.pages.index import board_title
+from lm_eval_tasks.leaderboard.charts.values import Chart, HeatMap, Interval, interval, number, shown
+from lm_eval_tasks.leaderboard.pages.index import title_of
 from lm_eval_tasks.leaderboard.paths import Paths
-from lm_eval_tasks.leaderboard.standings import Scope, margin, shown
-from lm_eval_tasks.leaderboard.words import count, listing, money, short_judge
+from lm_eval_tasks.leaderboard.rows import Row, Scope
+from lm_eval_tasks.leaderboard.words import board_title, count, money, short_judge, typeset
+from lm_eval_tasks.tables import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def model_page(
     run: str, collection: Collection, scopes: Sequence[Scope], paths: Paths, settings: Settings
 ) -> ModelPage:
     """Gathers the page of one run."""
-    boards = [board for board in collection.boards if run in board.entries]
+    boards = [board for board in collection.boards if board.kind != "anyway" and run in board.entries]
     lines = [(board, board.entries[run]) for board in boards]
     named = [(board_title(board), entry) for board, entry in lines]
     name = f"model-{paths.run[run]}"
@@ -65,21 +67,26 @@ def model_page(
         summary=_summary(run, collection, scopes),
         facts=_facts(run, collection, [entry for _, entry in lines]),
         notes=tuple(
-            f"{board_title(board)}: {note}"
+            typeset(f"{board_title(board)}: {note}")
             for board, entry in lines
-            for note in (*board.apart, *_judge_notes(entry))
+            for note in (
+                *board.differences,
+                *(note.text for note in entry_notes(entry)),
+                *_judge_notes(entry),
+            )
         ),
-        caption="Means over questions with 95% intervals; the first column leads to the explanations.",
+        caption="Means over questions; [ ] is a 95% interval, ± the spread over the samples. Win − loss is "
+        "in points, accuracy in percent. The first column leads to the explanations.",
         columns=(
             "Task",
             "Rank",
-            "Win − loss",
+            f"Win − loss vs {collection.baseline}" if collection.baseline else "Win − loss",
             "Accuracy",
+            "Readable",
+            "Judged",
             "Score",
             "Words",
             "Score ~ length",
-            "Coverage",
-            "Readable",
             "Cost",
         ),
         rows=tuple(_line(board, entry, collection, scopes, paths) for board, entry in lines),
@@ -89,16 +96,30 @@ def model_page(
 
 
 def _summary(run: str, collection: Collection, scopes: Sequence[Scope]) -> str:
-    main = scopes[0]
-    row = next((row for row in main.rows if row.run == run), None)
-    if row is None:
-        return "Not in the first table of the leaderboard: it lacks a task, or doesn’t fit."
+    found = ((scope, row) for scope in scopes for row in scope.rows if row.run == run)
+    scope, row = next(found)
+    if not row.readable:
+        return "None of its replies could be read, so there is no answer and nothing to judge."
+    said = _standing(scope, row)
+    if scope is not scopes[0]:
+        said = f"Not in the first table of the leaderboard. In “{title_of(scope)}”: {said}"
+    answers = f"{number(100 * row.accuracy.value)}% of its replies give the right answer"
+    if row.readable < 1:
+        answers += f", {number(100 * (1 - row.readable))}% can’t be read"
+    return f"{said}; {answers}."
+
+
+def _standing(scope: Scope, row: Row) -> str:
+    if row.place is None:
+        if row.judged is None:
+            return "Not judged yet"
+        return "Judged, but compared with no other model" if row.judged else "No explanation has a verdict"
     best, worst = row.place
     place = f"Rank {best}" if best == worst else f"Somewhere from rank {best} to {worst}"
-    said = f"{place} of {count(len(main.rows), 'model')}"
-    if row.margin is not None and collection.baseline is not None:
-        said += f"; {row.margin.text(100, signed=True)} points of win − loss against {collection.baseline}"
-    return said + f"; {number(100 * row.accuracy.value)}% of its answers are right."
+    said = f"{place} of {count(len(scope.table.compared), 'model')}"
+    if row.margin is not None:
+        said += f"; {row.margin.text(100, signed=True)} points of win − loss against {scope.table.baseline}"
+    return said
 
 
 def _facts(run: str, collection: Collection, entries: Sequence[Entry]) -> tuple[tuple[str, str], ...]:
@@ -109,7 +130,7 @@ def _facts(run: str, collection: Collection, entries: Sequence[Entry]) -> tuple[
     tokens = sum(entry.tokens for entry in entries)
     facts = [
         ("Model", collection.runs[run].model),
-        ("Judge", listing(judges)),
+        ("Judge", listed(judges)),
         ("Evaluated", dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"),
         ("Tokens of the judge", f"{tokens:,}" if tokens else ""),
         ("Cost of judging", money(sum(prices)) if prices else ""),
@@ -140,29 +161,29 @@ def _line(
     )
     return TaskLine(
         title=board_title(board),
-        link="../" + paths.samples(board.key, entry.run, other),
+        link="../" + paths.samples(board, entry.run, other),
         cells=(
             row.rank,
             "–" if row.margin is None else row.margin.text(100, signed=True),
             f"{number(100 * entry.accuracy.value)}"
             + ("" if entry.spread is None else f" ± {number(100 * entry.spread)}"),
+            f"{100 * entry.readable:.1f}%",
+            "–" if row.judged is None else f"{100 * row.judged:.1f}%",
             score,
             "–" if entry.words is None else number(entry.words, 0),
             correlation,
-            f"{100 * entry.coverage:.1f}%",
-            f"{100 * entry.readable:.1f}%",
             money(entry.price),
         ),
     )
 
 
 def _matrix(name: str, run: str, collection: Collection, paths: Paths) -> HeatMap | None:
-    boards = [board for board in collection.boards if run in board.entries and len(board.entries) > 1]
-    others = sorted({other for board in boards for other in board.entries if other != run})
-    if not any(board.comparisons for board in boards):
+    boards = [board for board in collection.boards if run in board.table.compared]
+    others = sorted({other for board in boards for other in board.table.compared if other != run})
+    if not others:
         return None
     values: list[tuple[Interval | None, ...]] = [
-        tuple(margin(board.comparisons, run, other) for other in others) for board in boards
+        tuple(interval(board.table.margin(run, other)) for other in others) for board in boards
     ]
     links = tuple(f"../{paths.pair(run, other)}" if paths.has_pair(run, other) else None for other in others)
     return HeatMap(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lm_eval_tasks.comparison.boards import Board, Collection
+from lm_eval_tasks.comparison.notes import Note, difference_notes, pair_notes
 from lm_eval_tasks.comparison.pair import Comparison, Overall, Settings
-from lm_eval_tasks.leaderboard.boards import Board, Collection, Pair
+from lm_eval_tasks.comparison.standings import Names, Pair, family_of
 from lm_eval_tasks.leaderboard.charts import pictures
-from lm_eval_tasks.leaderboard.charts.values import Chart, HeatMap, Interval, Shares, number
-from lm_eval_tasks.leaderboard.pages.index import board_title
+from lm_eval_tasks.leaderboard.charts.values import Chart, HeatMap, Interval, Shares, number, shown
 from lm_eval_tasks.leaderboard.paths import Paths
-from lm_eval_tasks.leaderboard.standings import shown
-from lm_eval_tasks.leaderboard.words import number_word, points, verdict_on
+from lm_eval_tasks.leaderboard.words import board_title, number_word, p_value, points, typeset, verdict_on
 from lm_eval_tasks.stats.length_control import EqualLength
 
 
@@ -59,25 +59,27 @@ class PairPage:
         return (self.outcomes, self.strata, *(chart for task in self.tasks for chart in task.charts))
 
 
-def pair_page(pair: Pair, collection: Collection, paths: Paths, settings: Settings) -> PairPage:
+def pair_page(names: Names, collection: Collection, paths: Paths, settings: Settings) -> PairPage:
     """Gathers the page of two models.
 
     Args:
-        pair: First and second, in the order of the comparisons.
+        names: First and second, in the order of the comparisons.
         collection: All boards.
         paths: Of the site.
         settings: How figures are estimated.
     """
-    first, second = pair
-    whole = collection.overall.get(pair)
-    boards = [board for board in collection.boards if pair in board.comparisons]
-    rows = [(board_title(board), board.comparisons[pair]) for board in boards]
-    main: Comparison | Overall = whole or rows[0][1]
-    lines = [_line(board, board.comparisons[pair], pair, paths) for board in boards]
+    first, second = names
+    boards = collection.boards_of(first, second)
+    by_board = [(board, board.table.pairs[names]) for board in boards]
+    rows = [(board_title(board), pair.tasks[board.task]) for board, pair in by_board]
+    whole = None if collection.overall is None else collection.overall.pair(first, second)
+    main: Comparison | Overall = rows[0][1] if whole is None else whole.overall
+    lines = [_line(board, pair, paths) for board, pair in by_board]
     outcomes: list[tuple[str, Comparison | Overall]] = list(rows)
     if whole is not None:
-        lines.insert(0, PairLine("all tasks", (*_rates(whole), "", "", "", "")))
-        outcomes.insert(0, ("all tasks", whole))
+        cells = _rates(whole.overall, whole.adjusted_p)
+        lines.insert(0, PairLine("all tasks", (*cells, "", "", "", "")))
+        outcomes.insert(0, ("all tasks", whole.overall))
     name = f"pair-{paths.run[first]}--{paths.run[second]}"
     return PairPage(
         first=first,
@@ -86,10 +88,10 @@ def pair_page(pair: Pair, collection: Collection, paths: Paths, settings: Settin
         second_link=paths.model(second),
         headline=verdict_on(first, second, shown(main.margin)),
         summary=_summary(first, second, main, rows),
-        warnings=tuple(line for title, comparison in rows for line in _warnings(title, comparison, pair)),
+        warnings=tuple(_warnings(by_board)),
         caption=f"Of {first} against {second}, in percent and points, with 95% intervals; p is paired by "
-        "question and "
-        "not corrected for the number of pairs.",
+        f"question, and corrected by Holm’s method over {family_of(names, collection.baseline)} of the same "
+        "table.",
         columns=(
             "Task",
             "Win",
@@ -97,6 +99,7 @@ def pair_page(pair: Pair, collection: Collection, paths: Paths, settings: Settin
             "Loss",
             "Win − loss",
             "p",
+            "p corrected",
             "At equal length",
             "Worst to best case",
             "Accuracy",
@@ -106,8 +109,7 @@ def pair_page(pair: Pair, collection: Collection, paths: Paths, settings: Settin
         outcomes=pictures.outcome_shares(f"{name}-outcomes", first, second, outcomes),
         strata=pictures.strata_map(f"{name}-strata", first, second, rows),
         tasks=tuple(
-            _task(board, board.comparisons[pair], pair, f"{name}-{paths.scope[board.key]}", settings)
-            for board in boards
+            _task(board, pair, f"{name}-{paths.scope[board.key]}", settings) for board, pair in by_board
         ),
     )
 
@@ -130,45 +132,32 @@ def _summary(
     return said
 
 
-def _warnings(title: str, comparison: Comparison, pair: Pair) -> list[str]:
-    first, second = pair
-    found = []
-    if comparison.length_matters and comparison.equal_length is not None:
-        found.append(
-            f"{title}: length may explain the outcome. At equal length win − loss is "
-            f"{shown(comparison.equal_length.margin).text(100, signed=True)} points."
-        )
-    if comparison.bounds is not None and comparison.bounds[0] < 0 < comparison.bounds[1]:
-        low, high = comparison.bounds
-        found.append(
-            f"{title}: not everything has a score; the rest could bring win − loss anywhere from "
-            f"{points(low)} to {points(high)}."
-        )
-    matched = comparison.matched
-    if matched.only_first or matched.only_second:
-        found.append(
-            f"{title}: {len(matched.only_first):,} questions only of {first} and "
-            f"{len(matched.only_second):,} only of "
-            f"{second} are in no figure."
-        )
-    return found
+def _warnings(by_board: Sequence[tuple[Board, Pair]]) -> list[str]:
+    """What puts a figure in doubt; also what of the questions is in none."""
+    notes: list[Note] = []
+    for board, pair in by_board:
+        title = board_title(board)
+        apart = board.settings[pair.first].differences(board.settings[pair.second])
+        notes += difference_notes(pair, {title: apart})
+        notes += pair_notes(pair, {board.task: title})
+    return [typeset(f"{note.where}: {note.text}.") for note in notes]
 
 
-def _rates(comparison: Comparison | Overall) -> tuple[str, ...]:
-    p = comparison.p_value
+def _rates(comparison: Comparison | Overall, adjusted_p: float | None) -> tuple[str, ...]:
     return (
         *(number(100 * estimate.value) for estimate in (comparison.win, comparison.tie, comparison.loss)),
         shown(comparison.margin).text(100, signed=True),
-        "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+        p_value(comparison.p_value),
+        p_value(adjusted_p),
     )
 
 
-def _line(board: Board, comparison: Comparison, pair: Pair, paths: Paths) -> PairLine:
-    first, second = pair
+def _line(board: Board, pair: Pair, paths: Paths) -> PairLine:
+    comparison = pair.tasks[board.task]
     return PairLine(
         title=board_title(board),
         cells=(
-            *_rates(comparison),
+            *_rates(comparison, pair.adjusted_p),
             _equal_length(comparison.equal_length),
             "–"
             if comparison.bounds is None
@@ -176,8 +165,8 @@ def _line(board: Board, comparison: Comparison, pair: Pair, paths: Paths) -> Pai
             shown(comparison.accuracy).text(100, signed=True),
             f"{len(comparison.matched.shared):,}",
         ),
-        link=paths.samples(board.key, first, second),
-        losses=paths.samples(board.key, first, second, show="losses"),
+        link=paths.samples(board, pair.first, pair.second),
+        losses=paths.samples(board, pair.first, pair.second, show="losses"),
     )
 
 
@@ -187,8 +176,9 @@ def _equal_length(found: EqualLength | None) -> str:
     return shown(found.margin).text(100, signed=True) + (" (extrapolated)" if found.extrapolated else "")
 
 
-def _task(board: Board, comparison: Comparison, pair: Pair, name: str, settings: Settings) -> PairTask:
-    one, other = (board.entries[run] for run in pair)
+def _task(board: Board, pair: Pair, name: str, settings: Settings) -> PairTask:
+    comparison = pair.tasks[board.task]
+    one, other = board.entries[pair.first], board.entries[pair.second]
     judge = one.task_run.judge
     charts = (
         pictures.criteria_bars(
@@ -201,7 +191,7 @@ def _task(board: Board, comparison: Comparison, pair: Pair, name: str, settings:
     if comparison.equal_length is not None:
         ratio = comparison.equal_length.length_ratio
         notes.append(
-            f"An explanation of {pair[0]} has {number(ratio, 2)} times the words of one of {pair[1]} "
+            f"An explanation of {pair.first} has {number(ratio, 2)} times the words of one of {pair.second} "
             "(geometric mean over pairs); "
             f"win − loss is {points(Interval(comparison.margin.value))} as it is and "
             f"{points(shown(comparison.equal_length.margin))} "

@@ -79,8 +79,8 @@ def _marks(response: ScoredResponse, scale: Scale) -> str:
     """One sample in 2 + criteria characters: state, choice, then the place of each verdict.
 
     State: ``j`` judged, ``u`` the judge gave no verdict, ``x`` no readable explanation, ``n`` no judge has
-    seen it. Choice: ``1`` right, ``0`` wrong, ``?`` unreadable (which counts as wrong). Verdict: a digit or
-    letter in base 36, ``-`` for none.
+    seen it, ``f`` the reply never arrived. Choice: ``1`` right, ``0`` wrong, ``?`` none that can be read.
+    Verdict: a digit or letter in base 36, ``-`` for none.
     """
     choice = "?" if response.response.choice is None else "1" if response.correct else "0"
     verdicts = response.verdicts or {}
@@ -96,6 +96,8 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 def state(response: ScoredResponse) -> str:
     """The letter for how far a sample got; see :func:`_marks`."""
+    if response.response.failure is not None:
+        return "f"
     if response.response.explanation is None:
         return "x"
     if response.assessment is None:

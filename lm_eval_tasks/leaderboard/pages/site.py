@@ -13,23 +13,22 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from judges.errors import ConfigError
+from lm_eval_tasks.comparison.boards import Board, Collection
 from lm_eval_tasks.comparison.pair import Settings
 from lm_eval_tasks.leaderboard import tables
-from lm_eval_tasks.leaderboard.boards import Board, Collection
 from lm_eval_tasks.leaderboard.charts import svg
 from lm_eval_tasks.leaderboard.charts.figures import require_matplotlib, write_figures
 from lm_eval_tasks.leaderboard.charts.values import Bars, Chart, Interval, Plot, Shares
 from lm_eval_tasks.leaderboard.columns import columns_of
 from lm_eval_tasks.leaderboard.embed import script_json
-from lm_eval_tasks.leaderboard.entries import scale_of
 from lm_eval_tasks.leaderboard.pages import samples
-from lm_eval_tasks.leaderboard.pages.index import board_title, masthead, section, title_of
+from lm_eval_tasks.leaderboard.pages.index import masthead, section, title_of
 from lm_eval_tasks.leaderboard.pages.model import model_page
 from lm_eval_tasks.leaderboard.pages.pair import pair_page
 from lm_eval_tasks.leaderboard.pages.training import Training, lambda_plot
 from lm_eval_tasks.leaderboard.paths import Paths, paths_of
-from lm_eval_tasks.leaderboard.standings import Scope, scopes_of
-from lm_eval_tasks.leaderboard.words import points
+from lm_eval_tasks.leaderboard.rows import Scope, scopes_of
+from lm_eval_tasks.leaderboard.words import board_title, points, task_title
 
 MARKER = ".anchor-leaderboard"
 """A file that says that a folder was made by this module, and may be replaced by it."""
@@ -104,7 +103,7 @@ def write_site(
     scopes = scopes_of(collection, settings)
     paths = paths_of(collection, [scope.key for scope in scopes])
     sections = [section(scope, collection, paths) for scope in scopes]
-    table_files = _write_tables(scopes, collection, paths, output)
+    table_files = _write_tables(scopes, paths, output)
     training = lambda_plot(trainings) if trainings else None
     models = {run: model_page(run, collection, scopes, paths, settings) for run in collection.runs}
     pairs = {pair: pair_page(pair, collection, paths, settings) for pair in sorted(paths.pairs)}
@@ -143,7 +142,7 @@ def write_site(
     write_page("samples.html", "samples.html", data=script_json(_browser(collection, paths)))
     for asset in sorted(_ASSETS.iterdir()):
         shutil.copyfile(asset, output / "assets" / asset.name)
-    for board in collection.boards:
+    for board in collection.shelves:
         _write_samples(board, paths, output, progress)
     written = [path for path in output.rglob("*") if path.is_file()]
     return Written(
@@ -217,12 +216,12 @@ def shade(value: Interval) -> str:
 
 
 def _write_tables(
-    scopes: Sequence[Scope], collection: Collection, paths: Paths, output: Path
+    scopes: Sequence[Scope], paths: Paths, output: Path
 ) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
     """Writes all tables; title of each -> form and address of its files."""
     made = []
     for scope in scopes:
-        columns = columns_of(scope, collection.baseline)
+        columns = columns_of(scope)
         stem = output / "tables" / paths.scope[scope.key]
         stem.parent.mkdir(exist_ok=True)
         texts = {
@@ -242,20 +241,24 @@ def _write_tables(
 def _browser(collection: Collection, paths: Paths) -> dict[str, Any]:
     """What the sample browser needs before it loads data."""
     tasks = []
-    for board in collection.boards:
-        entries = list(board.entries.values())
-        judge = entries[0].task_run.judge
+    for board in collection.shelves:
+        judges = [entry.task_run.judge for entry in board.entries.values()]
+        judge = next((found for found in judges if found is not None), None)
+        main = board.kind == "anyway" and board.key.startswith(f"{board.task} (anyway")
         tasks.append(
             {
                 "key": paths.scope[board.key],
-                "title": board_title(board),
+                "title": task_title(board.task) if main else board_title(board),
                 "criteria": [] if judge is None else [[key, name] for key, name in judge.criteria.items()],
                 "verdicts": [] if judge is None else list(judge.scale),
                 "max": board.max_score,
+                "units": 1 if judge is None else judge.units,
                 "baseline": paths.run.get(collection.baseline or "")
                 if collection.baseline in board.entries
                 else None,
-                "runs": [{"key": paths.run[entry.run], "name": entry.run} for entry in entries],
+                "runs": [
+                    {"key": paths.run[entry.run], "name": entry.run} for entry in board.entries.values()
+                ],
             }
         )
     return {"tasks": tasks}
@@ -265,11 +268,13 @@ def _write_samples(board: Board, paths: Paths, output: Path, progress: Callable[
     key = paths.scope[board.key]
     folder = output / "data" / key
     samples.write_questions(folder, key, board.questions)
+    judges = [entry.task_run.judge for entry in board.entries.values() if entry.task_run.judge]
+    scale = samples.Scale(tuple(judges[0].criteria), tuple(judges[0].scale)) if judges else samples.Scale()
     for entry in board.entries.values():
         progress(f"{board.key}: writing the samples of {entry.run}")
         run = paths.run[entry.run]
         scored = {item.question.id: item for item in entry.task_run.read()}
-        samples.write_run(folder / run, f"{key}/{run}", board.questions, scored, scale_of(entry.task_run))
+        samples.write_run(folder / run, f"{key}/{run}", board.questions, scored, scale)
 
 
 def _version() -> str:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lm_eval_tasks.comparison.boards import Collection, collect
 from lm_eval_tasks.comparison.pair import Settings
-from lm_eval_tasks.leaderboard.boards import Collection, collect
 from lm_eval_tasks.leaderboard.pages.site import write_site
 from lm_eval_tasks.runs.discovery import find_runs
 from tests.lm_eval_tasks.leaderboard.synthetic import BASE, SIX, Evaluation, FakeModel, write_run, write_runs

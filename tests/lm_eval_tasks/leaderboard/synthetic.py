@@ -81,6 +81,7 @@ class Evaluation:
     seed: int = 0
     price: float | None = 0.0002
     context: bool = False
+    temperature: float = 0.6
     retext: Callable[[str, str, int], str] = field(default=lambda text, question, sample: text)
 
 
@@ -96,7 +97,7 @@ def write_run(folder: Path, model: FakeModel, *evaluations: Evaluation, judged: 
             e.task: {
                 "task": e.task,
                 "repeats": e.repeats,
-                "generation_kwargs": {"do_sample": True, "temperature": 0.6, "top_p": 0.9},
+                "generation_kwargs": {"do_sample": True, "temperature": e.temperature, "top_p": 0.9},
                 "metadata": {"version": e.version, "prompt_fingerprint": e.prompts},
             }
             for e in evaluations

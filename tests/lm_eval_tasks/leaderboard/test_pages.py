@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lm_eval_tasks.leaderboard.boards import Collection
+from lm_eval_tasks.comparison.boards import Collection
+from lm_eval_tasks.records import ScoredResponse
 from tests.lm_eval_tasks.leaderboard.conftest import HOSTILE, MALLORY, SCREENS
 
 if TYPE_CHECKING:
@@ -69,10 +70,24 @@ def test_the_filters_are_in_the_address_and_come_back_with_it(visit: Visit) -> N
 def test_a_run_that_does_not_fit_is_in_no_main_table_and_says_why(visit: Visit) -> None:
     page = visit("index.html#task=*")
     assert "visitor" not in models(page, "arc_explain") + models(page, "logiqa_explain")
-    apart = page.locator("section", has=page.get_by_role("heading", name="arc, set apart"))
+    apart = page.locator("section", has=page.get_by_role("heading", name="arc, judged by another-judge"))
     assert "another-judge" in apart.locator(".warning").inner_text()
-    apart = page.locator("section", has=page.get_by_role("heading", name="logiqa, set apart"))
+    apart = page.locator("section", has=page.get_by_role("heading", name="logiqa, 2 samples"))
     assert "samples a question 2 instead of 4" in apart.locator(".warning").inner_text()
+
+
+def test_a_switch_compares_them_anyway_with_the_warning_and_back(visit: Visit) -> None:
+    page = visit("index.html#task=logiqa_explain")
+    assert page.get_by_role("button", name="logiqa, compared anyway").count() == 0
+    page.get_by_role("button", name="Compare anyway").click()
+    section = page.locator("section:visible", has=page.locator("table.board"))
+    assert section.locator("h2").inner_text() == "logiqa, compared anyway"
+    assert "different samples a question" in section.locator(".warning").inner_text()
+    assert {"visitor", "anchor", "base"} <= set(models(page, "logiqa_explain (anyway)"))
+    page.get_by_role("button", name="Compare anyway").click()
+    assert page.locator("section:visible h2").first.inner_text() == "logiqa"
+    other = visit("pairs/visitor--base.html")
+    assert "otherwise than base: samples a question 2 instead of 4" in other.locator("header").inner_text()
 
 
 def test_the_table_reads_without_scripts(visit: Visit) -> None:
@@ -123,12 +138,16 @@ def _matches(kind: str, one: object, other: object) -> bool:
     a, b = one.responses, other.responses  # type: ignore[attr-defined]
     scores = [[sample.score for sample in side if sample.score is not None] for side in (a, b)]
     margin = rates(*scores).margin if all(scores) else None
+
+    def wrong(sample: ScoredResponse) -> bool:
+        return sample.response.choice is not None and not sample.correct
+
     return {
         "losses": margin is not None and margin < 0,
         "wins": margin is not None and margin > 0,
         "ties": margin == 0,
-        "wrong": not all(sample.correct for sample in a),
-        "allwrong": not any(sample.correct for sample in a),
+        "wrong": any(wrong(sample) for sample in a),
+        "allwrong": all(wrong(sample) for sample in a),
         "unreadable": any(not sample.response.readable for sample in (*a, *b)),
         "unjudged": any(s.response.explanation is not None and s.score is None for s in (*a, *b)),
     }[kind]

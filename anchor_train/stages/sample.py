@@ -95,6 +95,12 @@ def _summary(samples: list[SampledQuestion], asked: int) -> Json:
         "without_explanation": sum(response.explanation is None for response in responses),
         "without_choice": sum(response.choice is None for response in responses),
         "right": sum(right),
-        "prompt_tokens": sum(sample.prompt_tokens or 0 for sample in samples),
-        "completion_tokens": sum(sample.completion_tokens or 0 for sample in samples),
+        "prompt_tokens": _sum([s.prompt_tokens for s in samples if s.failure is None]),
+        "completion_tokens": _sum([s.completion_tokens for s in samples if s.failure is None]),
     }
+
+
+def _sum(counts: list[int | None]) -> int | None:
+    """The sum; None where one isn't known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

@@ -255,6 +255,7 @@ def _task_run(
         used = _wanted(judge, fresh, inline, f"{log.parent}: {task}")
     elif len(fresh) > 1:
         notes.append(f"{task}: the newest of {len(fresh)} judgements is used ({', '.join(names)})")
+    notes += _failed(task, _mapping(metadata.get("counts")))
     version = metadata.get("version", _mapping(results.get("versions")).get(task))
     repeats = config.get("repeats")
     run = TaskRun(
@@ -305,6 +306,16 @@ def _is_ours(task: str, log: Path) -> bool:
     for _, row in read_rows(log):
         return task in task_names() or is_explain_row(row)
     raise DataError(f"{log}: the samples log is empty")
+
+
+def _failed(task: str, counts: Mapping[str, Any]) -> list[str]:
+    """A note on replies that the model's endpoint failed to give, as the results count them."""
+    failed = _mapping(counts.get("failed"))
+    if not failed:
+        return []
+    number = sum(count for count in failed.values() if isinstance(count, int))
+    of_all = f"{number} of {counts.get('samples')} replies"
+    return [f"{task}: {of_all} failed and count nowhere; the first: {next(iter(failed))}"]
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -223,6 +223,10 @@ def test_a_reply_that_fails_counts_nowhere_is_told_and_is_asked_again(tmp_path: 
         assert sum(task["unanswered"].values()) == 1
         assert "upstream died" in next(iter(task["unanswered"]))
         kept = list(load_run(folder).task("arc_challenge_explain").read())
+        (note,) = load_run(folder).notes
+        assert (
+            f"1 of {asked} replies failed and count nowhere" in note
+        )  # as compare and the leaderboard show it
         failing = False
         second = run(endpoint, folder, "--json")
         assert len(endpoint.bodies) == asked + 1

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lm_eval_tasks.runs.browsing import Shown
     from lm_eval_tasks.runs.discovery import Run
 
-_FILTERS = ("right", "wrong", "unreadable", "unjudged", "top", "bottom")
+_FILTERS = ("right", "wrong", "unreadable", "failed", "unjudged", "top", "bottom")
 
 
 @click.command("show")

@@ -42,8 +42,12 @@ class Shown:
         return {**place, "question": self.question.to_json(), "reply": self.reply.to_json()}
 
 
+def _failed(reply: ScoredResponse) -> bool:
+    return reply.response.failure is not None
+
+
 def _unreadable(reply: ScoredResponse) -> bool:
-    return not reply.response.readable
+    return not (reply.response.readable or _failed(reply))
 
 
 def _unjudged(reply: ScoredResponse) -> bool:
@@ -54,6 +58,7 @@ FILTERS: Mapping[str, Callable[[ScoredResponse], bool]] = {
     "right": lambda reply: reply.correct,
     "wrong": lambda reply: reply.response.choice is not None and not reply.correct,
     "unreadable": _unreadable,
+    "failed": _failed,
     "unjudged": _unjudged,
     "top": lambda reply: reply.score is not None,
     "bottom": lambda reply: reply.score is not None,
@@ -109,7 +114,7 @@ def as_text(shown: Shown, *, whole_question: bool = True) -> str:
     response = reply.response
     if response.explanation is not None:
         lines.append(indent(printable(response.explanation.strip()), "    "))
-    if not response.readable:
+    if _unreadable(reply):
         lines.append(indent(printable(response.text.strip()) or "(an empty reply)", "  | "))
     return "\n".join(lines)
 

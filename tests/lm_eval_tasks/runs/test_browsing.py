@@ -47,6 +47,15 @@ def test_a_reply_without_a_choice_is_unreadable_and_not_wrong():
     assert not FILTERS["wrong"](UNREADABLE)
 
 
+def test_a_reply_that_failed_is_neither_wrong_nor_unreadable():
+    lost = ScoredResponse(
+        Response("", None, None, "empty_reply", "empty_reply", failure="502"), correct=False
+    )
+    assert [name for name in FILTERS if FILTERS[name](lost)] == ["failed"]
+    (one,) = replies("some_task", [ScoredQuestion(question(1), (lost,))], None, 1)
+    assert "sample 0: no reply arrived: 502" in as_text(one)
+
+
 def test_what_is_shown_of_a_judged_and_of_an_unreadable_reply():
     first, second, lost, *_ = replies("some_task", ASKED, RUBRIC.max_score, RUBRIC.units)
     text = as_text(first)

@@ -7,6 +7,7 @@ complaints into one :class:`ConfigError` that lists all of them and the nearest 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_origin
 
@@ -30,9 +31,17 @@ S = TypeVar("S", bound=BaseModel)
 def nearest(name: str, known: Iterable[str]) -> str:
     """A "did you mean" for an unknown name, with the full list."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    words = _words(name)
+    # One that has all the words, as arc_challenge_explain has those of arc_explain, is meant before others.
+    with_words = [one for one in names if words and words <= _words(one)]
+    close = difflib.get_close_matches(name, with_words, n=1, cutoff=0.0)
+    close = close or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}known: {', '.join(names)}"
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"[a-z0-9]+", name.lower()))
 
 
 def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:

@@ -160,6 +160,7 @@ def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list
     from lm_eval_tasks.comparison.score_report import failed_lines, mean_text, metrics_table, summary_text
     from lm_eval_tasks.runs.reply_account import account, account_text
     from lm_eval_tasks.runs.rescoring import estimate, score_task
+    from lm_eval_tasks.runs.results_file import add_judged
     from lm_eval_tasks.stats.metrics import failures_of, mean_of_tasks, summarise
 
     texts: list[str] = []
@@ -176,6 +177,8 @@ def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list
         for spec in specs:
             click.echo(f"{spec.name}: {estimate(run.task(spec.name), spec, judge)}", err=True)
         summaries = [score_task(run.task(spec.name), spec, judge) for spec in specs]
+        for summary in summaries:
+            add_judged(run.task(summary.task), summary)
         metrics = [summary.metrics for summary in summaries]
         texts = [summary_text(summary) for summary in summaries]
         results["tasks"] = [summary.to_json() for summary in summaries]

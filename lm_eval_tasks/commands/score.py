@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace another judge's judgements of the same name.")
 @click.option("--no-cache", is_flag=True, help="Ask everything anew, e.g. to see how much a judge varies.")
 @click.option(
-    "--include-path", type=click.Path(), help="Folder with task files of your own, as given to lm_eval."
+    "--include-path",
+    type=click.Path(),
+    help="Folder with task files of your own; default: those that the run was made with.",
 )
 @budget_options
 @executor_options
@@ -75,7 +77,8 @@ def command(
     own_rubric = load_rubric(rubric) if rubric else None
     found = load_run(run)
     chosen = [found.task(task) for task in tasks] if tasks else list(found.tasks.values())
-    specs = find_tasks([task.task for task in chosen], include_path)
+    sources = {task.task: task.source for task in chosen if task.source is not None}
+    specs = find_tasks([task.task for task in chosen], include_path, sources)
     cache = None if no_cache else DEFAULT
     limits, where = budget(options), executor(options)
     with load_judge(

@@ -65,13 +65,9 @@ def setting_notes(task: str, entries: Iterable[Entry]) -> Iterator[Note]:
 def entry_notes(entry: Entry) -> Iterator[Note]:
     """What of a run's replies is in no score, and whose doing that is: the model's or the judge's."""
     samples, explained = entry.marks.samples, int(entry.marks.readable.sum())
-    if entry.failed:
-        yield Note(
-            entry.run,
-            f"{number_of(entry.failed, 'reply', 'replies')} of {samples + entry.failed:,} never arrived and "
-            "count nowhere",
-            warning=entry.failed > MUCH * samples,
-        )
+    if entry.failed > MUCH * samples:  # fewer are in the notes on the run
+        text = f"{number_of(entry.failed, 'reply', 'replies')} of {samples + entry.failed:,} failed"
+        yield Note(entry.run, f"{text} and count nowhere", warning=True)
     why = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in entry.problems.items())
     if entry.readable == 0:
         yield Note(

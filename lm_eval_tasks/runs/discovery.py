@@ -41,6 +41,7 @@ class TaskRun:
         prompt_fingerprint: Hash of the task's prompts; None if no results file tells.
         repeats: Samples asked for a question; None if no results file tells.
         sampling: Generation settings as logged, e.g. temperature and top_p.
+        source: The task's YAML, as the harness logged it; None if it had none, or no results file tells.
         chat_template: Hash of the chat template; None for plain completion, or if no results file tells.
         judgements_file: The judgements in use; None if those in the samples log are, or there are none.
         summary: Summary of ``judgements_file``.
@@ -56,6 +57,7 @@ class TaskRun:
     prompt_fingerprint: str | None = None
     repeats: int | None = None
     sampling: Mapping[str, Any] | None = None
+    source: Path | None = None
     chat_template: str | None = None
     judgements_file: Path | None = None
     summary: JudgementSummary | None = None
@@ -267,6 +269,7 @@ def _task_run(
         prompt_fingerprint=_text(metadata.get("prompt_fingerprint")),
         repeats=repeats if isinstance(repeats, int) else None,
         sampling=_mapping(config.get("generation_kwargs")) or None,
+        source=_source(metadata),
         chat_template=_text(results.get("chat_template_sha")),
         judgements_file=used[0] if used else None,
         summary=used[1] if used else None,
@@ -316,6 +319,11 @@ def _failed(task: str, counts: Mapping[str, Any]) -> list[str]:
     number = sum(count for count in failed.values() if isinstance(count, int))
     of_all = f"{number} of {counts.get('samples')} replies"
     return [f"{task}: {of_all} failed and count nowhere; the first: {next(iter(failed))}"]
+
+
+def _source(metadata: Mapping[str, Any]) -> Path | None:
+    source = _text(metadata.get("config_source"))
+    return None if source in (None, "inline") else Path(str(source))
 
 
 def _mapping(value: Any) -> dict[str, Any]:

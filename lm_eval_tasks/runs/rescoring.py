@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -29,6 +29,9 @@ from lm_eval_tasks.runs.sample_logs import read_judgement_file
 from lm_eval_tasks.runs.scoring import explanations, judge_stream, statements_of
 from lm_eval_tasks.stats.metrics import failures_of, metric_names, summarise
 from lm_eval_tasks.tasks.spec import TaskSpec
+
+UNIFORM = 0.2
+"""From this share of judgements with one verdict on everything on, the summary says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,11 @@ def _judged(run: TaskRun, spec: TaskSpec, judge: Judge, name: str, progress: boo
     with closing(judge_stream(spec, run.read_samples(), judge, found.explanations, progress)) as judged:
         write_judgements(questions_path, tally.counted(judged))
     accounts = judge.accounts.since(before)
-    notes = [same_family_note(judge.info.model, run.model), _left_out_note(judge)]
+    notes = [
+        same_family_note(judge.info.model, run.model),
+        _left_out_note(judge),
+        *tally.sameness(judge.info.criteria),
+    ]
     summary = JudgementSummary(
         name=name,
         task=run.task,
@@ -183,6 +190,8 @@ class _Tally:
         self.completion_tokens: int | None = 0
         self.price: float | None = None
         self.failures: Counter[str] = Counter()
+        self.uniform = 0
+        self._verdicts: dict[str, set[str]] = {}
         self._first: Unjudged | None = None
 
     def counted(self, questions: Iterable[ScoredQuestion]) -> Iterator[ScoredQuestion]:
@@ -197,6 +206,18 @@ class _Tally:
             number = sum(self.unjudged.values())
             raise DataError(f"none of {number} explanations got a verdict; the first: {self._first}")
 
+    def sameness(self, criteria: Mapping[str, str]) -> Iterator[str]:
+        """How little the judge tells apart: criteria in a judgement, judgements by a criterion.
+
+        Args:
+            criteria: Key -> name.
+        """
+        if len(criteria) > 1 and self.judged > 1 and self.uniform >= UNIFORM * self.judged:
+            yield f"{self.uniform} of {self.judged} judgements give every criterion the same verdict"
+        for key, found in self._verdicts.items():
+            if len(found) == 1 and self.judged > 1:
+                yield f"{criteria.get(key, key)} never varies: all {self.judged} judgements say {min(found)}"
+
     def _count(self, assessment: Assessment, *, new: bool) -> None:
         self.flagged.update(assessment.flagged)
         if isinstance(assessment.outcome, Unjudged):
@@ -206,6 +227,10 @@ class _Tally:
             self._first = self._first or assessment.outcome
         else:
             self.judged += 1
+            verdicts = assessment.outcome.verdicts
+            self.uniform += len(set(verdicts.values())) == 1
+            for criterion, verdict in verdicts.items():
+                self._verdicts.setdefault(criterion, set()).add(verdict)
         if not new:  # a judge is asked once about the same explanation
             return
         if assessment.usage is None or self.prompt_tokens is None or self.completion_tokens is None:

@@ -297,17 +297,25 @@ def load_task(name_or_path: str | Path) -> TaskSpec:
     return spec_from(_load_task_yaml(path), str(path), path)
 
 
-def find_tasks(names: Sequence[str], include_path: str | Path | None = None) -> list[TaskSpec]:
+def find_tasks(
+    names: Sequence[str],
+    include_path: str | Path | None = None,
+    sources: Mapping[str, Path] | None = None,
+) -> list[TaskSpec]:
     """Tasks by their names, or by the names of groups of tasks.
 
     Args:
         names: Built-in tasks and groups, or those of the user's own task files.
         include_path: Folder with the user's own task files, as given to the harness.
+        sources: Task -> the YAML that a run was made with, for tasks that are nowhere else.
 
     Raises:
         ConfigError: If there is none of a name.
     """
     files: dict[str, tuple[Path, Any]] = {}
+    for task, source in (sources or {}).items():
+        if source.is_file():
+            files[task] = source, _load_task_yaml(source)
     for folder in (TASKS, include_path):
         for path in sorted(Path(folder).rglob("*.yaml")) if folder is not None else ():
             values = _load_task_yaml(path)
@@ -318,6 +326,8 @@ def find_tasks(names: Sequence[str], include_path: str | Path | None = None) -> 
     for name in waiting:
         if name not in files:
             hint = "" if include_path else "; a task of your own needs --include-path, the folder of its YAML"
+            if sources and name in sources:
+                hint = f"; the run was made with {sources[name]}, which isn't there any more{hint}"
             raise ConfigError(f"no task {name!r}: {nearest(name, files)}{hint}")
         path, values = files[name]
         if "group" in values:

@@ -37,6 +37,17 @@ def test_a_run_is_found_by_its_output_path_and_by_the_models_folder(tmp_path: Pa
     assert list(load_run(path / "model-a").task(TASK).read()) == questions()
 
 
+def test_a_run_knows_the_file_of_its_task(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "m1", {TASK: questions()})
+    (results,) = path.rglob("results_*.json")
+    assert load_run(path).task(TASK).source is None
+    for logged, known in (("inline", None), ("/tasks/animals.yaml", Path("/tasks/animals.yaml"))):
+        content = json.loads(results.read_text())
+        content["configs"][TASK]["metadata"]["config_source"] = logged  # as the harness writes it
+        results.write_text(json.dumps(content))
+        assert load_run(path).task(TASK).source == known
+
+
 def test_marks_are_the_numbers_of_the_questions(tmp_path: Path) -> None:
     marks = load_run(write_run(tmp_path / "m1", {TASK: questions(2)})).task(TASK).marks
     assert marks.ids == ("q0", "q1")

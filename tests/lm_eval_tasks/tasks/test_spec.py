@@ -11,7 +11,7 @@ from lm_eval.tasks import TaskManager
 from judges import load_rubric
 from judges.errors import ConfigError, DataError
 from lm_eval_tasks.stats.metrics import metric_names
-from lm_eval_tasks.tasks.spec import load_task, task_names
+from lm_eval_tasks.tasks.spec import find_tasks, load_task, task_names
 from tests.lm_eval_tasks.examples import QUESTION
 
 REAL_SPLITS = [
@@ -170,3 +170,32 @@ def test_an_empty_data_file_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "test.jsonl").write_text("")
     with pytest.raises(DataError, match=r"test\.jsonl: no rows in it"):
         load_task("demo_explain").load_questions("test", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("arc_explain", "arc_challenge_explain"),
+        ("openbook_explain", "openbookqa_explain"),
+        ("logiqa", "logiqa_explain"),
+        ("aqua_rat", "aqua_rat_explain"),
+    ],
+)
+def test_an_unknown_task_is_answered_with_the_one_that_has_its_words(name: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=f"did you mean '{meant}'"):
+        find_tasks([name])
+
+
+def test_a_task_of_ones_own_is_found_where_a_run_says_that_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "animals.yaml"
+    path.write_text(
+        "task: animals\nfields: {question: q, choices: [a, b], gold: g}\ndata_dir: .\n"
+        "prompt: {introduction: You will see a question.}\n"
+    )
+    (found,) = find_tasks(["animals"], sources={"animals": path})
+    assert found.name == "animals"
+    gone = tmp_path / "gone.yaml"
+    with pytest.raises(ConfigError, match=f"made with {re.escape(str(gone))}, which isn't there any more"):
+        find_tasks(["animals"], sources={"animals": gone})
+    (builtin,) = find_tasks(["demo_explain"], sources={"demo_explain": path})
+    assert builtin.name == "demo_explain"

@@ -213,6 +213,7 @@ def make_run(folder: Path, url: str, questions: int) -> Path:
     recipe = {
         "model": str(model),
         "task": "arc_challenge_explain",
+        "reply_form": "asked",
         "data_dir": str(data),
         "sampler": {"backend": endpoint_settings(url), "n": SAMPLES},
         "judge": role,

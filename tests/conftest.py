@@ -19,6 +19,7 @@ import hypothesis
 import pytest
 
 from judges.backends.vllm.backend import VllmBackend, create
+from tests.real_model import missing, real_model_folder
 from tests.tiny_models import make_tiny_adapter, make_tiny_model
 
 # Before any library reads them: no hub from tests.
@@ -74,6 +75,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random LoRA adapter of ``tiny_model``. Read only."""
     return make_tiny_adapter(tmp_path_factory.mktemp("models") / "tiny-adapter", tiny_model)
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Path:
+    """Folder of SmolLM2-135M-Instruct, made once a machine; skips where its package isn't. Read only."""
+    if (reason := missing()) is not None:
+        pytest.skip(reason)
+    return real_model_folder()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from anchor_train.run.stage import Stage, StageKind
 from anchor_train.stages.cluster import MEMBERS, read_members
 from anchor_train.stages.discover import FILE as DISCOVERIES
 from anchor_train.stages.discover import read_discoveries
+from anchor_train.stages.form import asked_in_form
 from anchor_train.stages.groups import GROUPS, read_groups
 from anchor_train.stages.pairs import read_pairs
 from anchor_train.stages.questions import drawn, ids_of_round, load_questions, read_questions, without_repeats
@@ -31,8 +32,9 @@ from anchor_train.training.rendering import (
     tokenise_group,
     tokenise_pair,
 )
+from lm_eval_tasks.harness import pilot
 from lm_eval_tasks.records import Json, Question
-from lm_eval_tasks.tasks.spec import TaskSpec, load_task
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 EXAMPLES = 3
 
@@ -101,7 +103,7 @@ class _Describer:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._recipe = pipeline.recipe
-        self._spec: TaskSpec = load_task(pipeline.recipe.task)
+        self._spec: TaskSpec = asked_in_form(pipeline.run, pipeline.recipe)
         self._tokenizer: Any = load_tokenizer(pipeline.recipe.model)
         available = without_repeats(load_questions(self._recipe, self._spec), self._spec)
         self._questions: list[Question] = drawn(available, self._recipe.questions.limit, self._recipe.seed)
@@ -142,6 +144,10 @@ class _Describer:
         match stage.kind:
             case "questions":
                 return PlannedStage(stage.key, state, f"draws {many} questions")
+            case "form":
+                asked = min(many, pilot.QUESTIONS)
+                does = f"tries out how to ask, with a reply to each of {asked} questions in up to 3 forms"
+                return PlannedStage(stage.key, state, does, 3 * asked)
             case "sft":
                 return self._sft(stage, state)
             case "sample":

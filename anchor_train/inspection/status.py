@@ -152,6 +152,10 @@ def _score(found: Mapping[str, Any]) -> str:
     return f"{found['judged']} of {found['replies']} judged by {found['judge']['name']}{_price(found)}"
 
 
+def _form(found: Mapping[str, Any]) -> str:
+    return str(found["why"])
+
+
 def _table(found: Mapping[str, Any]) -> str:
     return ", ".join(row["model"] for row in found["rows"])
 
@@ -166,6 +170,7 @@ def _price(found: Mapping[str, Any]) -> str:
 
 _SUMMARIES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "questions": _questions,
+    "form": _form,
     "sft": _training,
     "sample": _sample,
     "judge": _judge,

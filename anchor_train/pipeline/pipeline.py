@@ -12,9 +12,10 @@ from anchor_train.pipeline.plan import plan
 from anchor_train.recipes.config import Recipe
 from anchor_train.run.manifest import OutputRecord, StageRecord, changes, versions
 from anchor_train.run.run_folder import RunFolder
-from anchor_train.run.stage import Stage, StageJob, StageKind, StageResult, do_work
+from anchor_train.run.stage import FORM, Stage, StageJob, StageKind, StageResult, do_work
 from judges.errors import ConfigError, DataError
 from judges.files import text_hash
+from lm_eval_tasks.prompts.reply_form import ASKED, AUTO
 
 State: TypeAlias = Literal["finished", "stale", "missing", "waiting"]
 Tell: TypeAlias = Callable[[str], None]
@@ -25,7 +26,7 @@ ATTEMPT = ".attempt"
 # Command -> the stages that it does. Each is also what a user is told to run first.
 COMMANDS: Mapping[str, tuple[StageKind, ...]] = {
     "sft": ("questions", "sft"),
-    "sample": ("sample",),
+    "sample": ("form", "sample"),
     "judge": ("judge",),
     "pairs": ("consult", "pairs"),
     "dpo": ("dpo",),
@@ -34,7 +35,7 @@ COMMANDS: Mapping[str, tuple[StageKind, ...]] = {
     "principles discover": ("consult", "discover"),
     "principles cluster": ("cluster",),
     "principles train": ("train",),
-    "evaluate": ("generate", "score", "table"),
+    "evaluate": ("form", "generate", "score", "table"),
 }
 
 
@@ -70,10 +71,10 @@ class Pipeline:
 
     def __init__(self, run: RunFolder, recipe: Recipe, tell: Tell = lambda line: None) -> None:
         self.run = run
-        self.recipe = recipe
-        self.stages = plan(recipe)
-        self._tell = tell
         self._manifest = run.manifest()
+        self.recipe = _as_begun(recipe, self._manifest.stages)
+        self.stages = plan(self.recipe)
+        self._tell = tell
 
     def status(self) -> Iterator[StageStatus]:
         """Every stage in order; a stage after a stale one waits, since its input will be made anew."""
@@ -180,6 +181,14 @@ class Pipeline:
         """Name -> content of all that a stage reads; its needs are finished."""
         needed = {name: self._manifest.stages[key].content for name, key in stage.needs.items()}
         return {**needed, **stage.externals}
+
+
+def _as_begun(recipe: Recipe, finished: Collection[str]) -> Recipe:
+    """The recipe; a run whose models were asked before there was a choice how goes on as it began."""
+    begun = any(key.endswith(("/sample", "/generate")) for key in finished)
+    if recipe.reply_form == AUTO and begun and FORM not in finished:
+        return recipe.model_copy(update={"reply_form": str(ASKED)})
+    return recipe
 
 
 def _record(job: StageJob, result: StageResult, inputs: Mapping[str, str], seconds: float) -> StageRecord:

@@ -16,11 +16,13 @@ from anchor_train.recipes.strategies import STRATEGIES, Traits, reads_scores
 from anchor_train.recipes.training_settings import LoopSettings
 from anchor_train.run.manifest import flat
 from anchor_train.run.roles import role_settings, rubric_fingerprint, wants_latest
-from anchor_train.run.stage import BASE_MODEL, SFT_MODEL, Stage
+from anchor_train.run.stage import BASE_MODEL, FORM, SFT_MODEL, Stage
 from judges.backends.local_model import fingerprint
 from judges.files import content_hash, text_hash
 from judges.rubrics.constitution import load_constitution
 from judges.settings import Settings
+from lm_eval_tasks.prompts.examples import fingerprint as fingerprint_of
+from lm_eval_tasks.prompts.reply_form import ReplyForm, read_reply_form
 from lm_eval_tasks.tasks.spec import TaskSpec, load_task
 
 # Settings that change what a stage shows, not what it makes.
@@ -67,7 +69,12 @@ class _Planner:
     def __init__(self, recipe: Recipe, spec: TaskSpec) -> None:
         self._recipe = recipe
         self._model = {"base model": model_hash(recipe)}
-        self._prompts = {"prompts": spec.fingerprint}
+        form = read_reply_form(recipe.reply_form, "reply_form")
+        # Which prompts those are that are shown, is said by the form where a pilot chooses it.
+        self._form = {} if isinstance(form, ReplyForm) else {FORM: FORM}
+        asked = spec.in_form(form) if isinstance(form, ReplyForm) else spec
+        self._prompts = {"prompts": asked.fingerprint}
+        self._examples = {"examples": fingerprint_of(spec.examples)}
         self._refine_prompts = {"refine prompts": spec.refine_prompts.fingerprint}
         self._rubric = {"rubric": rubric_fingerprint(recipe.judge)}
         self._evaluation_rubric = {"rubric": rubric_fingerprint(recipe.evaluate.judge)}
@@ -91,6 +98,16 @@ class _Planner:
             settings=self._settings("model", "sft", "seed", "launch.processes"),
             externals={**self._model, **self._prompts},
         )
+        if self._form:
+            yield Stage(
+                FORM,
+                "form",
+                "anchor_train.stages.form:choose_form",
+                needs={"questions": "questions"},
+                settings=self._settings("model", "sampler", "engine", "seed"),
+                externals={**self._model, **self._prompts, **self._examples},
+                own_process=True,
+            )
         lineages: dict[str, _Lineage] = {}
         for number in range(1, recipe.rounds + 1):
             yield from self._round(number, lineages)
@@ -152,7 +169,7 @@ class _Planner:
             f"{folder}/sample",
             "sample",
             "anchor_train.stages.sample:sample_replies",
-            needs={"questions": "questions", **start.needs},
+            needs={"questions": "questions", **self._form, **start.needs},
             settings={**self._settings("model", "sampler", "engine", "seed"), **fresh},
             externals={**self._model, **self._prompts},
             own_process=True,
@@ -218,7 +235,7 @@ class _Planner:
             f"{own}/pairs",
             "pairs",
             "anchor_train.stages.pairs:pair_up",
-            needs={"scored": f"{shared}/judge", **arguments},
+            needs={"scored": f"{shared}/judge", **self._form, **arguments},
             settings=self._settings("pairs", "dpo.max_length", "dpo.allow_cut", "seed", "model", name=name),
             externals={**self._model, **self._prompts},
             **self._of(name, number),
@@ -229,7 +246,7 @@ class _Planner:
             f"{own}/dpo",
             "dpo",
             "anchor_train.stages.train:train_preferences",
-            needs={"questions": "questions", "pairs": f"{own}/pairs", **start.needs},
+            needs={"questions": "questions", "pairs": f"{own}/pairs", **self._form, **start.needs},
             settings=self._settings("model", "dpo", "seed", "launch.processes", name=name),
             externals=self._model,
             **self._of(name, number),
@@ -243,7 +260,10 @@ class _Planner:
             f"{own}/groups",
             "groups",
             "anchor_train.stages.groups:group_up",
-            needs={"scored": f"{shared}/judge"} if scored else {"replies": f"{shared}/sample"},
+            needs={
+                **({"scored": f"{shared}/judge"} if scored else {"replies": f"{shared}/sample"}),
+                **self._form,
+            },
             settings=self._settings(
                 *feedback,
                 "pairs.unreadable_losers",
@@ -265,7 +285,7 @@ class _Planner:
             f"{own}/align",
             "align",
             "anchor_train.stages.train:train_groups",
-            needs={"questions": "questions", "groups": f"{own}/groups", **start.needs},
+            needs={"questions": "questions", "groups": f"{own}/groups", **self._form, **start.needs},
             settings=settings,
             externals={**self._model, **self._prompts},
             **self._of(name, number),
@@ -323,6 +343,7 @@ class _Planner:
                 "questions": "questions",
                 "discoveries": f"{own}/discover",
                 "constitution": f"{own}/cluster",
+                **self._form,
                 **start.needs,
             },
             settings=self._settings("model", "staple.train", "seed", "launch.processes", *lora, name=name),
@@ -349,7 +370,7 @@ class _Planner:
                 f"evaluate/{model}/generate",
                 "generate",
                 "anchor_train.stages.evaluate:generate",
-                needs={} if adapter is None else {"adapter": adapter},
+                needs={**self._form, **({} if adapter is None else {"adapter": adapter})},
                 settings={
                     **flat({"evaluate": generation}),
                     **self._settings("model", "task", "data_dir", "seed", "engine"),

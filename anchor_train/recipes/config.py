@@ -34,6 +34,7 @@ from anchor_train.recipes.training_settings import (
 from judges.backends.executor import ExecutorSettings, read_executor
 from judges.errors import ConfigError
 from judges.settings import Settings, nearest
+from lm_eval_tasks.prompts.reply_form import AUTO, read_reply_form
 
 PairStrategy: TypeAlias = Literal["anchor", "rank"]
 Strategy: TypeAlias = Literal[PairStrategy, ListwiseLoss, "rft", "staple"]
@@ -291,6 +292,8 @@ class Recipe(Settings):
         model: The base model. A plain string is its name.
         task: Name of a task of ``lm_eval_tasks``, or the path of a task file.
         data_dir: Folder with the task's data files; None takes the task's own source.
+        reply_form: How replies get into the form that can be read, in sampling, training and evaluation
+            (``lm_eval_tasks.prompts.reply_form``); ``auto`` tries on the base model, in stage ``form``.
         seed: Every draw of the run derives from it.
         rounds: How often replies are sampled and a model aligned with them.
         variants: Further strategies by name: one of the strategies with some settings of its own.
@@ -319,6 +322,7 @@ class Recipe(Settings):
     model: ModelSettings
     task: str = Field(min_length=1)
     data_dir: Path | None = None
+    reply_form: str = AUTO
     seed: int = Field(default=42, ge=0, lt=2**31)
     rounds: int = Field(default=1, ge=1)
     variants: dict[str, Variant] = Field(default_factory=dict)
@@ -337,6 +341,14 @@ class Recipe(Settings):
     rft: RftSettings
     staple: StapleSettings
     evaluate: EvaluateSettings
+
+    @field_validator("reply_form", mode="before")
+    @classmethod
+    def _known_form(cls, value: Any) -> str:
+        try:
+            return str(read_reply_form(value, "reply_form"))
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("engine")
     @classmethod

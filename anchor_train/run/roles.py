@@ -70,6 +70,7 @@ def wants_latest(given: RoleBackend) -> bool:
 def loads_transformers(recipe: Recipe, kind: StageKind) -> bool:
     """Whether a stage's own process loads a model with transformers: it asks nobody elsewhere."""
     played_by: dict[str, RoleBackend | None] = {
+        "form": recipe.sampler.backend,
         "sample": recipe.sampler.backend,
         "judge": recipe.judge,
         "consult": recipe.consultant.backend,

@@ -15,9 +15,12 @@ from lm_eval_tasks.records import Json
 
 BASE_MODEL = "base"
 SFT_MODEL = "sft"
+FORM = "form"
+"""Key of the stage that chooses the reply form; what a stage reads of it goes by that name, too."""
 
 StageKind: TypeAlias = Literal[
     "questions",
+    "form",
     "sft",
     "sample",
     "judge",

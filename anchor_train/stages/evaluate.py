@@ -18,6 +18,7 @@ import yaml
 from anchor_train.recipes.config import Recipe
 from anchor_train.run.roles import judge_spec
 from anchor_train.run.stage import BASE_MODEL, StageJob, StageResult, derived_seed
+from anchor_train.stages.form import form_of
 from anchor_train.stages.table import table_of
 from anchor_train.training.job import OutputFolder
 from judges.config import load_judge
@@ -144,6 +145,7 @@ def _run_harness(job: StageJob, spec: TaskSpec, adapter: Path | None, log: Path)
     engine, arguments = harness_model(recipe, adapter, job.folder)
     options = {
         "repeats": settings.n,
+        "reply_form": str(form) if (form := form_of(job.run, recipe)) else None,
         "split": settings.split,
         "data_dir": None if recipe.data_dir is None else str(recipe.data_dir),
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 from anchor_train.preferences.groups import Group, GroupExample, GroupSet, NoGroup, build_groups
 from anchor_train.recipes.strategies import STRATEGIES, feedback_of
 from anchor_train.run.stage import StageJob, StageResult
+from anchor_train.stages.form import asked_in_form
 from anchor_train.stages.group_report import group_report
 from anchor_train.stages.judge import read_scored
 from anchor_train.stages.sample import read_samples
@@ -15,7 +16,6 @@ from judges.errors import ConfigError, DataError
 from judges.files import read_records, write_json, write_records
 from lm_eval_tasks.records import Question, ScoredQuestion
 from lm_eval_tasks.runs.scoring import read_replies
-from lm_eval_tasks.tasks.spec import load_task
 
 GROUPS = "groups.jsonl"
 WITHOUT = "without.jsonl"
@@ -78,7 +78,7 @@ def _tokenised(job: StageJob, result: GroupSet, questions: dict[str, Question]) 
     from anchor_train.training.base_model import load_tokenizer
     from anchor_train.training.rendering import tokenise_group
 
-    spec, tokenizer = load_task(job.recipe.task), load_tokenizer(job.recipe.model)
+    spec, tokenizer = asked_in_form(job.run, job.recipe), load_tokenizer(job.recipe.model)
 
     def example(group: Group) -> GroupExample:
         return group.example(spec.explain_conversation(questions[group.question_id]))

@@ -12,10 +12,10 @@ from anchor_train.recipes.config import PairStrategy
 from anchor_train.records import NoPair, PreferenceExample, PreferencePair
 from anchor_train.run.stage import StageJob, StageResult, derived_seed
 from anchor_train.stages.consult import in_reply_form, read_arguments
+from anchor_train.stages.form import asked_in_form
 from anchor_train.stages.judge import read_scored
 from judges.errors import ConfigError, DataError
 from judges.files import read_records, write_json, write_records
-from lm_eval_tasks.tasks.spec import load_task
 
 PAIRS = "pairs.jsonl"
 WITHOUT = "without.jsonl"
@@ -29,7 +29,7 @@ def pair_up(job: StageJob) -> StageResult:
         DataError: If no pair could be built, with the counts why.
         ConfigError: If ``dpo.max_length`` would cut pairs and that isn't allowed.
     """
-    recipe, spec = job.recipe, load_task(job.recipe.task)
+    recipe, spec = job.recipe, asked_in_form(job.run, job.recipe)
     scored = read_scored(job.needed("scored"))
     arguments = read_arguments(job.needed("arguments")) if "arguments" in job.stage.needs else {}
     strategy: PairStrategy = "anchor" if job.stage.method == "anchor" else "rank"

@@ -6,20 +6,24 @@ taken up again, ends with the replies that an undisturbed one would have.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from anchor_train.records import SampledQuestion
 from anchor_train.run.roles import sampler_spec
 from anchor_train.run.stage import StageJob, StageResult, derived_seed
-from anchor_train.stages.asking import ask_missing
+from anchor_train.stages.asking import ask
+from anchor_train.stages.form import asked_in_form, by_output_form
 from anchor_train.stages.questions import ids_of_round, read_questions
 from anchor_train.training.job import OutputFolder
+from judges.config import load_backend
 from judges.files import read_records, write_records
 from judges.journal import Journal
 from judges.records import Conversation, Failure, Outcome, Sampling
 from lm_eval_tasks.records import Json, Question
 from lm_eval_tasks.runs.scoring import read_replies
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 FILE = "replies.jsonl"
 JOURNAL = "journal.jsonl"
@@ -27,7 +31,7 @@ JOURNAL = "journal.jsonl"
 
 def sample_replies(job: StageJob) -> StageResult:
     """Does the stage."""
-    spec = load_task(job.recipe.task)
+    spec = asked_in_form(job.run, job.recipe)
     questions = _questions(job)
     settings = job.recipe.sampler
     sampling = Sampling(
@@ -46,7 +50,11 @@ def sample_replies(job: StageJob) -> StageResult:
         missing = [q for q in questions if not _has(journal, q)]
         adapter = OutputFolder(job.needed("adapter")).adapter if "adapter" in job.stage.needs else None
         role = sampler_spec(job.recipe, adapter)
-        ask_missing("sampling", missing, conversation, sampling, role, journal, _row, job.recipe.executor)
+        if missing:
+            with load_backend(role, executor=job.recipe.executor) as backend:
+                for form, group in by_output_form(spec, missing, backend):
+                    held = replace(sampling, form=form)
+                    ask("sampling", group, conversation, held, backend, journal, partial(_row, spec))
         rows = [journal.rows[question.id] for question in questions]
     write_records(job.folder / FILE, rows)
     return StageResult((FILE,), _summary([SampledQuestion.from_json(row) for row in rows], len(missing)))
@@ -70,13 +78,13 @@ def _has(journal: Journal, question: Question) -> bool:
     return row is not None and row["failure"] is None
 
 
-def _row(question: Question, outcome: Outcome) -> Json:
+def _row(spec: TaskSpec, question: Question, outcome: Outcome) -> Json:
     if isinstance(outcome, Failure):
         return SampledQuestion(question, (), outcome.message).to_json()
     usage = outcome.usage
     return SampledQuestion(
         question,
-        outcome.completions,
+        tuple(replace(each, text=spec.from_output(each.text)) for each in outcome.completions),
         prompt_tokens=None if usage is None else usage.prompt_tokens,
         completion_tokens=None if usage is None else usage.completion_tokens,
     ).to_json()

@@ -15,6 +15,7 @@ from anchor_train.records import PreferenceExample, SftExample
 from anchor_train.run.stage import StageJob, StageResult, derived_seed
 from anchor_train.stages.cluster import read_members
 from anchor_train.stages.discover import read_discoveries
+from anchor_train.stages.form import asked_in_form
 from anchor_train.stages.groups import read_groups
 from anchor_train.stages.pairs import read_pairs
 from anchor_train.stages.questions import read_questions
@@ -37,7 +38,7 @@ def train_answers(job: StageJob) -> StageResult:
 
 def train_preferences(job: StageJob) -> StageResult:
     """Does stage ``dpo`` (method, section 4.4)."""
-    spec = load_task(job.recipe.task)
+    spec = asked_in_form(job.run, job.recipe)
     questions = {question.id: question for question in read_questions(job.needed("questions"))}
     examples = [
         pair.example(spec.explain_conversation(questions[pair.question_id]))
@@ -48,7 +49,7 @@ def train_preferences(job: StageJob) -> StageResult:
 
 def train_groups(job: StageJob) -> StageResult:
     """Does stage ``align``: list-wise training, or RFT."""
-    spec = load_task(job.recipe.task)
+    spec = asked_in_form(job.run, job.recipe)
     assert job.stage.method is not None
     traits = STRATEGIES[job.stage.method]
     questions = {question.id: question for question in read_questions(job.needed("questions"))}
@@ -64,7 +65,7 @@ def train_refinements(job: StageJob) -> StageResult:
     """Does stage ``train``: STaPLe's M-step, from the model that was sampled."""
     settings = job.recipe.staple.train
     examples = refinement_examples(
-        load_task(job.recipe.task),
+        asked_in_form(job.run, job.recipe),
         read_questions(job.needed("questions")),
         read_discoveries(job.needed("discoveries")),
         read_members(job.needed("constitution")) if settings.principle == "medoid" else {},

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lm_eval_tasks.stats.metrics import Summary
     from lm_eval_tasks.tasks.spec import TaskSpec
 
-_OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats", "thinking_tokens"})
+_OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats", "thinking_tokens", "reply_form"})
 
 
 @click.command("run")
@@ -40,9 +40,15 @@ _OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats", "thin
 @click.option("--repeats", type=click.IntRange(1), help="Samples a question; default: the task's own (16).")
 @click.option(
     "--apply-chat-template/--no-apply-chat-template",
-    default=True,
+    default=None,
+    help="Whether prompts go through the model's chat template.  [default: if it has one]",
+)
+@click.option(
+    "--reply-form",
+    default="auto",
     show_default=True,
-    help="Whether prompts go through the model's chat template.",
+    help="How replies get into the form that can be read: asked, shown, shown:K (K worked examples), held, "
+    "shown+held; auto tries them on 40 questions, or takes that of --baseline.",
 )
 @click.option("--batch-size", help="As lm_eval takes it: a number, or auto.  [default for hf: 16]")
 @click.option("--device", help="As lm_eval takes it, e.g. cuda:0 or cpu.")
@@ -67,6 +73,7 @@ def command(
     verdict_form: VerdictForm | None,
     baseline: str | None,
     metadata: str | None,
+    reply_form: str,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -89,6 +96,7 @@ def command(
     from lm_eval_tasks.comparison.text import as_json as comparison_json
     from lm_eval_tasks.comparison.text import as_text
     from lm_eval_tasks.harness.generation import GenerationRequest, check_arguments, generate
+    from lm_eval_tasks.prompts.reply_form import AUTO, read_reply_form
     from lm_eval_tasks.runs.discovery import load_run
     from lm_eval_tasks.tasks.spec import find_tasks
 
@@ -102,13 +110,17 @@ def command(
         raise ConfigError(f"{option} is what a judge goes by: give --judge, too")
     own_rubric = load_rubric(rubric) if rubric else None
     specs = find_tasks(tasks.split(","), options["include_path"])
+    other = load_run(baseline) if baseline else None
+    form = read_reply_form(reply_form, "--reply-form")
+    if form != AUTO:
+        specs = [spec.in_form(form) for spec in specs]
     request = GenerationRequest(
         tasks=tuple(spec.name for spec in specs),
         metadata=more,
+        reply_form=_form_of(other, specs, output) if form == AUTO and other else str(form),
         **options,
     )
     check_arguments(request)
-    other = load_run(baseline) if baseline else None
     judging = None
     if judge:
         judging = load_judge(
@@ -119,6 +131,8 @@ def command(
         found = generate(request, output)
         if not found.fresh:
             click.echo(f"{found.folder}: generated before with these settings", err=True)
+            if found.form is not None:
+                click.echo(found.form.why, err=True)
         run = replace(load_run(found.folder, date=found.date), name=output.resolve().name, path=output)
         texts, results = _results(run, specs, judging)
     finally:
@@ -131,6 +145,18 @@ def command(
         texts.append(as_text(report, settings))
         results["comparison"] = comparison_json(report, settings)
     click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else "\n\n".join(texts))
+
+
+def _form_of(baseline: Run, specs: list[TaskSpec], output: Path) -> str:
+    """The reply form of the baseline, so that both are asked in the same way; ``auto`` if it doesn't tell."""
+    from lm_eval_tasks.harness.generation import MANIFEST
+
+    forms = {baseline.tasks[spec.name].reply_form for spec in specs if spec.name in baseline.tasks}
+    if len(forms) != 1 or None in forms or (output / MANIFEST).is_file():
+        return "auto"
+    (form,) = forms
+    click.echo(f"reply form {form}: that of the baseline {baseline.name}", err=True)
+    return str(form)
 
 
 def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | None) -> None:
@@ -207,8 +233,9 @@ def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list
     accounts = [account(run.task(spec.name).read_samples()) for spec in specs]
     for k, found in enumerate(accounts):
         if found is not None:
-            texts[k] += "\n" + account_text(found, str(run.path))
+            texts[k] += "\n" + account_text(found, str(run.path), run.task(specs[k].name).reply_form)
             results["tasks"][k]["replies"] = found.to_json()
+        results["tasks"][k]["reply_form"] = run.task(specs[k].name).reply_form
     if len(specs) > 1:
         texts.append(mean_text(metrics))
         results["mean"] = _as_json(mean_of_tasks(metrics))

@@ -99,8 +99,8 @@ def command(
     else:
         accounts = [account(task.read_samples()) for task in chosen]
         texts = [
-            summary_text(summary) + ("" if of is None else f"\n{account_text(of, run)}")
-            for summary, of in zip(summaries, accounts, strict=True)
+            summary_text(summary) + ("" if of is None else f"\n{account_text(of, run, task.reply_form)}")
+            for summary, of, task in zip(summaries, accounts, chosen, strict=True)
         ]
         if len(summaries) > 1:
             texts.append(mean_text([summary.metrics for summary in summaries]))

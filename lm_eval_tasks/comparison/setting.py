@@ -32,7 +32,7 @@ class Setting:
     """How one task of a run was asked, and by whom it was judged.
 
     Attributes:
-        asked: Name -> value: version of the task, its prompts, samples a question, sampling.
+        asked: Name -> value: version of the task, its reply form and prompts, samples a question, sampling.
         judged: The same of the judge: name, rubric, reply settings; empty if nobody judged.
         yardstick: What scores must share to be comparable at all: rubric and verdict form; None if not known.
     """
@@ -69,6 +69,7 @@ def setting_of(entry: Entry) -> Setting:
         del sampling["do_sample"]
     asked = {
         "task version": run.version,
+        "reply form": run.reply_form,
         "prompts": run.prompt_fingerprint,
         "samples a question": entry.samples,
         **{key: sampling[key] for key in _SAMPLING if key in sampling},

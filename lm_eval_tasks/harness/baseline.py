@@ -33,6 +33,11 @@ def load_baseline(path: str, spec: TaskSpec, judge: JudgeInfo | None) -> Mapping
             f"baseline {path}: its {spec.name} is not judged yet; "
             f"anchor-eval score {path} --judge ... does that"
         )
+    if task.reply_form not in (None, str(spec.form)):
+        raise ConfigError(
+            f"baseline {path}: its model was asked {spec.name} in reply form {task.reply_form}, now it is "
+            f"{spec.form}; set reply_form to {task.reply_form}"
+        )
     if task.prompt_fingerprint not in (None, spec.fingerprint):
         raise ConfigError(
             f"baseline {path}: its model was asked {spec.name} with other prompts "

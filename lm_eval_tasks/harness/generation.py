@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +26,10 @@ from judges.child_process import end_with_parent, process_ending, run_command
 from judges.errors import BackendError, ConfigError
 from judges.files import read_object, replacing
 from judges.notices import tell
+from lm_eval_tasks.harness import pilot
 from lm_eval_tasks.harness.arguments import ENDPOINTS, check_generation, parse_arguments
+from lm_eval_tasks.harness.pilot import ChosenForm
+from lm_eval_tasks.prompts.reply_form import AUTO, ReplyForm, read_reply_form
 from lm_eval_tasks.tasks.spec import TASKS
 
 MANIFEST = "generation.json"
@@ -54,12 +58,13 @@ class GenerationRequest:
         limit: Only the first questions of each task.
         repeats: Samples a question; None for the tasks' own.
         thinking_tokens: Tokens for a thought, on top of those for the reply.
-        apply_chat_template: Whether prompts go through the model's chat template.
+        apply_chat_template: Whether prompts go through the model's chat template; None: if it has one.
         batch_size: As the harness takes it (a number or ``auto``); None for ``HF_BATCH_SIZE`` with ``hf``,
             otherwise for the harness's own.
         device: As the harness takes it.
         gen_kwargs: Generation settings over the tasks' own, ``key=value,key=value`` or JSON.
         metadata: Further options of the tasks.
+        reply_form: As ``prompts.reply_form`` takes it; ``auto`` tries forms out first (``harness.pilot``).
         seed: Of all random generators.
     """
 
@@ -71,18 +76,21 @@ class GenerationRequest:
     split: str | None = None
     limit: int | None = None
     repeats: int | None = None
-    apply_chat_template: bool = True
+    apply_chat_template: bool | None = None
     batch_size: str | None = None
     device: str | None = None
     gen_kwargs: str | None = None
     metadata: Mapping[str, Any] | None = None
+    reply_form: str | None = None
     seed: int = 1234
     thinking_tokens: int = 0
 
     @property
     def fingerprint(self) -> str:
         """Hash of the request and of the dates of the local files that its model is read from."""
-        request = asdict(self)
+        request = {**asdict(self), "apply_chat_template": self.apply_chat_template is not False}
+        # The form is compared by itself: what was generated before there was one still counts.
+        del request["reply_form"]
         if not self.thinking_tokens:  # as before there was this setting: nothing is generated anew for it
             del request["thinking_tokens"]
         content = [request, sorted(_local_model_files(self.model_args))]
@@ -97,11 +105,13 @@ class Generated:
         folder: Folder of results and samples.
         date: Date in their file names.
         fresh: False if it was there already, from the same request.
+        form: The reply form that a pilot chose; None where the user did.
     """
 
     folder: Path
     date: str
     fresh: bool
+    form: ChosenForm | None = None
 
 
 def check_arguments(request: GenerationRequest) -> None:
@@ -146,28 +156,35 @@ def generate(request: GenerationRequest, run: Path) -> Generated:
     request = resolved(request)
     check_arguments(request)
     manifest = run / MANIFEST
-    if manifest.is_file():
-        known = read_object(manifest)
-        before = known.get("request", {})
-        if (before.get("model"), before.get("model_args")) != (request.model, request.model_args):
+    before = read_object(manifest) if manifest.is_file() else {}
+    chosen = _form_before(run, before) if request.reply_form == AUTO else None
+    if chosen is not None:
+        request = replace(request, reply_form=str(chosen.form))
+    if before:
+        asked = before.get("request", {})
+        if (asked.get("model"), asked.get("model_args")) != (request.model, request.model_args):
             raise ConfigError(
-                f"{run}: holds a run of {before.get('model')} {before.get('model_args')}; give another -o"
+                f"{run}: holds a run of {asked.get('model')} {asked.get('model_args')}; give another -o"
             )
-        found = Generated(run / str(known.get("folder")), str(known.get("date")), fresh=False)
-        if known.get("fingerprint") == request.fingerprint and _complete(found, request):
-            failed = known.get("failed", 0)
+        found = Generated(run / str(before.get("folder")), str(before.get("date")), fresh=False, form=chosen)
+        same_form = (asked.get("reply_form") or "asked") == (request.reply_form or "asked")
+        if before.get("fingerprint") == request.fingerprint and same_form and _complete(found, request):
+            failed = before.get("failed", 0)
             if not failed:
                 return found
             tell(f"{found.folder}: {failed} replies failed; they are asked for again, the others are kept")
     run.mkdir(parents=True, exist_ok=True)
     fingerprint = request.fingerprint
-    found, failed = _in_child(request, run)
+    found, failed = _in_child(request, run, chosen)
     if not _complete(found, request):
         raise BackendError(f"{found.folder}: the harness could not save its samples; is the disk full?")
     (run / TRACEBACK).unlink(missing_ok=True)
     with replacing(manifest) as file:
         entry = {
-            "request": asdict(request),
+            "request": {
+                **asdict(request),
+                "reply_form": str(found.form.form) if found.form else request.reply_form,
+            },
             "fingerprint": fingerprint,
             "folder": found.folder.relative_to(run).as_posix(),
             "date": found.date,
@@ -181,13 +198,24 @@ def _complete(found: Generated, request: GenerationRequest) -> bool:
     return all((found.folder / f"samples_{task}_{found.date}.jsonl").is_file() for task in request.tasks)
 
 
-def _in_child(request: GenerationRequest, run: Path) -> tuple[Generated, int]:
+def _form_before(run: Path, manifest: Mapping[str, Any]) -> ChosenForm | None:
+    """The form that this run folder's model was asked in before."""
+    if (found := pilot.stored(run)) is not None:
+        return replace(found, why=f"{found.why}; chosen before in this run folder")
+    if not manifest:
+        return None
+    form = read_reply_form(manifest.get("request", {}).get("reply_form") or "asked", MANIFEST)
+    why = f"reply form {form}, as before in this run folder"
+    return ChosenForm(form, why) if isinstance(form, ReplyForm) else None
+
+
+def _in_child(request: GenerationRequest, run: Path, chosen: ChosenForm | None) -> tuple[Generated, int]:
     """Runs the child, which ends with this process.
 
     Returns:
         What it generated, and how many replies failed.
     """
-    trace = run / TRACEBACK
+    trace, tried = run / TRACEBACK, request.reply_form == AUTO
     with TemporaryDirectory() as folder:
         question, answer = Path(folder) / "request.json", Path(folder) / "result.json"
         question.write_text(json.dumps({"output": str(run), **asdict(request)}), encoding="utf-8")
@@ -201,7 +229,8 @@ def _in_child(request: GenerationRequest, run: Path) -> tuple[Generated, int]:
         raise BackendError(str(result["error"]))
     if code != 0 or not result:
         raise BackendError(f"the generating process {process_ending(code)}")
-    return Generated(Path(result["folder"]), str(result["date"]), fresh=True), int(result["failed"])
+    form = pilot.stored(run) if tried else chosen
+    return Generated(Path(result["folder"]), str(result["date"]), True, form), int(result["failed"])
 
 
 def _local_model_files(model_args: str) -> list[tuple[str, float]]:
@@ -221,10 +250,21 @@ def _child(question: Path, answer: Path) -> None:
     if request["model"] == "vllm":
         _settle_vllm()
     from lm_eval import simple_evaluate
+    from lm_eval.api.registry import get_model
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
 
     model_args = parse_arguments(request["model_args"], "--model-args")
+    batch_size = request["batch_size"] or _batch_size(request["model"], request["model_args"])
+    device = request["device"] or _device(request["model"])
+    model, its_args = request["model"], model_args
+    if model in ENDPOINTS:
+        model, its_args = _our_client(model, model_args, output)
+    settings = {"batch_size": batch_size, "max_batch_size": None, "device": device}
+    lm = get_model(model).create_from_arg_obj(deepcopy(its_args), settings)
+    templated = request["apply_chat_template"]
+    if templated is None:
+        templated = _has_template(lm)
     options = {key: request[key] for key in ("data_dir", "split", "repeats") if request[key] is not None}
     metadata = {
         **model_args,
@@ -235,21 +275,48 @@ def _child(question: Path, answer: Path) -> None:
     if request["thinking_tokens"]:
         metadata["thinking_tokens"] = request["thinking_tokens"]
     paths = [str(TASKS), *([request["include_path"]] if request["include_path"] else [])]
+
+    def manager(**more: Any) -> Any:
+        class Manager(TaskManager):  # type: ignore[misc]
+            """Tells the tasks which model they ask."""
+
+            def load(self, *args: Any, **kwargs: Any) -> Any:
+                loaded = super().load(*args, **kwargs)
+                for task in loaded["tasks"].values():
+                    task.use_model(lm)
+                return loaded
+
+        return Manager(include_path=paths, include_defaults=False, metadata={**metadata, **more})
+
+    gen_kwargs = parse_arguments(request["gen_kwargs"], "--gen-kwargs") or None
+    if request["reply_form"] == AUTO:
+
+        def tasks(form: ReplyForm) -> list[Any]:
+            loaded = manager(reply_form=str(form), repeats=1).load(list(request["tasks"]))
+            return list(loaded["tasks"].values())
+
+        # Of an endpoint, a client of its own: what it keeps would be taken for the run's replies.
+        asked = get_model(model)(**{**its_args, "replies": None}) if model == CLIENT else lm
+        template = asked.apply_chat_template if templated else None
+        attempt = pilot.asking(tasks, asked, template, gen_kwargs, request["limit"])
+        chosen = pilot.choose(attempt, has_template=templated)
+        pilot.store(output, chosen)
+        print(f"{'warning: ' if chosen.warning else ''}{chosen.why}", file=sys.stderr)
+        metadata |= {"reply_form": str(chosen.form), "reply_form_from": chosen.why}
+    elif request["reply_form"] is not None:
+        metadata["reply_form"] = request["reply_form"]
     tracker = EvaluationTracker(output_path=str(output))
     seed = request["seed"]
-    model, its_args = request["model"], model_args
-    if model in ENDPOINTS:
-        model, its_args = _our_client(model, model_args, output)
     results = simple_evaluate(
-        model=model,
+        model=lm,
         model_args=its_args,
         tasks=list(request["tasks"]),
-        task_manager=TaskManager(include_path=paths, include_defaults=False, metadata=metadata),
-        batch_size=request["batch_size"] or _batch_size(request["model"], request["model_args"]),
-        device=request["device"] or _device(request["model"]),
+        task_manager=manager(),
+        batch_size=batch_size,
+        device=device,
         limit=request["limit"],
-        gen_kwargs=parse_arguments(request["gen_kwargs"], "--gen-kwargs") or None,
-        apply_chat_template=request["apply_chat_template"],
+        gen_kwargs=gen_kwargs,
+        apply_chat_template=templated,
         evaluation_tracker=tracker,
         random_seed=seed,
         numpy_random_seed=seed,
@@ -257,7 +324,9 @@ def _child(question: Path, answer: Path) -> None:
         fewshot_random_seed=seed,
         metadata=metadata,
     )
+    # The harness knows only the class of a model that was made before.
     results["config"] |= {"model": request["model"], "model_args": request["model_args"]}
+    tracker.general_config_tracker.model_source = request["model"]
     samples = results.pop("samples")
     tracker.save_results_aggregated(results=results, samples=samples)
     for task in results["configs"]:
@@ -305,6 +374,12 @@ def _settle_vllm() -> None:
         return  # the harness tells what is missing
     if current_platform.is_cpu():
         vllm_cpu.in_one_process(os.environ)
+
+
+def _has_template(lm: Any) -> bool:
+    """False if the model has a tokenizer, and that no chat template: a base model."""
+    tokenizer = getattr(lm, "tokenizer", None)
+    return not hasattr(tokenizer, "apply_chat_template") or bool(getattr(tokenizer, "chat_template", None))
 
 
 def _device(model: str) -> str | None:

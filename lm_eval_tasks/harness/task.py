@@ -28,17 +28,20 @@ from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER
 from pydantic import Field
 
 from judges.config import load_judge
-from judges.errors import AnchorError
+from judges.errors import AnchorError, ConfigError
 from judges.family import same_family_note
 from judges.judge import Judge
 from judges.records import Message, Unjudged
 from judges.settings import Settings, parse
 from judges.thoughts import opened_by
+from lm_eval_tasks.harness import plain_text
 from lm_eval_tasks.harness.baseline import load_baseline
 from lm_eval_tasks.harness.chat import chat_prompt
+from lm_eval_tasks.harness.held import Hold, holding
 from lm_eval_tasks.harness.ranks import is_first_rank, on_first_rank
-from lm_eval_tasks.records import FailedReply, Question, ScoredQuestion
-from lm_eval_tasks.runs.scoring import score_questions
+from lm_eval_tasks.prompts.reply_form import ReplyForm, read_reply_form
+from lm_eval_tasks.records import FailedReply, Question, ScoredQuestion, ScoredResponse
+from lm_eval_tasks.runs.scoring import read_replies, score_questions
 from lm_eval_tasks.stats import metrics
 from lm_eval_tasks.tasks.spec import TaskSpec, spec_from
 
@@ -62,6 +65,10 @@ class TaskOptions(Settings):
         repeats: Samples a question.
         thinking_tokens: Tokens for the thought of a model that thinks, on top of ``max_gen_toks``, which is
             for its reply. The harness's models bound the two together.
+        reply_form: How replies get into the form that can be read: ``asked``, ``shown``, ``shown:K``,
+            ``held`` or ``shown+held`` (``prompts.reply_form``). Default: as the task's file
+            says, else ``asked``.
+        reply_form_from: Who chose it, as ``anchor-eval run`` notes it.
         judged_later: Whether ``anchor-eval run`` judges afterwards, or says itself that nobody does.
     """
 
@@ -71,6 +78,8 @@ class TaskOptions(Settings):
     split: str | None = None
     repeats: int | None = Field(default=None, ge=1)
     thinking_tokens: int = Field(default=0, ge=0)
+    reply_form: str | Mapping[str, Any] | None = None
+    reply_form_from: str | None = None
     judged_later: bool = False
 
 
@@ -99,6 +108,11 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         metadata = dict(values.get("metadata") or {})
         self.spec: TaskSpec = _spec(values, metadata)
         self.options = _options(metadata)
+        if self.options.reply_form is not None:
+            self.spec = self.spec.in_form(_reply_form(self.options.reply_form))
+        self._lm: Any = None
+        self._hold: Hold | None = None
+        self._plain_text = False
         self.split = self.options.split or self.spec.evaluation_split
         self._judge: Judge | None = None
         self._baseline: Mapping[str, ScoredQuestion] | None = None
@@ -117,15 +131,19 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
                 "output_type": "generate_until",
                 "generation_kwargs": {**generation, "until": list(generation["until"])},
                 "repeats": self.options.repeats or self.spec.repeats,
-                "num_fewshot": 0,
-                "metadata": {
-                    **metadata,
-                    "version": self.spec.version,
-                    "split": self.split,
-                    "prompt_fingerprint": self.spec.fingerprint,
-                },
+                # As None it can be set by --num_fewshot, which is then honoured as worked examples.
+                "num_fewshot": self.spec.form.examples or None,
+                "metadata": {**metadata, "version": self.spec.version, "split": self.split, **self._asked_so},
             }
         )
+
+    @property
+    def _asked_so(self) -> dict[str, Any]:
+        return {"prompt_fingerprint": self.spec.fingerprint, "reply_form": str(self.spec.form)}
+
+    def use_model(self, lm: Any) -> None:
+        """Says which of the harness's models is asked, where the one that loads the task knows it."""
+        self._lm = lm
 
     def _load_judge_and_baseline(self) -> None:
         if self.options.judge is not None:
@@ -142,13 +160,12 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         self.dataset = {self.split: datasets.Dataset.from_list(rows)}
 
     def fewshot_docs(self) -> None:
-        """None: an example's explanation would be the very thing that is measured."""
+        """None from the data: worked examples are the task's own, and no data set's (``reply_form``)."""
         return
 
     def doc_to_text(self, doc: Doc, doc_to_text: Any = None) -> str:
         """The user turn."""
-        _, user = self.spec.asked_conversation(Question.from_json(doc))
-        return user.content
+        return self.spec.asked_conversation(Question.from_json(doc))[-1].content
 
     def doc_to_target(self, doc: Doc, doc_to_target: Any = None) -> str:
         """The gold label."""
@@ -164,12 +181,12 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         chat_template: Callable[..., Any] | None = None,
         gen_prefix: str | None = None,
     ) -> Any:
-        """The whole prompt: system and user turn through the chat template, or both as plain text."""
-        system, user = self.spec.asked_conversation(Question.from_json(doc))
+        """The whole prompt: all turns through the chat template, or all of them as plain text."""
+        system, *asked = self.spec.asked_conversation(Question.from_json(doc))
         instruction = "\n\n".join(filter(None, [system_instruction, system.content]))
         if not (apply_chat_template and chat_template):
-            return f"{instruction}\n\n{user.content}\n\n"
-        turns = (Message("system", instruction), Message("user", user.content))
+            return "".join(f"{text}\n\n" for text in (instruction, *(turn.content for turn in asked)))
+        turns = (Message("system", instruction), *asked)
         return chat_prompt(chat_template, turns, self.config.metadata or {})
 
     def build_all_requests(self, *, cache_requests: bool = False, **kwargs: Any) -> None:
@@ -184,32 +201,56 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
                 self.spec.name,
                 self.config.repeats,
             )
+        self._take_examples_asked_for()
+        template = kwargs.get("chat_template") if kwargs.get("apply_chat_template") else None
+        self._plain_text = template is None
+        if self.spec.form.held:
+            self._hold = holding(self._lm or getattr(template, "__self__", None))
         super().build_all_requests(cache_requests=False, **kwargs)
+
+    def _take_examples_asked_for(self) -> None:
+        """Honours ``--num_fewshot``, which the harness sets after the task is made."""
+        number, form = int(self.config.num_fewshot or 0), self.spec.form
+        if number == form.examples:
+            return
+        if self.options.reply_form is not None:
+            raise ConfigError(
+                f"--num_fewshot {number} and reply_form {form} contradict each other: leave --num_fewshot out"
+            )
+        self.spec = self.spec.in_form(replace(form, examples=number))
+        self.config.metadata.update(self._asked_so)
 
     def construct_requests(self, doc: Doc, ctx: Any, **kwargs: Any) -> Instance:
         """One request a document, which the harness sends ``repeats`` times."""
         request = super().construct_requests(doc, ctx, **kwargs)
+        prompt, generation = request.arguments
         if self.options.thinking_tokens:
-            prompt, generation = request.arguments
             more = {
                 key: value + self.options.thinking_tokens
                 for key, value in generation.items()
                 if key in _TOKEN_LIMITS
             }
-            request.arguments = (prompt, {**generation, **more})
+            generation = {**generation, **more}
+        if self._ends_as_text:
+            until = [*generation.get("until", []), *plain_text.stops(self.spec)]
+            generation = {**generation, "until": until}
+        if self._hold is not None:
+            if self.options.thinking_tokens or (isinstance(prompt, str) and opened_by(prompt)):
+                raise ConfigError(
+                    f"reply_form {self.spec.form}: a model that thinks first can't be held to the form of a "
+                    "reply; reply_form shown works with every model"
+                )
+            generation = {**generation, **self._hold(self.spec.held_regex(Question.from_json(doc)))}
+        request.arguments = (prompt, generation)
         if not isinstance(ctx, str):
             # A chat endpoint: the harness sends one fixed seed with every request, and a server that
             # honours it would give the same reply N times.
-            prompt, generation = request.arguments
             request.arguments = (prompt, {"seed": None, **generation})
         return request
 
     def apply_filters(self) -> None:
         """Reads all replies of the task, judges them in one go, and logs each parsed reply as JSON."""
-        instances: Sequence[Instance] = self.instances
-        for request in instances:
-            # So that all ranks have as many requests, the harness sends the last one of a rank again.
-            del request.resps[request.repeats :]
+        instances = self._finished_instances()
         part: Mapping[int, Replies] = {
             request.doc_id: (request.doc, _texts(request)) for request in instances
         }
@@ -219,6 +260,27 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
             responses = scored.questions[request.doc_id].responses
             logged = [json.dumps(response.to_json(), ensure_ascii=False) for response in responses]
             request.filtered_resps[FILTER] = logged
+
+    def read_instances(self) -> list[ScoredResponse]:
+        """Reads the replies that the requests have got, and judges nothing."""
+        return [
+            scored
+            for request in self._finished_instances()
+            for scored in read_replies(
+                Question.from_json(request.doc), _texts(request), self.spec.protocol
+            ).responses
+        ]
+
+    def _finished_instances(self) -> Sequence[Instance]:
+        instances: Sequence[Instance] = self.instances
+        for request in instances:
+            # So that all ranks have as many requests, the harness sends the last one of a rank again.
+            del request.resps[request.repeats :]
+            if self._ends_as_text:
+                request.resps = [
+                    plain_text.ended(self.spec, text) if type(text) is str else text for text in request.resps
+                ]
+        return instances
 
     def process_results(self, doc: Doc, results: Sequence[Sequence[str]]) -> Mapping[str, Any]:
         """One value for each metric; None where this document has no data for it."""
@@ -234,6 +296,11 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         """Metric -> whether more is better; metrics of which neither holds are left out."""
         known = {name: metrics.higher_is_better(name) for name in self._metrics}
         return {name: better for name, better in known.items() if better is not None}
+
+    @property
+    def _ends_as_text(self) -> bool:
+        """Whether replies are modelled on examples in plain text: only their form tells where one ends."""
+        return self._plain_text and self.spec.form.examples > 0
 
     @property
     def _metrics(self) -> tuple[str, ...]:
@@ -387,6 +454,16 @@ def _options(metadata: Mapping[str, Any]) -> TaskOptions:
         if close and key not in known:
             _say_once(f"metadata key {key!r} is no option of these tasks; did you mean {close[0]!r}?")
     return parse(TaskOptions, {key: metadata[key] for key in known if key in metadata}, "--metadata")
+
+
+def _reply_form(value: str | Mapping[str, Any]) -> ReplyForm:
+    form = read_reply_form(value, "--metadata: reply_form")
+    if not isinstance(form, ReplyForm):
+        raise ConfigError(
+            "--metadata: reply_form auto tries several forms first, which anchor-eval run does; give one "
+            "here: asked, shown, held or shown+held"
+        )
+    return form
 
 
 @cache

@@ -39,6 +39,7 @@ class TaskRun:
         samples_file: The samples log.
         version: Version of the task; None if no results file tells.
         prompt_fingerprint: Hash of the task's prompts; None if no results file tells.
+        reply_form: How replies were got into their form (``prompts.reply_form``); None if nothing tells.
         repeats: Samples asked for a question; None if no results file tells.
         sampling: Generation settings as logged, e.g. temperature and top_p.
         source: The task's YAML, as the harness logged it; None if it had none, or no results file tells.
@@ -55,6 +56,7 @@ class TaskRun:
     samples_file: Path
     version: str | None = None
     prompt_fingerprint: str | None = None
+    reply_form: str | None = None
     repeats: int | None = None
     sampling: Mapping[str, Any] | None = None
     source: Path | None = None
@@ -267,6 +269,9 @@ def _task_run(
         samples_file=log,
         version=None if version is None else str(version),
         prompt_fingerprint=_text(metadata.get("prompt_fingerprint")),
+        # Before there was a choice, all were asked.
+        reply_form=_text(metadata.get("reply_form"))
+        or ("asked" if "prompt_fingerprint" in metadata else None),
         repeats=repeats if isinstance(repeats, int) else None,
         sampling=_mapping(config.get("generation_kwargs")) or None,
         source=_source(metadata),

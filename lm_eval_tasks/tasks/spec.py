@@ -7,8 +7,9 @@ reads it without the harness, so that training and scoring ask and read exactly 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -16,10 +17,13 @@ import yaml
 from pydantic import Field, field_validator
 
 from judges.errors import ConfigError, DataError
-from judges.records import Conversation, Sampling
+from judges.records import Conversation, Message, OutputForm, Sampling
 from judges.settings import Settings, load_yaml, nearest, parse
 from lm_eval_tasks.prompts import Prompts, load_prompts
+from lm_eval_tasks.prompts.examples import WorkedExample, load_examples
+from lm_eval_tasks.prompts.examples import fingerprint as examples_fingerprint
 from lm_eval_tasks.prompts.refine import RefinePrompts, load_refine_prompts
+from lm_eval_tasks.prompts.reply_form import ASKED, LABEL_MARK, TEXT_MARK, ReplyForm, form_regex
 from lm_eval_tasks.questions.layouts import Layout
 from lm_eval_tasks.questions.load import questions_of
 from lm_eval_tasks.questions.rows import find_files, hub_rows, made_rows, read_rows
@@ -31,8 +35,9 @@ REFINED = "_refined"
 """How the name of a task ends that is asked in one go with its refinement."""
 Protocol: TypeAlias = Literal["explain", "refined"]
 """How a task is asked: explain, then choose; or that, a principle, and a refined reply, which counts."""
+_JSON_PARTS = ("explanation", "choice")
 # Keys of the harness that say nothing about questions, prompts or sampling.
-_HARNESS_KEYS = frozenset({"class", "tag", "task_alias", "group", "include", "num_fewshot"})
+_HARNESS_KEYS = frozenset({"class", "tag", "task_alias", "group", "include"})
 
 
 class GenerationSettings(Settings):
@@ -58,6 +63,9 @@ class TaskSettings(Settings):
     prompt: dict[str, Any]
     refine: dict[str, Any] = Field(default_factory=dict)
     protocol: Protocol = "explain"
+    examples: list[Any] | None = Field(default=None, min_length=1)
+    num_fewshot: int | None = Field(default=None, ge=0)
+    gen_prefix: str | None = None
     dataset_path: str | None = None
     dataset_name: str | None = None
     dataset_kwargs: Mapping[str, Any] = Field(default_factory=dict)
@@ -75,6 +83,16 @@ class TaskSettings(Settings):
     @classmethod
     def _one_or_more(cls, value: Any) -> Any:
         return [value] if isinstance(value, Mapping) else value
+
+    @field_validator("gen_prefix")
+    @classmethod
+    def _no_begun_replies(cls, value: str | None) -> str | None:
+        if value:
+            raise ValueError(
+                "replies of these tasks aren't begun for the model; reply_form shown or held gets them "
+                "into the form"
+            )
+        return None
 
     @field_validator("custom_dataset", mode="before")
     @classmethod
@@ -99,6 +117,8 @@ class TaskSpec:
         layouts: The row layouts that its questions come in.
         prompts: All texts of explaining, choosing and arguing.
         refine_prompts: All texts of naming principles and refining by them.
+        examples: Worked examples of the reply form.
+        form: How the form is brought about; ``num_fewshot`` of the YAML is how many examples are shown.
         repeats: Samples a question.
         generation: How they are drawn, as the harness takes it.
         data_dir: Folder or file with the questions, if they don't come from the hub.
@@ -112,6 +132,8 @@ class TaskSpec:
     prompts: Prompts
     refine_prompts: RefinePrompts
     protocol: Protocol = "explain"
+    examples: tuple[WorkedExample, ...] = ()
+    form: ReplyForm = ASKED
     dataset_path: str | None = None
     dataset_name: str | None = None
     dataset_options: Mapping[str, Any] = field(default_factory=dict)
@@ -125,11 +147,35 @@ class TaskSpec:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all prompt texts that its protocol depends on."""
-        if self.protocol == "explain":
-            return self.prompts.fingerprint
-        both = f"{self.prompts.fingerprint} {self.refine_prompts.fingerprint}"
-        return hashlib.sha256(both.encode()).hexdigest()[:16]
+        """Hash of all prompt texts that its protocol depends on, and of the form unless that is ``asked``."""
+        parts = [self.prompts.fingerprint]
+        if self.protocol == "refined":
+            parts = [_hash(f"{self.prompts.fingerprint} {self.refine_prompts.fingerprint}")]
+        if self.form != ASKED:
+            parts.append(str(self.form))
+        if self.form.examples:
+            parts.append(examples_fingerprint(self._shown))
+        return parts[0] if len(parts) == 1 else _hash(" ".join(parts))
+
+    def in_form(self, form: ReplyForm) -> TaskSpec:
+        """The task, asked so that replies get into the form in this way.
+
+        Raises:
+            ConfigError: If it has not so many examples, or not what its protocol shows of them.
+        """
+        if form.examples > len(self.examples):
+            raise ConfigError(
+                f"task {self.name}: {form.examples} examples are to be shown, it has {len(self.examples)}; "
+                "a task of your own may have more under examples"
+            )
+        incomplete = [e.question for e in self.examples[: form.examples] if not (e.draft and e.principle)]
+        if self.protocol == "refined" and incomplete:
+            raise ConfigError(f"task {self.name}: no draft or no principle in the example {incomplete[0]!r}")
+        return replace(self, form=form)
+
+    @property
+    def _shown(self) -> tuple[WorkedExample, ...]:
+        return self.examples[: self.form.examples]
 
     @property
     def plain_name(self) -> str:
@@ -167,8 +213,17 @@ class TaskSpec:
         return self.explain_conversation(question)
 
     def explain_conversation(self, question: Question) -> Conversation:
-        """Explain first, then choose (system and user turn)."""
-        return self.prompts.explain(question)
+        """Explain first, then choose: system turn, worked examples if the form has any, the user's turn."""
+        return self._with_examples(question, self.prompts.explain, self._explained)
+
+    def held_regex(self, question: Question) -> str:
+        """What a reply to ``asked_conversation`` matches as a whole if it is in the form asked for."""
+        if self.protocol == "explain":
+            return form_regex(self.format_response(TEXT_MARK, LABEL_MARK), question.labels)
+        first = self.format_response(TEXT_MARK, LABEL_MARK)
+        return form_regex(
+            "".join(self.format_refined(first, TEXT_MARK, TEXT_MARK, LABEL_MARK)), question.labels
+        )
 
     def answer_conversation(self, question: Question) -> Conversation:
         """Choose without explaining; what SFT trains on."""
@@ -211,7 +266,55 @@ class TaskSpec:
 
     def refined_explain_conversation(self, question: Question) -> Conversation:
         """Reply as usual, name a principle and reply again by it, all in one completion."""
-        return self.refine_prompts.refined_explain(self.prompts, question)
+
+        def ask(asked: Question) -> Conversation:
+            return self.refine_prompts.refined_explain(self.prompts, asked)
+
+        return self._with_examples(question, ask, self._refined)
+
+    def output_form(self, question: Question) -> OutputForm:
+        """What a reply to ``explain_conversation`` is held to: its form, or JSON with the same two parts."""
+        explanation, choice = {"type": "string"}, {"type": "string", "enum": list(question.labels)}
+        schema = {
+            "type": "object",
+            "properties": dict(zip(_JSON_PARTS, (explanation, choice), strict=True)),
+            "required": list(_JSON_PARTS),
+            "additionalProperties": False,
+        }
+        form = form_regex(self.format_response(TEXT_MARK, LABEL_MARK), question.labels)
+        return OutputForm(form, json.dumps(schema))
+
+    def from_output(self, text: str) -> str:
+        """A reply in the usual form, where a backend could hold it only to the JSON of ``output_form``."""
+        if not (self.form.held and text.lstrip().startswith("{")):
+            return text
+        try:
+            parts = json.loads(text)
+        except ValueError:
+            return text
+        if not isinstance(parts, dict) or not all(isinstance(parts.get(key), str) for key in _JSON_PARTS):
+            return text
+        return self.format_response(*(parts[key] for key in _JSON_PARTS))
+
+    def _with_examples(
+        self,
+        question: Question,
+        ask: Callable[[Question], Conversation],
+        reply: Callable[[WorkedExample, str], str],
+    ) -> Conversation:
+        system, user = ask(question)
+        turns: list[Message] = []
+        for example in self._shown:
+            asked = example.like(question)
+            turns += [ask(asked)[-1], Message("assistant", reply(example, asked.gold))]
+        return (system, *turns, user)
+
+    def _explained(self, example: WorkedExample, label: str) -> str:
+        return self.format_response(example.explanation, label)
+
+    def _refined(self, example: WorkedExample, label: str) -> str:
+        first = self.format_response(example.draft, label)
+        return "".join(self.format_refined(first, example.principle, example.explanation, label))
 
     def format_refined(
         self, first_reply: str, principle: str, explanation: str, label: str
@@ -357,7 +460,7 @@ def spec_from(values: Mapping[str, Any], where: str, path: Path | None = None) -
     if settings.data_dir is not None:
         data_dir = (path.parent if path else Path()) / Path(settings.data_dir).expanduser()
     prompts = load_prompts(settings.prompt, where)
-    return TaskSpec(
+    spec = TaskSpec(
         name=settings.task,
         version=str(settings.metadata.get("version", 0)),
         layouts=settings.fields,
@@ -368,6 +471,7 @@ def spec_from(values: Mapping[str, Any], where: str, path: Path | None = None) -
         dataset_name=settings.dataset_name,
         dataset_options=settings.dataset_kwargs,
         custom_dataset=settings.custom_dataset,
+        examples=load_examples(settings.examples, where),
         splits={split: name for split, name in named if name},
         repeats=settings.repeats,
         generation=settings.generation_kwargs,
@@ -375,6 +479,11 @@ def spec_from(values: Mapping[str, Any], where: str, path: Path | None = None) -
         original=settings.original,
         path=path,
     )
+    return spec.in_form(ReplyForm(settings.num_fewshot or 0))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class _TaskLoader(yaml.SafeLoader):

@@ -85,6 +85,7 @@ def make_run(folder: Path, model: Path, *, delay: float = 0.0, **changes: Any) -
         "model": str(model),
         "task": "arc_challenge_explain",
         "data_dir": str(write_rows(folder / "data")),
+        "reply_form": "asked",
         "strategies": ["anchor", "rank"],
         "engine": "transformers",
         "sampler": {"backend": sampler},

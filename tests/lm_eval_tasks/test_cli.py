@@ -26,12 +26,13 @@ REPOSITORY = Path(__file__).parents[2]
 class AnchorEval:
     """Calls the command in a folder of its own, with a cache of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, patience: float = 120) -> None:
         self.folder = folder
+        self.patience = patience
 
     def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments)
-        stdout, stderr = process.communicate(timeout=120)
+        stdout, stderr = process.communicate(timeout=self.patience)
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:

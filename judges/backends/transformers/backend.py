@@ -343,17 +343,10 @@ class _Model:
 
     def _grammar(self, regex: str) -> Any:
         if regex not in self._grammars:
-            import xgrammar
+            from judges.backends.transformers.grammar import compile_regex
 
-            vocabulary = xgrammar.TokenizerInfo.from_huggingface(
-                self._tokenizer,
-                vocab_size=self._model.get_output_embeddings().weight.shape[0],
-                stop_token_ids=self._ends,
-            )
-            try:
-                self._grammars[regex] = xgrammar.GrammarCompiler(vocabulary).compile_regex(regex)
-            except RuntimeError as error:
-                raise ConfigError(f"output form {regex!r} can't be enforced: {error}") from None
+            vocabulary = self._model.get_output_embeddings().weight.shape[0]
+            self._grammars[regex] = compile_regex(self._tokenizer, vocabulary, self._ends, regex)
         return self._grammars[regex]
 
 

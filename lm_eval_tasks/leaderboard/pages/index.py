@@ -270,9 +270,12 @@ def _notes(scope: Scope) -> tuple[str, ...]:
     setting = board.setting
     said = [f"{len(board.questions):,} questions"]
     if board.kind != "anyway":
-        version, judge, rubric = (setting.value(what) for what in ("task version", "judge", "rubric"))
+        version, form, judge, rubric = (
+            setting.value(what) for what in ("task version", "reply form", "judge", "rubric")
+        )
         said = [
             f"{said[0]} × {setting.value('samples a question')} samples",
+            f"reply form {form}" if form else "",
             f"judged by {judge}" if judge else "not judged",
             f"rubric {rubric}" if rubric else "",
             f"task version {version}" if version else "",

@@ -200,6 +200,7 @@ def run(endpoint: Endpoint, folder: Path, *options: str) -> Any:
     questions = Path(__file__).resolve().parents[2] / "fixtures" / "questions" / "original"
     model_args = f"model=m,base_url={endpoint.url}/chat/completions,max_retries=1"
     arguments = ["run", "--model", "local-chat-completions", "--model-args", model_args, "-o", str(folder)]
+    arguments += ["--reply-form", "asked"]  # no pilot: requests are counted here
     arguments += ["--tasks", "arc_challenge_explain", "--data-dir", str(questions), "--repeats", "2"]
     return CliRunner().invoke(main, [*arguments, *options])
 

@@ -40,7 +40,7 @@ def chat(*, system: bool = True) -> Callable[..., str]:
 
 def test_the_harness_gets_sampling_and_split_from_the_yaml() -> None:
     config = task().config
-    assert (config.repeats, config.test_split, config.num_fewshot) == (16, "test", 0)
+    assert (config.repeats, config.test_split, config.num_fewshot) == (16, "test", None)
     assert config.generation_kwargs == {
         "do_sample": True,
         "temperature": 0.6,

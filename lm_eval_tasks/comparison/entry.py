@@ -46,7 +46,8 @@ class Entry:
         words: Mean words of a readable explanation; None if there is none.
         length_correlation: Spearman's, of score and words over samples; None if either never varies.
         price: What the judgements cost when they were made; None if the judge has no prices.
-        tokens: Tokens that the judge read and wrote for them.
+        tokens: Tokens that the judge read and wrote for them; None if its endpoint didn't tell for some, and
+            then the price isn't known either.
     """
 
     run: str
@@ -66,7 +67,7 @@ class Entry:
     words: float | None
     length_correlation: float | None
     price: float | None
-    tokens: int
+    tokens: int | None
 
     @property
     def date(self) -> str:
@@ -93,6 +94,7 @@ class _Collected:
     problems: Counter[str] = field(default_factory=Counter)
     price: float | None = None
     tokens: int = 0
+    unmetered: int = 0
 
 
 def read_entry(
@@ -151,8 +153,8 @@ def read_entry(
         problems=dict(collected.problems.most_common()),
         words=float(marks.words.sum()) / explanations if explanations else None,
         length_correlation=rank_correlation(marks),
-        price=collected.price,
-        tokens=collected.tokens,
+        price=None if collected.unmetered else collected.price,
+        tokens=None if collected.unmetered else collected.tokens,
     )
     return entry, collected.questions
 
@@ -181,6 +183,7 @@ def _count(sample: ScoredResponse, into: _Collected) -> None:
         into.problems[problem] += 1
     if sample.assessment is not None:
         usage = sample.assessment.usage
+        into.unmetered += usage is None
         into.tokens += 0 if usage is None else usage.prompt_tokens + usage.completion_tokens
         if sample.assessment.price is not None:
             into.price = (into.price or 0.0) + sample.assessment.price

@@ -127,12 +127,13 @@ def _facts(run: str, collection: Collection, entries: Sequence[Entry]) -> tuple[
     judges = sorted({short_judge(task.judge.name) if task.judge else "none" for task in task_runs})
     dates = sorted({entry.date for entry in entries})
     prices = [entry.price for entry in entries if entry.price is not None]
-    tokens = sum(entry.tokens for entry in entries)
+    known = [entry.tokens for entry in entries if entry.tokens is not None]
+    tokens = f"{sum(known):,}" if any(known) else ""
     facts = [
         ("Model", collection.runs[run].model),
         ("Judge", listed(judges)),
         ("Evaluated", dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"),
-        ("Tokens of the judge", f"{tokens:,}" if tokens else ""),
+        ("Tokens of the judge", tokens if len(known) == len(entries) else "unknown"),
         ("Cost of judging", money(sum(prices)) if prices else ""),
         ("Notes", "; ".join(collection.runs[run].notes)),
     ]

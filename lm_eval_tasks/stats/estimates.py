@@ -17,9 +17,6 @@ from numpy.typing import ArrayLike
 
 from lm_eval_tasks.stats.intervals import CONFIDENCE, Bounds, Floats, Student, student
 
-_SLACK = 1e-9
-"""Rounding errors don't take a value out of its range."""
-
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -119,7 +116,7 @@ def means(columns: ArrayLike, bounds: Bounds | Sequence[Bounds]) -> list[Mean]:
         table = table[:, None]
     limits = [bounds] * table.shape[1] if isinstance(bounds, Bounds) else list(bounds)
     for column, limit in zip(table.T, limits, strict=True):
-        _refuse_outside(column, limit)
+        limit.check(column)
     questions = len(table)
     centre = table.mean(axis=0)
     influence = (table - centre) / questions
@@ -209,11 +206,3 @@ def _of_independent(parts: Sequence[Mean], shares: Sequence[float]) -> Mean:
         ends=Bounds(min(end.low for end in signed), max(end.high for end in signed)),
         bounds=Bounds(sum(of.low for of in ranges), sum(of.high for of in ranges)),
     )
-
-
-def _refuse_outside(column: Floats, bounds: Bounds) -> None:
-    least, most = column.min(initial=math.inf), column.max(initial=-math.inf)
-    if least < bounds.low - _SLACK or most > bounds.high + _SLACK:
-        raise ValueError(
-            f"values from {least:g} to {most:g} don't lie between {bounds.low:g} and {bounds.high:g}"
-        )

@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 
 INTERVAL_METHOD = "t by question with pseudo-observations at the ends of the range"
 CONFIDENCE = 0.95
+_SLACK = 1e-9  # rounding errors don't take a value out of its range
 _ENOUGH = 8.0
 """Evenly spread deviations worth this many far questions halve the weight of a pseudo-observation."""
 
@@ -54,6 +55,18 @@ class Bounds:
     def times(self, factor: float) -> Bounds:
         """The range of a multiple; the factor isn't 0."""
         return Bounds(*sorted((factor * self.low, factor * self.high)))
+
+    def check(self, values: Floats) -> None:
+        """Refuses values outside of the range.
+
+        Raises:
+            ValueError: If there is one.
+        """
+        least, most = values.min(initial=math.inf), values.max(initial=-math.inf)
+        if least < self.low - _SLACK or most > self.high + _SLACK:
+            raise ValueError(
+                f"values from {least:g} to {most:g} don't lie between {self.low:g} and {self.high:g}"
+            )
 
 
 SHARE = Bounds(0.0, 1.0)

@@ -2,7 +2,12 @@
 
 Davidson's model (1970, "On extending the Bradley-Terry model to accommodate ties"): with strengths s and a
 tie parameter v, a beats b : they tie : b beats a = s_a : v sqrt(s_a s_b) : s_b. Fitted by maximum likelihood
-to the N x N win, tie and loss shares, each question weighing the same; intervals resample questions.
+to the N x N win, tie and loss shares, each question weighing the same.
+
+Intervals are percentiles of a bootstrap by question. It draws from the questions and, beside them, from
+pseudo-observations as the intervals of means have them (:mod:`lm_eval_tasks.stats.intervals`): for each model
+one that it wins against all others, and one that it loses. Percentiles are those of Student's t for so many
+questions (Hesterberg 2015, "What teachers should know about the bootstrap").
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from lm_eval_tasks.stats.intervals import CONFIDENCE, Floats
+from lm_eval_tasks.stats.intervals import CONFIDENCE, Floats, pseudo_weight
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.resampling import resampled_means
 from lm_eval_tasks.stats.win_rate import pair_counts
@@ -85,7 +90,8 @@ def outcomes(marks: Sequence[Marks], *, draws: int = DRAWS, seed: int = 0) -> Ou
         columns.append(cells)
     table = np.concatenate(columns, axis=1)
     values = table.mean(axis=0).reshape(-1, 4)
-    resampled = resampled_means(table, draws, seed).reshape(draws, -1, 4)
+    added, weights = _pseudo_questions(table.reshape(len(place), -1, 4), len(marks))
+    resampled = resampled_means(table, draws, seed, added, weights).reshape(draws, -1, 4)
     with np.errstate(invalid="ignore", divide="ignore"):
         return Outcomes(values[:, :3] / values[:, 3:], resampled[..., :3] / resampled[..., 3:], len(place))
 
@@ -122,7 +128,7 @@ def ratings(
     strengths = _fit(np.nan_to_num(everything * counts), np.array(pairs)[known], len(names))
     anchor = strengths.mean(axis=1) if baseline is None else strengths[:, list(names).index(baseline)]
     points = CENTRE + POINTS_PER_UNIT * (strengths - anchor[:, None])
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    tails = _tails(counts, confidence)
     low, high = np.quantile(points[1:], tails, axis=0)
     found = [Rating(name, float(points[0, i]), float(low[i]), float(high[i])) for i, name in enumerate(names)]
     return sorted(found, key=lambda rating: -rating.value)
@@ -147,6 +153,47 @@ def groups(names: Sequence[str], different: Set[frozenset[str]]) -> list[tuple[s
     order = {name: place for place, name in enumerate(names)}
     ordered = [tuple(sorted(group, key=order.__getitem__)) for group in found]
     return sorted(ordered, key=lambda group: [order[name] for name in group])
+
+
+def _pseudo_questions(table: Floats, models: int) -> tuple[Floats, list[float]]:
+    """For each model a question that it wins against all and one that it loses, and how much they weigh.
+
+    Args:
+        table: Win, tie, loss and 1 of each pair's first model on each question, 0 where there is no pair;
+            shape (questions, pairs, 4).
+        models: How many models.
+    """
+    rows, weights = [], []
+    pairs = list(combinations(range(models), 2))
+    for model in range(models):
+        signs = np.array([(model == first) - (model == second) for first, second in pairs])
+        margins = ((table[:, :, 0] - table[:, :, 2]) * signs).sum(axis=1)
+        opponents = (table[:, :, 3] * np.abs(signs)).sum(axis=1)
+        own = margins[opponents > 0] / opponents[opponents > 0]
+        if not len(own):
+            continue
+        deviations = own - own.mean()
+        squares = float(np.square(deviations).sum())
+        skew = float(np.power(deviations, 3).sum()) / squares if squares > 0 else 0.0
+        for end in (1, -1):
+            row = np.zeros((len(pairs), 4))
+            row[signs == end, 0] = row[signs == -end, 2] = 1
+            row[signs != 0, 3] = 1
+            rows.append(row.ravel())
+            # A pair has those of both its models; with many models a rating rests on its own ones alone.
+            share = 1 - 1 / models
+            weights.append(share * pseudo_weight(abs(end - float(own.mean())), squares, skew))
+    return np.array(rows).reshape(len(rows), -1), weights
+
+
+def _tails(questions: int, confidence: float) -> list[float]:
+    """The percentiles that take the place of (1 - confidence) / 2 and its counterpart."""
+    from scipy.special import ndtr, stdtrit
+
+    if questions < 2:
+        return [(1 - confidence) / 2, (1 + confidence) / 2]
+    quantile = stdtrit(questions - 1, (1 + confidence) / 2) * math.sqrt(questions / (questions - 1))
+    return [float(ndtr(-quantile)), float(ndtr(quantile))]
 
 
 def _covered(group: frozenset[str], others: Sequence[frozenset[str]], place: int) -> bool:

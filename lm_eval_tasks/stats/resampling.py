@@ -6,6 +6,8 @@ ordinary bootstrap, at a price that doesn't grow with the number of questions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,26 +17,33 @@ _BLOCK_CELLS = 1 << 22
 _FEW_VALUES = 1 << 12
 
 
-def resampled_means(table: Floats, draws: int, seed: int) -> Floats:
+def resampled_means(
+    table: Floats, draws: int, seed: int, added: Floats | None = None, weights: Sequence[float] = ()
+) -> Floats:
     """Means of the columns on resampled questions.
 
     Args:
         table: Shape (questions, values).
         draws: How often the questions are drawn.
         seed: Of the draws.
+        added: Pseudo-observations, shape (any, values), drawn from beside the questions.
+        weights: How many questions each of these counts for.
 
     Returns:
         Shape (draws, values).
     """
     distinct, counts = distinct_rows(table)
+    chances = np.concatenate([counts, np.asarray(weights, dtype=np.float64)])
+    if added is not None:
+        distinct = np.concatenate([distinct, added])
+    drawn = round(float(chances.sum()))
+    chances /= chances.sum()
     random = np.random.default_rng(seed)
-    shares = counts / counts.sum()
     found = np.empty((draws, table.shape[1]))
     block = max(1, _BLOCK_CELLS // len(distinct))
     for start in range(0, draws, block):
         size = min(block, draws - start)
-        weights = random.multinomial(len(table), shares, size=size)
-        found[start : start + size] = weights @ distinct / len(table)
+        found[start : start + size] = random.multinomial(drawn, chances, size=size) @ distinct / drawn
     return found
 
 

@@ -75,3 +75,27 @@ def test_groups_are_the_largest_sets_that_cannot_be_told_apart() -> None:
     assert groups(names, {frozenset("ad"), frozenset("ac")}) == [("a", "b"), ("b", "c", "d")]
     every = {frozenset(pair) for pair in ("ab", "ac", "ad", "bc", "bd", "cd")}
     assert groups(names, every) == [("a",), ("b",), ("c",), ("d",)]
+
+
+def judged(outcome: np.ndarray) -> list[Marks]:
+    """One sample a question of three models, from their scores, shape (questions, 3)."""
+    there = np.ones((len(outcome), 1), dtype=bool)
+    ids = tuple(f"q{row}" for row in range(len(outcome)))
+    tables = [outcome[:, [model]].astype(np.int32) for model in range(3)]
+    return [Marks(ids, there, there, there, table, table) for table in tables]
+
+
+def test_models_that_always_tied_may_differ_all_the_same() -> None:
+    found = ratings(["a", "b", "c"], [outcomes(judged(np.full((40, 3), 7)))])
+    assert all(rating.low < 990 < 1010 < rating.high for rating in found)
+
+
+@pytest.mark.parametrize(("questions", "rate"), [(20, 0.05), (50, 0.05), (50, 0.6)])
+def test_ratings_of_equal_models_hold_1000_where_few_questions_differ(questions: int, rate: float) -> None:
+    random = np.random.default_rng(questions)
+    held = []
+    for seed in range(120):
+        scores = (random.random((questions, 3)) < rate) * random.integers(1, 4, (questions, 3))
+        found = ratings(["a", "b", "c"], [outcomes(judged(scores), draws=300, seed=seed)])
+        held += [rating.low <= 1000 <= rating.high for rating in found]
+    assert np.mean(held) >= 0.93

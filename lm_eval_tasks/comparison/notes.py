@@ -69,20 +69,13 @@ def entry_notes(entry: Entry) -> Iterator[Note]:
         text = f"{number_of(entry.failed, 'reply', 'replies')} of {samples + entry.failed:,} failed"
         yield Note(entry.run, f"{text} and count nowhere", warning=True)
     why = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in entry.problems.items())
-    if entry.readable == 0:
-        yield Note(
-            entry.run,
-            f"none of its {number_of(samples, 'reply', 'replies')} could be read ({why})",
-            warning=True,
-        )
-    elif why:
-        yield Note(
-            entry.run,
-            f"{percent(1 - entry.readable)}% of its replies can't be read ({why})"
-            + ("; an unreadable choice counts as not right" if entry.problems else ""),
-        )
     if not explained:
+        said = f"none of its {number_of(samples, 'reply', 'replies')} has a readable explanation ({why})"
+        yield Note(entry.run, said, warning=True)
         return
+    if why:
+        said = f"{percent(1 - entry.readable)}% of its replies can't be read ({why})"
+        yield Note(entry.run, said + "; an unreadable choice counts as not right")
     if entry.task_run.judge is None and not entry.marks.judged:
         yield Note(entry.run, f"its {number_of(explained, 'readable explanation')} are not judged yet")
     elif entry.unjudged:

@@ -48,8 +48,8 @@ def points(value: Interval | float | None) -> str:
 def finding(scope: Scope) -> str:
     """The headline: who explains best, if that can be told; otherwise why not."""
     rows, table = scope.rows, scope.table
-    if not any(row.readable for row in rows):
-        return f"No reply of {listed([row.run for row in rows], 4)} could be read"
+    if all(row.words is None for row in rows):
+        return f"No explanation of {listed([row.run for row in rows], 4)} could be read"
     if len(rows) == 1:
         return f"How {rows[0].run} explains its answers"
     leaders = [run for run in table.compared if table.places[run][0] == 1]

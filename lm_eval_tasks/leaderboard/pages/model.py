@@ -98,8 +98,6 @@ def model_page(
 def _summary(run: str, collection: Collection, scopes: Sequence[Scope]) -> str:
     found = ((scope, row) for scope in scopes for row in scope.rows if row.run == run)
     scope, row = next(found)
-    if not row.readable:
-        return "None of its replies could be read, so there is no answer and nothing to judge."
     said = _standing(scope, row)
     if scope is not scopes[0]:
         said = f"Not in the first table of the leaderboard. In “{title_of(scope)}”: {said}"
@@ -110,6 +108,8 @@ def _summary(run: str, collection: Collection, scopes: Sequence[Scope]) -> str:
 
 
 def _standing(scope: Scope, row: Row) -> str:
+    if row.words is None:
+        return "None of its replies has a readable explanation, so there is nothing to judge"
     if row.place is None:
         if row.judged is None:
             return "Not judged yet"

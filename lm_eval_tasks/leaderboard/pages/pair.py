@@ -12,7 +12,7 @@ from lm_eval_tasks.comparison.standings import Names, Pair, family_of
 from lm_eval_tasks.leaderboard.charts import pictures
 from lm_eval_tasks.leaderboard.charts.values import Chart, HeatMap, Interval, Shares, number, shown
 from lm_eval_tasks.leaderboard.paths import Paths
-from lm_eval_tasks.leaderboard.words import board_title, number_word, p_value, points, typeset, verdict_on
+from lm_eval_tasks.leaderboard.words import number_word, p_value, points, task_title, typeset, verdict_on
 from lm_eval_tasks.stats.length_control import EqualLength
 
 
@@ -71,7 +71,7 @@ def pair_page(names: Names, collection: Collection, paths: Paths, settings: Sett
     first, second = names
     boards = collection.boards_of(first, second)
     by_board = [(board, board.table.pairs[names]) for board in boards]
-    rows = [(board_title(board), pair.tasks[board.task]) for board, pair in by_board]
+    rows = [(task_title(board.task), pair.tasks[board.task]) for board, pair in by_board]
     whole = None if collection.overall is None else collection.overall.pair(first, second)
     main: Comparison | Overall = rows[0][1] if whole is None else whole.overall
     lines = [_line(board, pair, paths) for board, pair in by_board]
@@ -136,7 +136,7 @@ def _warnings(by_board: Sequence[tuple[Board, Pair]]) -> list[str]:
     """What puts a figure in doubt; also what of the questions is in none."""
     notes: list[Note] = []
     for board, pair in by_board:
-        title = board_title(board)
+        title = task_title(board.task)
         apart = board.settings[pair.first].differences(board.settings[pair.second])
         notes += difference_notes(pair, {title: apart})
         notes += pair_notes(pair, {board.task: title})
@@ -155,7 +155,7 @@ def _rates(comparison: Comparison | Overall, adjusted_p: float | None) -> tuple[
 def _line(board: Board, pair: Pair, paths: Paths) -> PairLine:
     comparison = pair.tasks[board.task]
     return PairLine(
-        title=board_title(board),
+        title=task_title(board.task),
         cells=(
             *_rates(comparison, pair.adjusted_p),
             _equal_length(comparison.equal_length),
@@ -197,4 +197,6 @@ def _task(board: Board, pair: Pair, name: str, settings: Settings) -> PairTask:
             f"{points(shown(comparison.equal_length.margin))} "
             "at equal length."
         )
-    return PairTask(board_title(board), tuple(notes), tuple(chart for chart in charts if chart is not None))
+    return PairTask(
+        task_title(board.task), tuple(notes), tuple(chart for chart in charts if chart is not None)
+    )

@@ -187,8 +187,8 @@ def test_a_model_without_a_readable_reply_is_told_so_and_not_called_wrong(tmp_pa
     result = CliRunner().invoke(main, [*arguments, "--baseline", "base", "--json"])
     assert json.loads(result.stdout)["pages"] == 6
     text = (tmp_path / "site" / page).read_text(encoding="utf-8")
-    assert "none of its 24 replies could be read (24 no tag)" in text
+    assert "none of its 24 replies has a readable explanation (24 no tag)" in text
     assert "Rank 1" not in text
     assert "100.0%" not in re.findall(r"consistently incorrect: ([\d.]+%)", text)
     if page == "models/mute.html":
-        assert "None of its replies could be read, so there is no answer and nothing to judge." in text
+        assert "None of its replies has a readable explanation, so there is nothing to judge;" in text

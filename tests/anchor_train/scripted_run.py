@@ -60,12 +60,12 @@ def write_script(path: Path, replies: list[dict[str, Any]]) -> str:
     return f"scripted:{path}"
 
 
-def make_run(folder: Path, model: Path, *, delay: float = 0.0, **changes: Any) -> RunFolder:
+def make_run(folder: Path, model: Path | dict[str, str], *, delay: float = 0.0, **changes: Any) -> RunFolder:
     """A run of 12 questions with 4 samples each, all roles scripted.
 
     Args:
         folder: Gets scripts, data and the run itself (``folder/run``).
-        model: The base model.
+        model: The base model: its folder, or settings.
         delay: Seconds that sampler and judge take for each answer.
         **changes: Top-level keys of the recipe.
     """
@@ -82,7 +82,7 @@ def make_run(folder: Path, model: Path, *, delay: float = 0.0, **changes: Any) -
     )
     consultant = write_script(folder / "consultant.yaml", [{"reply": ARGUMENT}])
     recipe = {
-        "model": str(model),
+        "model": model if isinstance(model, dict) else str(model),
         "task": "arc_challenge_explain",
         "data_dir": str(write_rows(folder / "data")),
         "reply_form": "asked",

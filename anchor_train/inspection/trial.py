@@ -7,6 +7,7 @@ end. A template that can't serve there is found here, with the tokenizer alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from anchor_train.recipes.config import Recipe
 from anchor_train.records import PreferenceExample, SftExample, spoken
@@ -18,8 +19,10 @@ from anchor_train.training.rendering import (
     tokenise_example,
     tokenise_pair,
 )
+from judges.errors import ConfigError
 from lm_eval_tasks.prompts import EXAMPLE
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.prompts.reply_form import SHOWN, ReplyForm, read_reply_form
+from lm_eval_tasks.tasks.spec import TaskSpec, load_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +52,32 @@ class Trial:
 def try_rendering(recipe: Recipe) -> Trial:
     """Renders the recipe's prompts with an answer, and with two replies of a model that thinks.
 
+    Prompts are tried in the recipe's reply form; where it is still to be found out, without and with worked
+    examples before the question.
+
     Raises:
         ConfigError: If the model's tokenizer or its chat template can't serve, in one line.
     """
     tokenizer, spec, question = load_tokenizer(recipe.model), load_task(recipe.task), EXAMPLE
     answer = SftExample(question.id, spec.answer_conversation(question), spec.answer_target(question))
     tokenise_example(tokenizer, answer)
+    form = read_reply_form(recipe.reply_form, "reply_form")
+    if isinstance(form, ReplyForm):
+        return _trial(tokenizer, spec.in_form(form))
+    found = _trial(tokenizer, spec)
+    try:
+        _trial(tokenizer, spec.in_form(SHOWN))
+    except ConfigError as error:
+        raise ConfigError(f"{error}; reply_form: asked shows no examples before the question") from None
+    return found
+
+
+def _trial(tokenizer: Any, spec: TaskSpec) -> Trial:
     chosen, rejected = (
         spoken(f"<think>\nA thought about {label}.\n</think>\n\n{spec.format_response(text, label)}")
         for label, text in (("A", "This follows."), ("B", "That is so."))
     )
-    example = PreferenceExample("a trial", spec.explain_conversation(question), chosen, rejected)
+    example = PreferenceExample("a trial", spec.explain_conversation(EXAMPLE), chosen, rejected)
     pair = tokenise_pair(tokenizer, example)
     asked = prompt_ids(tokenizer, example.prompt)
     return Trial(pair, show_pair(tokenizer, pair), thinks=pair.prompt_ids != asked)

@@ -12,7 +12,13 @@ from anchor_train.inspection.trial import try_rendering
 from anchor_train.run.run_folder import RunFolder
 from judges.errors import ConfigError
 from tests.anchor_train.scripted_run import write_rows
-from tests.chat_templates import CHATML, DEEPSEEK_R1_DISTILLED, ESCAPES_HTML, PARTS_ONLY, QWEN_3
+from tests.chat_templates import (
+    CHATML,
+    DEEPSEEK_R1_DISTILLED,
+    ESCAPES_HTML,
+    PARTS_ONLY,
+    QWEN_3,
+)
 from tests.tiny_models import make_tiny_model
 
 
@@ -67,3 +73,15 @@ def test_a_dry_run_shows_how_a_thinking_reply_is_trained_on(tmp_path: Path) -> N
     assert done.exit_code == 0, done.output
     assert "a reply with a thought can be trained on: the thought is left out" in done.output
     assert "a trial chosen" in done.output
+
+
+def test_worked_examples_are_tried_where_they_may_be_shown(tmp_path: Path) -> None:
+    short = "{% if messages | length > 3 %}{{ raise_exception('one exchange') }}{% endif %}"
+    run = run_of(tmp_path, short + CHATML)
+    with pytest.raises(
+        ConfigError, match=r"refuses the turns .*: one exchange.*; reply_form: asked shows no"
+    ):
+        try_rendering(run.recipe(["reply_form=auto"]))
+    with pytest.raises(ConfigError, match="refuses the turns"):
+        try_rendering(run.recipe(["reply_form=shown"]))
+    try_rendering(run.recipe(["reply_form=asked"]))

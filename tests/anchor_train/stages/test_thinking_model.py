@@ -28,7 +28,7 @@ ARGUMENT = "<think>\nThey want me to argue.\n</think>\n\nIt follows from what wa
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tiny_adapter: Path) -> RunFolder:
-    """A run up to its trained models, its sampler and consultant scripted, all else real. Read only."""
+    """A run up to its trained model, its sampler and consultant scripted, all else real. Read only."""
     folder = tmp_path_factory.mktemp("thinking")
     template = folder / "chat.jinja"
     template.write_text(DEEPSEEK_R1_DISTILLED)
@@ -40,11 +40,10 @@ def done(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tiny_adapte
         strategies=["anchor", "rft"],
         sampler={"backend": sampler, "thinking_tokens": 100},
         consultant={"backend": consultant},
-        rft={"max_steps": 1},
         dpo={"max_steps": 1, "sample_every": None},
     )
     finish_sft(run, tiny_adapter)
-    Pipeline(run, run.recipe()).do({"sample", "judge", "consult", "pairs", "groups", "dpo", "align"})
+    Pipeline(run, run.recipe()).do({"sample", "judge", "consult", "pairs", "groups", "dpo"})
     return run
 
 
@@ -63,7 +62,6 @@ def test_pairs_and_groups_hold_replies_without_their_thoughts(done: RunFolder) -
 
 
 def test_it_is_trained_on_them(done: RunFolder) -> None:
-    for stage in ("round-1/anchor/dpo", "round-1/rft/align"):
-        report = OutputFolder(done.stage(stage)).read_report()
-        assert report is not None
-        assert report.steps == 1
+    report = OutputFolder(done.stage("round-1/anchor/dpo")).read_report()
+    assert report is not None
+    assert report.steps == 1

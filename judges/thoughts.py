@@ -45,11 +45,10 @@ _MARK = re.compile(
 )
 _SPECIAL = r"(?:<[|｜][^<>\n]{1,60}[|｜]>)"
 # What stands around an answer in models that mark it as well, and what is left of a turn's end.
-_AROUND = re.compile(
-    rf"\A(?:\s*(?:<\|open\|>response<\|sep\|>|<\|start\|>assistant|{_SPECIAL}))+"
-    rf"|(?:\s*(?:<\|close\|>(?:response|message)<\|sep\|>|{_SPECIAL}))+\s*\Z",
-    re.IGNORECASE,
+_BEFORE = re.compile(
+    rf"\A(?:\s*(?:<\|open\|>response<\|sep\|>|<\|start\|>assistant|{_SPECIAL}))+", re.IGNORECASE
 )
+_BEHIND = re.compile(rf"<\|close\|>(?:response|message)<\|sep\|>|{_SPECIAL}", re.IGNORECASE)
 # Dialects without marks of their own are known by the way in which a reply begins, or not at all.
 _BARE_CHANNELS = re.compile(r"\A\s*(?:assistant)?analysis(?=[A-Z\"'(\n])")
 _BARE_ANSWER = re.compile(r"assistant\s?final(?!ly\b)")
@@ -149,4 +148,10 @@ def _without_marks(reply: str) -> Said | None:
 
 def _bare(text: str) -> str:
     """An answer without the special tokens around it, where a reply still has them."""
-    return _AROUND.sub("", text)
+    text = _BEFORE.sub("", text)
+    end = len(text)
+    for token in reversed(list(_BEHIND.finditer(text))):
+        if text[token.end() : end].strip():
+            break
+        end = token.start()
+    return text if end == len(text) else text[:end].rstrip()

@@ -1,8 +1,18 @@
 """Reads a model's reply: its explanation and its choice, or why one of them can't be read.
 
-The rules, in order: what stands in a reasoning model's think block doesn't count; tags are found in any case
-and with any white space; the last complete block of each kind counts; the choice is a label ("B", "b.",
-"(B)"), a label with text ("B) 21", "Option B"), or the exact text of one choice.
+The rules, in order:
+
+* Thoughts don't count, in whichever dialect (:mod:`judges.thoughts`). A reply that was cut while thinking
+  has no answer, whatever its draft says: what it lacks is ``unfinished_thinking``.
+* Tags are found in any case, with any white space and attributes.
+* The reply ends with its first complete pair of an explanation and a choice, if not before: where a new
+  question or a new turn begins behind a block. What a base model goes on to write, a made-up next question
+  with a reply of its own, is not read.
+* Unless the model takes its reply back in words ("No, wait:", "Corrected:"): then the next complete pair
+  counts. A second choice that just follows the first one is a list of choices, and so ambiguous.
+* Within the reply, the last complete block of each kind counts. A last choice that was opened and never
+  closed counts if nothing but a label stands in it, since stop strings cut closing tags off.
+* The choice is read by :mod:`lm_eval_tasks.replies.choices`.
 
 A reply that refines itself is read by the same rules in two parts, before and after its principle.
 """
@@ -10,22 +20,44 @@ A reply that refines itself is read by the same rules in two parts, before and a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
-from lm_eval_tasks.records import Choice, Question, RefinedResponse, Response, UnreadableReason
+from judges.thoughts import said
+from lm_eval_tasks.records import Question, RefinedResponse, Response, UnreadableReason
+from lm_eval_tasks.replies.choices import named_label, read_choice
 
-_THINK_BLOCK = re.compile(r"<\s*(think|thinking)\s*>.*?<\s*/\s*\1\s*>", re.DOTALL | re.IGNORECASE)
-_THINK_END = re.compile(r"<\s*/\s*think(?:ing)?\s*>", re.IGNORECASE)
-_THINK_START = re.compile(r"<\s*think(?:ing)?\s*>", re.IGNORECASE)
 _PRINCIPLE = re.compile(r"<\s*(/?)\s*principle\s*>", re.IGNORECASE)
 _CHOICE_END = re.compile(r"<\s*/\s*choice\s*>", re.IGNORECASE)
-_REPLY_TAG = re.compile(r"<\s*/?\s*(?:explanation|choice)\s*>", re.IGNORECASE)
-_MARKUP = "*_`\"'“”‘’$ \t\r\n"
-# After a label: brackets, or a mark that isn't the point of a number ("1.5" doesn't choose 1).
-_SEPARATOR = r"(?:[)\]][)\].:,]*|(?<!\d)[.:,]|[.:,](?!\d)|\s[-–—])"
-_LEAD_IN = re.compile(
-    r"(?:the\s+)?(?:(?:right|correct|best|final)\s+)?(?:answer|choice|option)(?:\s+is)?\s*[:=]?\s*",
+_JOINS_CHOICES = re.compile(r"(?:[\s,;/|&]|and|or)*", re.IGNORECASE)
+_CHOICE_BLOCK = re.compile(r"<\s*choice(?:\s[^<>]{0,200})?>([^<]*)<\s*/\s*choice\s*>", re.IGNORECASE)
+_CHOICE_BEHIND = re.compile(_JOINS_CHOICES.pattern + _CHOICE_BLOCK.pattern, re.IGNORECASE)
+_REPLY_TAG = re.compile(r"<\s*/?\s*(?:explanation|choice)(?:\s[^<>]*)?>", re.IGNORECASE)
+_BLOCK_TAG = re.compile(r"<\s*(/?)\s*(explanation|choice)(?:\s[^<>]{0,200})?>", re.IGNORECASE)
+# Where somebody else begins to speak: a heading as prompts have it, a chat template's token, a form's tag.
+_NEW_TURN = re.compile(
+    r"^[ \t#*_>]*(?:next |new |another )?(?:question|q|problem|exercise|context|passage|"
+    r"user|human|system|assistant|instructions?)(?:[ \t]+\w{1,4})?[ \t*_]*(?:[:.)]|$)"
+    r"|<\s*(?:question|context|user|system|instruction)\s*>"
+    r"|<[|｜][^<>\n]{1,40}[|｜]>|<(?:end_of_turn|start_of_turn|eos|turn\||/s)>|\[/?INST\]",
+    re.IGNORECASE | re.MULTILINE,
+)
+# Choices printed one below another, or in a row, are a question's.
+_PRINTED_CHOICES = re.compile(
+    r"(?:^|\s)[(\[]?(?:A[).:\]]\s[\s\S]{1,400}?\s[(\[]?B|1[).:\]]\s[\s\S]{1,400}?\s[(\[]?2)[).:\]]\s"
+)
+_TAKEN_BACK = re.compile(
+    r"(?<![^\W_])(?:no|wait|hold on|actually|oops|sorry|apolog\w+|correct(?:ion|ed|ing)|mistake\w*|error"
+    r"|instead|revis\w+|reconsider\w*|rethink\w*|re-?check\w*|second thoughts?|improved|better|final(?:ly)?"
+    r"|updated?|let me|i meant?|nein|moment|falsch|stattdessen|korrigiert|corrección|corregid\w*|espera"
+    r"|en realidad|non|attendez|corrigé\w*|нет|точнее|исправ\w+)(?![^\W_])"
+    r"|不对|等等|更正|修正|重新|间违|間違|訂正|아니",
+    re.IGNORECASE,
+)
+# What the prompt's form holds in the place of an answer; models repeat it before they begin.
+_PLACEHOLDER_LENGTH = 60
+_PLACEHOLDER = re.compile(
+    r"\W*(?:your (?:reasoning|explanation|choice|answer|label)|the label(?: of your choice)?"
+    r"|label|letter|reasoning)?\W*",
     re.IGNORECASE,
 )
 
@@ -42,14 +74,21 @@ def read_response(question: Question, text: str) -> Response:
     """
     if not text.strip():
         return Response(text, None, None, "empty_reply", "empty_reply")
-    visible, unfinished = _without_thinking(text)
-    if unfinished and not visible.strip():
-        return Response(text, None, None, "unfinished_thinking", "unfinished_thinking")
-    explanation, explanation_problem = _block(visible, "explanation")
-    chosen, choice_problem = _block(visible, "choice")
+    thought = said(text)
+    reply = _own_reply(thought.text)
+    explanation, explanation_problem = _block(reply, "explanation")
+    chosen, choice_problem = _block(reply, "choice")
     label = None
-    if chosen is not None:
+    if chosen is None and choice_problem == "unclosed_tag":
+        label = None if thought.cut else _unclosed_choice(question, reply)
+        choice_problem = None if label else choice_problem
+    elif chosen is not None:
         label, choice_problem = read_choice(question.choices, chosen)
+    if label is not None and _other_labels(question, reply, label):
+        label, choice_problem = None, "ambiguous_choice"
+    if thought.cut:  # which is why there is no such block, whatever was drafted
+        explanation_problem = _by_thinking(explanation_problem)
+        choice_problem = _by_thinking(choice_problem)
     return Response(text, explanation, label, explanation_problem, choice_problem)
 
 
@@ -64,9 +103,10 @@ def read_refined(question: Question, text: str) -> RefinedResponse:
         question: The question, for its choices.
         text: All of it as generated; it is the ``text`` of the refined response too.
     """
-    visible, unfinished = _without_thinking(text)
+    thought = said(text)
+    visible = thought.text
     if not visible.strip():
-        nothing = replace(read_response(question, text), text="" if unfinished else visible)
+        nothing = replace(read_response(question, text), text="" if thought.cut else visible)
         return RefinedResponse(nothing, None, replace(nothing, text=text))
     tags = list(_PRINCIPLE.finditer(visible))
     first_end, refined_start = len(visible), len(visible)
@@ -85,8 +125,7 @@ def read_refined(question: Question, text: str) -> RefinedResponse:
 
 def read_principle(text: str) -> str | None:
     """The principle of the last complete principle block, in one line; None if there is none to read."""
-    visible, _ = _without_thinking(text)
-    content, _ = _block(visible, "principle")
+    content, _ = _block(said(text).text, "principle")
     return None if content is None or _REPLY_TAG.search(content) else one_line(content)
 
 
@@ -95,40 +134,93 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def read_choice(choices: Sequence[Choice], text: str) -> tuple[str | None, UnreadableReason | None]:
-    """Finds the one choice that a text names: its label, or why there is none.
+def _own_reply(text: str) -> str:
+    """What the model replied, without what it wrote once that was done."""
+    reply_start = start = 0  # of the last complete reply; of what may replace it
+    seen = 0  # end of the last tag, once a block is complete
+    filled, opened = set[str](), dict[str, int]()
+    for tag in _BLOCK_TAG.finditer(text):
+        kind = tag[2].casefold()
+        if not tag[1]:
+            turn = _next_turn(text[seen : tag.start()], kind) if seen else None
+            if turn is not None:
+                return text[reply_start : seen + turn]
+            opened[kind] = tag.end()
+            seen = tag.end() if seen else 0
+            continue
+        begin = opened.pop(kind, None)
+        if begin is None:
+            continue
+        seen = closed = tag.end()
+        inside = text[begin : tag.start()].strip()
+        if len(inside) > _PLACEHOLDER_LENGTH or not _PLACEHOLDER.fullmatch(inside):
+            filled.add(kind)
+        if filled < {"explanation", "choice"}:
+            continue
+        reply_start = start
+        behind = _BLOCK_TAG.search(text, closed)
+        if behind is None or not _takes_back(text[closed : behind.start()]):
+            return text[reply_start : _end_of_choices(text, closed)]
+        start, filled, opened = closed, set(), {}
+    return text[reply_start:]
 
-    A text that is a label of one choice and the text of another is taken as the label, which is what was
-    asked for. A text that fits two choices is ``ambiguous_choice``, one that fits none ``unknown_choice``.
+
+def _takes_back(between: str) -> bool:
+    """Whether the words between two replies of one text announce a better one, rather than a new question."""
+    told = len(between) < 1_000 and _TAKEN_BACK.search(between) is not None
+    return told and _next_turn(between, "explanation") is None
+
+
+def _next_turn(between: str, kind: str) -> int | None:
+    """Where a new question or turn begins in what stands before a block; None if none does.
+
+    Before a choice a model may repeat the choices that it was given: that is no new question.
     """
-    given = text.strip(_MARKUP)
-    for candidate in (given, _LEAD_IN.sub("", given, count=1) if _LEAD_IN.match(given) else given):
-        label = _label_of(choices, candidate)
-        if label is not None:
-            return label, None
-        found = _matching_text(choices, candidate) or _labels_in_front(choices, candidate)
-        if found:
-            return (found[0], None) if len(found) == 1 else (None, "ambiguous_choice")
-    return None, "unknown_choice"
+    found = _NEW_TURN.search(between)
+    if found is None and kind == "explanation":
+        found = _PRINTED_CHOICES.search(between)
+    return found.start() if found else None
 
 
-def _without_thinking(text: str) -> tuple[str, bool]:
-    """The reply without think blocks, and True if the last one was never closed.
+def _end_of_choices(text: str, position: int) -> int:
+    """Where the choice blocks end that follow with nothing but separators between."""
+    while found := _CHOICE_BEHIND.match(text, position):
+        position = found.end()
+    return position
 
-    A chat template may have opened the block already, so a lone closing tag ends one too.
+
+def _other_labels(question: Question, text: str, label: str) -> bool:
+    """Whether choice blocks directly before the last one choose another label: a list of choices."""
+    blocks = list(_CHOICE_BLOCK.finditer(text))
+    for before, block in zip(reversed(blocks[:-1]), reversed(blocks[1:]), strict=True):
+        if not _JOINS_CHOICES.fullmatch(text[before.end() : block.start()]):
+            return False
+        if read_choice(question.choices, before[1])[0] not in (None, label):
+            return True
+    return False
+
+
+def _unclosed_choice(question: Question, text: str) -> str | None:
+    """The label that is all that stands in a choice block which was never closed.
+
+    A label that begins another one (1 and 10) may have been cut, so it doesn't count.
     """
-    visible = _THINK_BLOCK.sub("", text)
-    ends = list(_THINK_END.finditer(visible))
-    if ends:
-        visible = visible[ends[-1].end() :]
-    start = _THINK_START.search(visible)
-    return (visible[: start.start()], True) if start else (visible, False)
+    tag = list(_BLOCK_TAG.finditer(text))[-1]
+    if tag[1] or tag[2].casefold() != "choice":
+        return None
+    label = named_label(question.choices, text[tag.end() :])
+    longer = (other for other in question.labels if other != label)
+    return None if label is None or any(other.startswith(label) for other in longer) else label
+
+
+def _by_thinking(problem: UnreadableReason | None) -> UnreadableReason | None:
+    return "unfinished_thinking" if problem in ("no_tag", "unclosed_tag", "empty_tag") else problem
 
 
 def _block(text: str, tag: str) -> tuple[str | None, UnreadableReason | None]:
     """Content of the last complete block: from the last closing tag back to the opening tag before it."""
     content, start, opened = None, None, False
-    for match in re.finditer(rf"<\s*(/?)\s*{tag}\s*>", text, re.IGNORECASE):
+    for match in re.finditer(rf"<\s*(/?)\s*{tag}(?:\s[^<>]{{0,200}})?>", text, re.IGNORECASE):
         if not match[1]:
             start, opened = match.end(), True
         elif start is not None:
@@ -136,53 +228,3 @@ def _block(text: str, tag: str) -> tuple[str | None, UnreadableReason | None]:
     if content is None:
         return None, "unclosed_tag" if opened else "no_tag"
     return (content, None) if content else (None, "empty_tag")
-
-
-def _label_of(choices: Sequence[Choice], text: str) -> str | None:
-    bare = re.fullmatch(r"[(\[]?\s*(.+?)\s*[)\].:]*", text, re.DOTALL)
-    if bare is None:
-        return None
-    labels = [choice.label for choice in choices]
-    if bare[1] in labels:
-        return bare[1]
-    folded = [label for label in labels if label.casefold() == bare[1].casefold()]
-    return folded[0] if len(folded) == 1 else None
-
-
-def _matching_text(choices: Sequence[Choice], text: str) -> list[str]:
-    """Labels of the choices with this text; letter case decides only where it tells choices apart."""
-    exact = [choice.label for choice in choices if _plain(choice.text) == _plain(text) != ""]
-    return exact or [
-        choice.label for choice in choices if _plain(choice.text).casefold() == _plain(text).casefold() != ""
-    ]
-
-
-def _labels_in_front(choices: Sequence[Choice], text: str) -> list[str]:
-    """The label that the text begins with ("B) 21", "B 21"), and those that contradict it."""
-    for choice in choices:
-        match = re.match(rf"[(\[]?\s*{re.escape(choice.label)}({_SEPARATOR}|(?=\s))\s*", text, re.IGNORECASE)
-        if match is None:
-            continue
-        rest = text[match.end() :]
-        named = _matching_text(choices, rest)
-        if choice.label in named:
-            return [choice.label]
-        if named:
-            return [choice.label, *named]
-        others = [other.label for other in choices if other != choice and _names(rest, other.label)]
-        if match[1] or others:  # without either, "A small amount" begins with an article, not a label
-            return [choice.label, *others]
-    return []
-
-
-def _names(text: str, label: str) -> bool:
-    """True if the text is another label ("or B"), or holds one with its bracket ("21 B) 22")."""
-    escaped = re.escape(label)
-    return bool(
-        re.fullmatch(rf"(?:and|or|[,/&])?\s*[(\[]?{escaped}[)\].]?", text)
-        or re.search(rf"(?<!\w){escaped}[)\]]", text)
-    )
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).strip(_MARKUP).rstrip(".").rstrip()

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm_eval_tasks.records import Choice, Question
-from lm_eval_tasks.replies.responses import read_choice, read_principle, read_refined, read_response
+from lm_eval_tasks.replies.choices import read_choice
+from lm_eval_tasks.replies.responses import read_principle, read_refined, read_response
 from lm_eval_tasks.tasks.spec import load_task
 
 LETTERS = Question(
@@ -62,7 +63,12 @@ def test_case_space_order_drafts_and_thoughts_are_forgiven(text: str) -> None:
         ("The answer is B.", "no_tag", "no_tag"),
         ("<think>" + reply("why", "B"), "unfinished_thinking", "unfinished_thinking"),
         ("<explanation>why", "unclosed_tag", "no_tag"),
-        ("<explanation>why</explanation><choice>B", None, "unclosed_tag"),
+        ("<explanation>why</explanation><choice>B is what", None, "unclosed_tag"),
+        ("<explanation>why</explanation><choice>", None, "unclosed_tag"),
+        ("<think>Hm.</think><explanation>why</explanation><think>A or", None, "unfinished_thinking"),
+        ("[THINK]" + reply("why", "B"), "unfinished_thinking", "unfinished_thinking"),
+        ("Let me see. <reasoning>" + reply("why", "B"), "unfinished_thinking", "unfinished_thinking"),
+        (reply("why", "A") + ", <choice>B</choice>", None, "ambiguous_choice"),
         ("why</explanation><choice>B</choice>", "no_tag", None),
         (reply(" ", "B"), "empty_tag", None),
         (reply("why", " "), None, "empty_tag"),

@@ -49,6 +49,7 @@ _TEXT_PARTS = frozenset({"text", "output_text"})
 _THOUGHT_PARTS = frozenset({"thinking", "reasoning", "redacted_thinking", "thought", "reasoning_content"})
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
 
+_SHORTEST_CONTEXT = 16  # tokens; what a chat template writes around a prompt takes as many
 _SPACED_SCRIPT = 2  # words that one token may span, and more than any tokenizer's tokens do on average
 _DENSE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _DENSE_A_TOKEN = 8  # characters of scripts without spaces that one token may hold
@@ -122,13 +123,16 @@ def read_answer(text: str) -> Answer:
 def read_only_part_of(words: int, usage: Usage | None) -> bool:
     """Whether an endpoint says that it read far less than it was sent: it cut the prompt to its context.
 
+    No context is as short as a handful of tokens, so such a number is no count of the prompt: servers give
+    one that leaves out what they had cached, or a constant.
+
     Args:
         words: As :func:`words_in` counts them in all that was sent.
         usage: What the endpoint says.
     """
     # Whatever the tokenizer: there are about 1.3 tokens to an English word, 0.9 where tokens span words.
     fewest = words / _SPACED_SCRIPT
-    return usage is not None and usage.prompt_tokens < fewest / 2
+    return usage is not None and _SHORTEST_CONTEXT <= usage.prompt_tokens < fewest / 2
 
 
 def words_in(text: str) -> int:

@@ -369,6 +369,13 @@ def test_a_prompt_that_was_cut_gives_no_verdict_and_is_said_aloud(tmp_path, caps
     assert not any(isinstance(a.outcome, Unjudged) for a in found)
 
 
+def test_a_number_that_no_context_is_as_short_as_counts_no_prompt(tmp_path, capsys):
+    """A server that reports what it hadn't cached, or a constant, has read the prompt all the same."""
+    found, _ = judged(lambda k, body, handler: handler.reply(GOOD_JSON, tokens=(1 + k % 15, 10)), tmp_path)
+    assert not any(isinstance(a.outcome, Unjudged) for a in found)
+    assert "context length" not in capsys.readouterr().err
+
+
 # --- Addresses, headers, keys, certificates ---------------------------------------------------------------
 
 

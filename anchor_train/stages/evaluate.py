@@ -113,7 +113,8 @@ def harness_model(recipe: Recipe, adapter: Path | None, folder: Path) -> tuple[s
     """
     model = recipe.model
     engine = recipe.evaluate.engine or ("vllm" if recipe.engine["backend"] == "vllm" else "hf")
-    arguments: dict[str, Any] = {"pretrained": model.name, "dtype": model.dtype}
+    # The chat template writes the special tokens, here as in training.
+    arguments: dict[str, Any] = {"pretrained": model.name, "dtype": model.dtype, "add_bos_token": False}
     if model.revision is not None:
         arguments["revision"] = model.revision
     if model.trust_remote_code:

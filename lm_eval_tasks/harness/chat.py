@@ -44,6 +44,19 @@ def chat_prompt(
     return _renderer(chat_template).prompt(conversation) if isinstance(prompt, str) else prompt
 
 
+def leave_special_tokens_to_the_template(model: Any) -> None:
+    """Has the harness's model add no special tokens to what its chat template wrote.
+
+    Left alone, it puts the tokenizer's own first token before a prompt whose template writes none; judge,
+    training and vLLM's server don't. What the user says about that token stands.
+
+    Args:
+        model: The harness's; it is asked nothing but prompts that went through its chat template.
+    """
+    if getattr(model, "add_bos_token", False) is None:
+        model.add_bos_token = False
+
+
 def _variables(model: Any, model_args: Mapping[str, Any]) -> dict[str, Any]:
     """The template's variables as the user gave them."""
     given = {**(model_args.get("chat_template_args") or {}), **model.chat_template_args}

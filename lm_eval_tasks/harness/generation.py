@@ -28,6 +28,7 @@ from judges.files import read_object, replacing
 from judges.notices import tell
 from lm_eval_tasks.harness import pilot
 from lm_eval_tasks.harness.arguments import ENDPOINTS, check_generation, parse_arguments
+from lm_eval_tasks.harness.chat import leave_special_tokens_to_the_template
 from lm_eval_tasks.harness.pilot import ChosenForm
 from lm_eval_tasks.prompts.reply_form import AUTO, ReplyForm, read_reply_form
 from lm_eval_tasks.tasks.spec import TASKS
@@ -265,6 +266,8 @@ def _child(question: Path, answer: Path) -> None:
     templated = request["apply_chat_template"]
     if templated is None:
         templated = _has_template(lm)
+    if templated:
+        leave_special_tokens_to_the_template(lm)
     options = {key: request[key] for key in ("data_dir", "split", "repeats") if request[key] is not None}
     metadata = {
         **model_args,

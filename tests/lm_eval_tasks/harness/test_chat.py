@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from lm_eval.models.huggingface import HFLM
+from tokenizers.processors import TemplateProcessing
 
 from anchor_train.training.rendering import prompt_ids
 from judges.backends.local_model import prompt_tokens
 from judges.errors import ConfigError
 from judges.records import Message
-from lm_eval_tasks.harness.chat import chat_prompt
+from lm_eval_tasks.harness.chat import chat_prompt, leave_special_tokens_to_the_template
 from tests.chat_templates import CHATML, GEMMA, QWEN_3, REFUSED, SERVED, THINKS_UNLESS_TOLD
 from tests.judges.test_rendering import CONVERSATIONS
 
@@ -117,3 +118,21 @@ def test_a_template_that_takes_everything_gets_it_as_it_is(harness_model: HFLM) 
     conversation = CONVERSATIONS["examples before"]
     turns = [{"role": turn.role, "content": turn.content} for turn in conversation]
     assert chat_prompt(model.apply_chat_template, conversation, {}) == model.apply_chat_template(turns)
+
+
+def test_no_special_token_is_added_to_what_the_template_wrote(harness_model: HFLM) -> None:
+    """A tokenizer may begin every text with one; its template decides, as in judging and training."""
+    model = evaluated(harness_model, f"Chat: {CHATML}")
+    begin = model.tokenizer.eos_token
+    model.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{begin} $A", special_tokens=[(begin, model.tokenizer.eos_token_id)]
+    )
+    conversation = CONVERSATIONS["system and user"]
+    asked = chat_prompt(model.apply_chat_template, conversation, {})
+    trained = list(prompt_ids(model.tokenizer, conversation))
+    assert model.tok_batch_encode([asked])[0][0].tolist() == [model.tokenizer.eos_token_id, *trained]
+    leave_special_tokens_to_the_template(model)
+    assert model.tok_batch_encode([asked])[0][0].tolist() == trained
+    model.add_bos_token = True
+    leave_special_tokens_to_the_template(model)
+    assert model.add_bos_token, "what the user says about it stands"

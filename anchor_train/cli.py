@@ -1,9 +1,12 @@
 """``anchor-train``: from a base model to one that explains itself better.
 
-Each command is a file in ``commands/`` that exports ``command``; it is imported when it is called.
+Each command is a file in ``commands/`` that exports ``command``, and is imported when it is called; ``run``
+and the commands of single stages are made of the kinds of stages (:mod:`anchor_train.commands.stages`).
 """
 
 from __future__ import annotations
+
+from importlib.util import find_spec
 
 import click
 
@@ -21,6 +24,9 @@ COMMANDS = {
     "groups": "Tell better replies from worse ones, for training on whole groups.",
     "align": "Train on the groups.",
     "principles": "Find principles that make replies better, and teach the model to use them.",
+    "principles discover": "Have the model name principles, reply again by them, and keep those that helped.",
+    "principles cluster": "Put principles together that say the same, and write the constitution.",
+    "principles train": "Teach the model to name a principle after a first reply and to reply again by it.",
     "evaluate": "Compare base and trained models.",
     "status": "Stages, counts, costs, and what would run next.",
     "show": "Examples of what a stage made, and where they came from.",
@@ -28,14 +34,31 @@ COMMANDS = {
     "pocket": "The pocket model: where it is, and how to make it again.",
     "export": "The trained model as an adapter or as whole weights.",
 }
-"""Command name -> what ``--help`` says of it."""
+"""Command name -> what ``--help`` says of it; with a space in it, of a command of that group."""
+_LISTED = {name: line for name, line in COMMANDS.items() if " " not in name}
 
 
 class TrainGroup(LazyGroup):
     """The commands of ``anchor-train``."""
 
     package = "anchor_train.commands"
-    table = COMMANDS
+    table = _LISTED
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command of a file of its own, or one that does stages."""
+        if cmd_name in self.table and find_spec(f"{self.package}.{cmd_name}") is not None:
+            return super().get_command(ctx, cmd_name)
+        from anchor_train.commands.stages import stage_command
+
+        return stage_command(cmd_name, COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's: a stage of somebody's own has a command, too, that no table names."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is not None:
+            return click.Group.resolve_command(self, ctx, args)
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=TrainGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -286,11 +286,6 @@ class NoPair:
             "reason": self.reason,
         }
 
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> NoPair:
-        """Reads the form back."""
-        return NoPair(row["question_id"], row["strategy"], row["behaviour"], row["reason"])
-
 
 def spoken(reply: str) -> str:
     """A reply without its thoughts, which aren't learnt; as it is where it has none."""

@@ -80,9 +80,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
     from anchor_train.recipes.training_settings import DpoSettings, LoraSettings, ModelSettings
     from anchor_train.training.job import OutputFolder
-    from anchor_train.training.methods.dpo import AnchorDpoTrainer, dpo_arguments, training_rows
+    from anchor_train.training.methods.dpo import METHOD, AnchorDpoTrainer, training_rows
     from anchor_train.training.rendering import Fitted, TokenisedPair
-    from anchor_train.training.train import run, take_up
+    from anchor_train.training.train import run, take_up, trainer_arguments
     from tests.tiny_models import make_tiny_model
 
     class Clock(TrainerCallback):  # type: ignore[misc]
@@ -134,7 +134,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         tokenizer_folder = make_tiny_model(Path(scratch) / "tiny")
         model_settings = ModelSettings(name=str(tokenizer_folder))
         take_up(folder, "bench")
-        arguments = dpo_arguments(settings, model_settings, folder, seed=0)
+        arguments = trainer_arguments(METHOD, settings, model_settings, folder, seed=0)
         trainer = (AnchorDpoTrainer if options.side == "ours" else _bare(DPOTrainer))(
             model=_adapted(options, model_settings, LoraSettings(r=options.rank, alpha=128, dropout=0.05)),
             args=arguments,
@@ -150,7 +150,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 settings=settings,
                 fitted=Fitted(tuple(pairs)),
                 resume=None,
-                beta=0.1,
                 callbacks=[clock],
             )
         else:

@@ -29,7 +29,6 @@ class Journal:
 
     Attributes:
         rows: What is on disk, by key.
-        discarded: Rows on disk that belonged to something else.
     """
 
     def __init__(self, path: Path, belongs_to: str, key: Callable[[Json], str]) -> None:
@@ -42,7 +41,6 @@ class Journal:
         """
         self.path = path
         self.rows: dict[str, Json] = {}
-        self.discarded = 0
         self._key = key
         self._synced = 0.0
         self._file = self._open(belongs_to)
@@ -76,7 +74,6 @@ class Journal:
             file.truncate(whole)
             file.seek(whole)
             return file
-        self.discarded = len(rows)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self.path.open("wb")
         self._file = file

@@ -9,13 +9,10 @@ from typing import Any
 
 from anchor_train.pipeline.pipeline import Pipeline, StageStatus
 from anchor_train.pipeline.trained import TrainedModel
-from anchor_train.preferences.pair_report import PairReport
-from anchor_train.principles.report import ConstitutionReport, DiscoveryReport
 from anchor_train.recipes.files import resolved_yaml
-from anchor_train.recipes.strategies import STRATEGIES, Traits
+from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.run.stage import Stage
-from anchor_train.stages.cluster import read_constitution
-from anchor_train.stages.group_report import GroupReport
+from anchor_train.stages.registry import KINDS
 from anchor_train.stages.table import Table
 
 _SFT = (
@@ -24,25 +21,23 @@ _SFT = (
 )
 
 
-_CONSTITUTION = "The principles that it was taught, in its own words, the most frequent first:"
-
-
 def model_card(pipeline: Pipeline, trained: TrainedModel) -> str:
     """The card of one trained model: method, data counts, results, settings."""
     stage = trained.stage
     recipe = pipeline.recipe.as_of(stage.strategy)
     statuses = {status.stage.key: status for status in pipeline.status()}
-    traits = None if stage.method is None else STRATEGIES[stage.method]
+    strategy = None if stage.method is None else STRATEGIES[stage.method]
+    tag = "sft" if strategy is None else strategy.tag or strategy.name
     head = {
         "base_model": recipe.model.name if not Path(recipe.model.name).exists() else None,
         "library_name": "peft",
-        "tags": ["anchored-explanations", "self-explanations", _tag(trained, traits)],
+        "tags": ["anchored-explanations", "self-explanations", tag],
     }
     front = "\n".join(f"{key}: {json.dumps(value)}" for key, value in head.items() if value is not None)
     parts = [
         f"---\n{front}\n---",
         f"# {Path(recipe.model.name).name}, {trained.name}, {_task_name(recipe.task)}",
-        _SFT if traits is None else f"{traits.about}{_variant(stage)}",
+        _SFT if strategy is None else f"{strategy.about}{_variant(stage)}",
         f"Base model: `{recipe.model.name}`. Task: `{recipe.task}`. Seed: {recipe.seed}. "
         f"Rounds: {trained.stage.round or 0}.",
         _prompt_note(),
@@ -61,43 +56,16 @@ def _variant(stage: Stage) -> str:
     return f" This is `{stage.strategy}`, a variant of `{stage.method}`: its settings are below."
 
 
-def _tag(trained: TrainedModel, traits: Traits | None) -> str:
-    """What kind of training it was, as the hub's models are tagged."""
-    if traits is None:
-        return "sft"
-    return "dpo" if traits.data == "pairs" else str(trained.stage.method)
-
-
 def _data(pipeline: Pipeline, trained: TrainedModel, statuses: dict[str, StageStatus]) -> str:
+    """What each stage that the training reads says of it."""
     lines = []
-    questions = _summary(statuses, "questions")
-    if questions is not None:
-        lines.append(
-            f"- {questions['questions']} training questions of {questions['available']} "
-            f"({questions['repeated']} repeats left out)"
-        )
-    pairs = trained.stage.needs.get("pairs")
-    found = None if pairs is None else _summary(statuses, pairs)
-    if found is not None:
-        report = PairReport.from_json(found)
-        lines.append(f"- {report.total} preference pairs\n\n```\n{report.to_text()}\n```")
-    groups = trained.stage.needs.get("groups")
-    counted = None if groups is None else _summary(statuses, groups)
-    if counted is not None:
-        text = GroupReport.from_json(counted).to_text()
-        lines.append(f"- {counted['total']} groups of replies\n\n```\n{text}\n```")
-    discovered, clustered = (
-        None if key is None else _summary(statuses, key)
-        for key in (trained.stage.needs.get("discoveries"), trained.stage.needs.get("constitution"))
-    )
-    if discovered is not None and clustered is not None:
-        text = DiscoveryReport.from_json(discovered).to_text()
-        text += "\n" + ConstitutionReport.from_json(clustered).to_text()
-        folder = pipeline.run.stage(trained.stage.needs["constitution"])
-        principles = "\n".join(f"{n}. {text}" for n, text in enumerate(read_constitution(folder).texts, 1))
-        lines.append(
-            f"- {discovered['found']} refined replies\n\n```\n{text}\n```\n\n{_CONSTITUTION}\n\n{principles}"
-        )
+    for key in trained.stage.needs.values():
+        kind, found = KINDS[statuses[key].stage.kind], _summary(statuses, key)
+        if kind.card is None or found is None:
+            continue
+        lines.append(f"- {kind.card(found, pipeline.run.stage(key))}")
+        if kind.report is not None:
+            lines.append(f"\n```\n{kind.report(found, Path())}\n```")
     return "\n".join(lines) or "No counts."
 
 

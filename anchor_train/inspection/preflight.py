@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
-from anchor_train.principles.discovery import rouge_l_f1
-from anchor_train.principles.embeddings import check_installed
+from anchor_train.pipeline.plan import graph
 from anchor_train.recipes.config import Recipe, RoleBackend
-from anchor_train.recipes.strategies import reads_scores
 from anchor_train.run.roles import (
     BASE,
     LATEST,
@@ -18,6 +16,9 @@ from anchor_train.run.roles import (
     role_settings,
     rubric_fingerprint,
 )
+from anchor_train.run.stage import Stage
+from anchor_train.stages.questions import check_split
+from anchor_train.stages.registry import KINDS
 from judges.backends.local_model import LocalModelSettings, check_model
 from judges.backends.registry import backend_names
 from judges.errors import AnchorError, ConfigError, DataError
@@ -61,15 +62,14 @@ def _problems(recipe: Recipe) -> Iterator[str]:
     if guide is not None:
         for problem in _failing(lambda: load_constitution(guide)):
             yield f"consultant.guide: {problem}"
-    for name in recipe.strategies:
-        yield from _failing(lambda name=name: _check_principles(recipe, name))  # type: ignore[misc]
+    yield from dict.fromkeys(problem for stage in graph(recipe) for problem in _of_stage(stage, recipe))
     missing = [name for name in ("torch", "transformers", "peft", "trl") if find_spec(name) is None]
     if missing:
         yield f"{', '.join(missing)} not installed: pip install 'anchored-explanations[train]'"
 
 
 def _warnings(recipe: Recipe) -> Iterator[str]:
-    judged = any(reads_scores(strategy, recipe) for strategy in recipe.strategies)
+    judged = any(stage.kind == "judge" for stage in graph(recipe))
     if judged and _same(recipe, recipe.judge, recipe.evaluate.judge):
         yield (
             "the evaluation judge is the training judge: what it likes was trained for, so its verdict "
@@ -112,8 +112,6 @@ def _local_settings(recipe: Recipe) -> LocalModelSettings:
 
 
 def _check_split(recipe: Recipe) -> None:
-    from anchor_train.stages.questions import check_split
-
     spec = load_task(recipe.task)
     check_split(recipe, spec)
     if recipe.data_dir is not None or spec.data_dir is not None:
@@ -141,14 +139,8 @@ def _check_judge(given: object) -> None:
         rubric_fingerprint(given)
 
 
-def _check_principles(recipe: Recipe, name: str) -> None:
-    """Whether strategy ``staple`` finds the libraries that its settings ask for."""
-    if recipe.strategy_of(name) != "staple":
-        return
-    staple = recipe.as_of(name).staple
-    check_installed(staple.cluster.embedding)
-    if staple.discover.acceptance == "rouge":
-        rouge_l_f1("", "")
+def _of_stage(stage: Stage, recipe: Recipe) -> Iterator[str]:
+    return _failing(lambda: KINDS[stage.kind].check(recipe.as_of(stage.strategy)))
 
 
 def _evaluates_on_training_questions(recipe: Recipe) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Literal, TypeAlias
 
@@ -12,7 +12,8 @@ from anchor_train.pipeline.plan import plan
 from anchor_train.recipes.config import Recipe
 from anchor_train.run.manifest import OutputRecord, StageRecord, changes, versions
 from anchor_train.run.run_folder import RunFolder
-from anchor_train.run.stage import FORM, Stage, StageJob, StageKind, StageResult, do_work
+from anchor_train.run.stage import FORM, Stage, StageJob, StageResult
+from anchor_train.stages.registry import KINDS, do_work
 from judges.errors import ConfigError, DataError
 from judges.files import text_hash
 from lm_eval_tasks.prompts.reply_form import ASKED, AUTO
@@ -22,21 +23,6 @@ Tell: TypeAlias = Callable[[str], None]
 
 # In a stage's folder while it is being done: hash of all that this attempt depends on.
 ATTEMPT = ".attempt"
-
-# Command -> the stages that it does. Each is also what a user is told to run first.
-COMMANDS: Mapping[str, tuple[StageKind, ...]] = {
-    "sft": ("questions", "sft"),
-    "sample": ("form", "sample"),
-    "judge": ("judge",),
-    "pairs": ("consult", "pairs"),
-    "dpo": ("dpo",),
-    "groups": ("groups",),
-    "align": ("align",),
-    "principles discover": ("consult", "discover"),
-    "principles cluster": ("cluster",),
-    "principles train": ("train",),
-    "evaluate": ("form", "generate", "score", "table"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +71,11 @@ class Pipeline:
                 unfinished.add(stage.key)
             yield status
 
-    def do(self, kinds: Collection[StageKind] | None = None, *, retry_failed: bool = False) -> None:
+    def job(self, stage: Stage) -> StageJob:
+        """A stage to be looked at, with the recipe as its strategy sees it."""
+        return StageJob(self.run, self.recipe.as_of(stage.strategy), stage)
+
+    def do(self, kinds: Collection[str] | None = None, *, retry_failed: bool = False) -> None:
         """Brings stages up to date, in order.
 
         Args:
@@ -134,8 +124,7 @@ class Pipeline:
         else:
             self._tell(f"{stage.key}: {'taken up again' if status.begun else 'started'}")
         inputs = self._inputs(stage)
-        recipe = self.recipe.as_of(stage.strategy)
-        job = StageJob(self.run, recipe, stage, _hash_of(stage, inputs), retry_failed)
+        job = replace(self.job(stage), belongs_to=_hash_of(stage, inputs), retry_failed=retry_failed)
         job.folder.mkdir(parents=True, exist_ok=True)
         (job.folder / ATTEMPT).write_text(job.belongs_to, encoding="utf-8")
         clock = time.monotonic()
@@ -149,7 +138,7 @@ class Pipeline:
 
     def _work(self, job: StageJob, lock: int) -> StageResult:
         try:
-            if not job.stage.own_process:
+            if not KINDS[job.stage.kind].own_process:
                 return do_work(job)
             from anchor_train.pipeline.stage_process import do_apart
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from anchor_train.pipeline.plan import plan
 from anchor_train.recipes.config import Recipe
-from anchor_train.run.roles import loads_transformers
 from anchor_train.run.run_folder import RunFolder
-from anchor_train.run.stage import StageJob, StageResult, do_work
+from anchor_train.run.stage import StageJob, StageResult
+from anchor_train.stages.registry import KINDS, do_work
 from anchor_train.training.launch import PRELOAD, read_error, write_error
 from judges.child_process import end_with_parent, process_ending, run_main
 from judges.errors import AnchorError, BackendError, DataError
@@ -41,7 +41,7 @@ def do_apart(job: StageJob, lock: int | None = None) -> StageResult:
     for name in (RESULT, ERROR):
         (folder / name).unlink(missing_ok=True)
     _write_job(job, folder / JOB)
-    preload = PRELOAD if loads_transformers(job.recipe, job.stage.kind) else None
+    preload = PRELOAD if KINDS[job.stage.kind].loads(job.recipe) else None
     code = run_main("anchor_train.pipeline.stage_process", folder / JOB, lock, preload=preload)
     if (folder / ERROR).is_file():
         raise read_error(folder / ERROR)

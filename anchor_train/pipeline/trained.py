@@ -9,6 +9,7 @@ from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.pipeline.plan import aligned_name
 from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.run.stage import SFT_MODEL, Stage
+from anchor_train.stages.registry import KINDS
 from anchor_train.training.job import OutputFolder
 from judges.errors import ConfigError
 from judges.settings import nearest
@@ -61,10 +62,10 @@ def trained_models(pipeline: Pipeline) -> dict[str, TrainedModel]:
 
 def model_name(pipeline: Pipeline, stage: Stage) -> str | None:
     """What the model that a stage makes is called; None if it makes none."""
-    if stage.kind == "sft":
-        return SFT_MODEL
-    if stage.kind not in ("dpo", "align", "train") or stage.strategy is None:
+    if not KINDS[stage.kind].trains:
         return None
+    if stage.strategy is None:
+        return SFT_MODEL
     return aligned_name(stage.strategy, stage.round, pipeline.recipe.rounds)
 
 

@@ -15,7 +15,8 @@ from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.pocket.demo import pocket_run, require_own_prompts
 from anchor_train.pocket.making.build import TASK
 from anchor_train.pocket.outcome import Outcome, outcome_of
-from anchor_train.recipes.config import STRATEGY_NAMES, Recipe
+from anchor_train.recipes.config import Recipe
+from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import BASE_MODEL, SFT_MODEL
 from judges.errors import DataError
@@ -105,7 +106,7 @@ def run_trials(
 
 def every_strategy(recipe: Recipe) -> list[str]:
     """All strategies, each with its variants behind it; the paper's baseline before the paper's method."""
-    ordered = sorted(STRATEGY_NAMES, key=lambda name: name != "rank")
+    ordered = sorted(STRATEGIES, key=lambda name: name != "rank")
     return [
         name
         for strategy in ordered

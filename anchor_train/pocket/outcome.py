@@ -16,13 +16,13 @@ from anchor_train.pocket.making.writing import Writing, writing_of
 from anchor_train.preferences.behaviour import behaviour_of, candidates
 from anchor_train.preferences.pair_report import PairReport
 from anchor_train.recipes.config import Recipe
-from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.records import Assessment
 from anchor_train.run.manifest import StageRecord
 from anchor_train.run.roles import BASE, judge_spec
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import BASE_MODEL, SFT_MODEL, Stage
 from anchor_train.stages.evaluate import JUDGEMENTS, LOG, only_task
+from anchor_train.stages.registry import KINDS
 from anchor_train.stages.table import Table, table_of
 from anchor_train.training.job import OutputFolder
 from judges.config import load_judge
@@ -135,7 +135,7 @@ def outcome_of(run: RunFolder, recipe: Recipe, *, own_judge: Collection[str] | N
     trained = [
         (stage, records[stage.key])
         for stage in stages
-        if stage.method is not None and stage.kind == STRATEGIES[stage.method].training
+        if stage.method is not None and KINDS[stage.kind].trains
     ]
     return Outcome(
         truth=table_of(judged, BASE_MODEL),

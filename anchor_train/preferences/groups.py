@@ -107,11 +107,6 @@ class NoGroup:
         """Its attributes."""
         return asdict(self)
 
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> NoGroup:
-        """Reads the form back."""
-        return NoGroup(**row)
-
 
 @dataclass(frozen=True, slots=True)
 class GroupExample:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from anchor_train.preferences.behaviour import behaviour_of, candidates
-from anchor_train.recipes.config import PairSettings, PairStrategy
+from anchor_train.recipes.config import PairSettings
+from anchor_train.recipes.strategies.anchor import PairRule
 from anchor_train.records import Argument, Candidate, NoPair, NoPairReason, PreferencePair, Side
 from lm_eval_tasks.records import Question, ScoredQuestion
 
@@ -105,7 +106,7 @@ def rank_sets(samples: Sequence[Candidate], settings: PairSettings) -> Candidate
     return CandidateSets(winners, _in_order([s for s, _ in scored] + unreadable))
 
 
-def sets_for(strategy: PairStrategy, samples: Sequence[Candidate], settings: PairSettings) -> CandidateSets:
+def sets_for(strategy: PairRule, samples: Sequence[Candidate], settings: PairSettings) -> CandidateSets:
     """A_w and A_l by the named strategy."""
     return (anchor_sets if strategy == "anchor" else rank_sets)(samples, settings)
 
@@ -120,7 +121,7 @@ def choose_pair(
     scored: ScoredQuestion,
     argument: Argument | None,
     in_reply_form: InReplyForm,
-    strategy: PairStrategy,
+    strategy: PairRule,
     settings: PairSettings,
     seed: int,
 ) -> PreferencePair | NoPair:
@@ -177,7 +178,7 @@ def build_pairs(
     questions: Iterable[ScoredQuestion],
     arguments: Mapping[str, Argument],
     in_reply_form: InReplyForm,
-    strategy: PairStrategy,
+    strategy: PairRule,
     settings: PairSettings,
     seed: int,
 ) -> PairSet:

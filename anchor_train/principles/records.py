@@ -142,8 +142,3 @@ class NoDiscovery:
     def to_json(self) -> Json:
         """Its attributes."""
         return asdict(self)
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> NoDiscovery:
-        """Reads the form back."""
-        return NoDiscovery(**row)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     Field,
@@ -21,9 +21,9 @@ from pydantic import (
 )
 
 from anchor_train.recipes.merge import merged
+from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.recipes.training_settings import (
     DpoSettings,
-    ListwiseLoss,
     ListwiseSettings,
     LoopSettings,
     ModelSettings,
@@ -36,8 +36,6 @@ from judges.errors import ConfigError
 from judges.settings import Settings, nearest
 from lm_eval_tasks.prompts.reply_form import AUTO, read_reply_form
 
-PairStrategy: TypeAlias = Literal["anchor", "rank"]
-Strategy: TypeAlias = Literal[PairStrategy, ListwiseLoss, "rft", "staple"]
 Acceptance: TypeAlias = Literal["judge", "rouge"]
 Reference: TypeAlias = Literal["reply_or_argument", "reply"]
 LoserRule: TypeAlias = Literal["below_top", "minimum"]
@@ -240,7 +238,6 @@ class LaunchSettings(Settings):
     accelerate_config: Path | None = None
 
 
-STRATEGY_NAMES: tuple[Strategy, ...] = get_args(Strategy)
 # Sections that a variant may set otherwise.
 VARIED = ("pairs", "dpo", "listwise", "rft", "staple")
 VARIANT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -261,12 +258,19 @@ class Variant(Settings):
         staple: The same of ``staple``.
     """
 
-    strategy: Strategy
+    strategy: str
     pairs: PairSettings | None = None
     dpo: DpoSettings | None = None
     listwise: ListwiseSettings | None = None
     rft: RftSettings | None = None
     staple: StapleSettings | None = None
+
+    @field_validator("strategy")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in STRATEGIES:
+            raise ValueError(f"no strategy {value!r} ({nearest(value, STRATEGIES)})")
+        return value
 
     @property
     def own(self) -> dict[str, Settings]:
@@ -275,14 +279,6 @@ class Variant(Settings):
 
 
 S = TypeVar("S", LoopSettings, StapleSettings)
-
-# Section of the recipe -> strategies that train with it; a section that isn't here is used by all.
-_USERS = {
-    "dpo": frozenset(get_args(PairStrategy)),
-    "listwise": frozenset(get_args(ListwiseLoss)),
-    "rft": frozenset({"rft"}),
-    "staple": frozenset({"staple"}),
-}
 
 
 class Recipe(Settings):
@@ -378,10 +374,10 @@ class Recipe(Settings):
         for name, variant in value.items():
             if not VARIANT_NAME.fullmatch(name):
                 raise ValueError(f"name {name!r}: lower-case letters, digits, - and _ alone")
-            if name in STRATEGY_NAMES or TAKEN.fullmatch(name):
+            if name in STRATEGIES or TAKEN.fullmatch(name):
                 raise ValueError(f"name {name!r} is taken")
             for section in variant.own:
-                if section in _USERS and variant.strategy not in _USERS[section]:
+                if section in _sections() and section != STRATEGIES[variant.strategy].section:
                     raise ValueError(f"{name}: {variant.strategy} doesn't train with {section}")
         return value
 
@@ -402,7 +398,7 @@ class Recipe(Settings):
     @classmethod
     def _known_and_distinct(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if "variants" in info.data:
-            known = [*STRATEGY_NAMES, *info.data["variants"]]
+            known = [*STRATEGIES, *info.data["variants"]]
             unknown = [f"{name!r} ({nearest(name, known)})" for name in value if name not in known]
             if unknown:
                 raise ValueError(f"no strategy {', '.join(unknown)}")
@@ -450,11 +446,9 @@ class Recipe(Settings):
                         raise ValueError(f"variants.{name}.{section}: {error}") from None
         return self
 
-    def strategy_of(self, name: str) -> Strategy:
+    def strategy_of(self, name: str) -> str:
         """The strategy behind a name in ``strategies``: itself, or what it is a variant of."""
-        if name in self.variants:
-            return self.variants[name].strategy
-        return cast("Strategy", name)
+        return self.variants[name].strategy if name in self.variants else name
 
     def as_of(self, name: str | None) -> Recipe:
         """The recipe as a strategy sees it, with a variant's settings in place; None stands for all."""
@@ -465,8 +459,22 @@ class Recipe(Settings):
 
 def _is_used(info: ValidationInfo) -> bool:
     """Whether one of the recipe's strategies trains with the section that is being checked."""
-    users = _USERS.get(info.field_name or "")
-    return users is None or bool(users & set(info.data.get("strategies", ())))
+    section, variants = info.field_name, info.data.get("variants", {})
+    if section not in _sections():
+        return True
+    for name in info.data.get("strategies", ()):
+        variant = variants.get(name)
+        strategy = STRATEGIES.get(name if variant is None else variant.strategy)
+        if strategy is None:  # told where it stands
+            continue
+        if strategy.section == section and (variant is None or section not in variant.own):
+            return True
+    return False
+
+
+def _sections() -> set[str]:
+    """Sections of the recipe that some strategies train with, and others don't."""
+    return {strategy.section for strategy in STRATEGIES.values()}
 
 
 def _whole(variant: Any, recipe: Mapping[str, Any]) -> Any:

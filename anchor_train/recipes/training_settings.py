@@ -115,8 +115,13 @@ class OptimiserSettings(Settings):
         return self.batch_size // at_once
 
 
+# Settings of a training that change what is seen of it, not what comes of it.
+DISPLAY = frozenset({"save_every", "keep_checkpoints", "log_every", "report_to"})
+DISPLAY |= {"sample_every", "sample_questions", "sample_max_tokens", "assess_questions"}
+
+
 class LoopSettings(Settings):
-    """What both training loops need.
+    """What all training loops need.
 
     Attributes:
         optimiser: Optimiser and batch.

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from anchor_train.recipes.config import Recipe, RoleBackend
-from anchor_train.run.stage import StageKind
 from judges.errors import ConfigError
 from judges.rubrics.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
 from judges.settings import load_yaml
@@ -62,30 +61,23 @@ def consultant_spec(recipe: Recipe, latest: Path | None = None) -> RoleSpec:
     return _resolved(recipe, recipe.consultant.backend, latest)
 
 
-def wants_latest(given: RoleBackend) -> bool:
+def wants_latest(given: object) -> bool:
     """Whether a role is played by the newest aligned model."""
     return given == LATEST or (isinstance(given, dict) and given.get("model") == LATEST)
 
 
-def loads_transformers(recipe: Recipe, kind: StageKind) -> bool:
-    """Whether a stage's own process loads a model with transformers: it asks nobody elsewhere."""
-    played_by: dict[str, RoleBackend | None] = {
-        "form": recipe.sampler.backend,
-        "sample": recipe.sampler.backend,
-        "judge": recipe.judge,
-        "consult": recipe.consultant.backend,
-        "discover": recipe.staple.discover.backend or recipe.sampler.backend,
-        "score": recipe.evaluate.judge,
-    }
-    if kind == "generate":
-        return (recipe.evaluate.engine or recipe.engine["backend"]) != "vllm"
-    if kind not in played_by or recipe.engine["backend"] != "transformers":
+def runs_here(recipe: Recipe, given: RoleBackend) -> bool:
+    """Whether the process that asks a role loads its model with transformers, instead of asking elsewhere."""
+    if recipe.engine["backend"] != "transformers" or recipe.executor not in (None, "local"):
         return False
-    if recipe.executor not in (None, "local"):
-        return False
-    given = played_by[kind]
-    model = given.get("model") if isinstance(given, Mapping) else given
-    return model in (None, BASE, LATEST)
+    return is_own_model(given)
+
+
+def is_own_model(given: RoleBackend) -> bool:
+    """Whether a role is played by this run's own model, on its engine."""
+    if isinstance(given, Mapping):
+        return given.get("model") in (BASE, LATEST)
+    return given in (None, BASE, LATEST)
 
 
 def role_settings(given: RoleBackend) -> Any:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,7 +125,3 @@ class RunFolder:
     def disk_bytes(self) -> int:
         """Bytes that the run takes on disk."""
         return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
-
-    def free_bytes(self) -> int:
-        """Bytes that are left on its disk."""
-        return shutil.disk_usage(self.path).free

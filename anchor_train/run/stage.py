@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any
 
-from anchor_train.recipes.config import Recipe, Strategy
+from anchor_train.recipes.config import Recipe
 from anchor_train.run.run_folder import RunFolder
 from lm_eval_tasks.records import Json
 
@@ -18,25 +17,6 @@ SFT_MODEL = "sft"
 FORM = "form"
 """Key of the stage that chooses the reply form; what a stage reads of it goes by that name, too."""
 
-StageKind: TypeAlias = Literal[
-    "questions",
-    "form",
-    "sft",
-    "sample",
-    "judge",
-    "consult",
-    "pairs",
-    "dpo",
-    "groups",
-    "align",
-    "discover",
-    "cluster",
-    "train",
-    "generate",
-    "score",
-    "table",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -44,30 +24,28 @@ class Stage:
 
     Attributes:
         key: Unique in the run; also its folder, e.g. ``round-1/anchor/dpo``.
-        kind: What it does.
-        work: ``module:function`` that does it, loaded when it is needed.
+        kind: Name of its kind (:mod:`anchor_train.stages.kind`).
         needs: What it reads -> key of the stage that leaves it.
         settings: Dotted name -> value of every setting that its result depends on.
         externals: Name -> hash of everything else that its result depends on (model, prompts, rubric).
-        own_process: Whether it runs in a process of its own that ends before the next stage.
         strategy: Name, as in the recipe, of the strategy whose model it works on; None where they share it.
         method: The strategy itself, where the name is that of a variant.
         round: Counted from 1; 0 outside the rounds.
+        users: Of samples: the strategies and variants that take them up.
         fresh: Whether it takes up the questions of this round alone.
         model: Evaluated model; None but in ``generate`` and ``score``.
         refined: Whether that model is asked for a reply, a principle and a refined reply, which counts.
     """
 
     key: str
-    kind: StageKind
-    work: str
+    kind: str
     needs: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     externals: Mapping[str, str] = field(default_factory=dict)
-    own_process: bool = False
     strategy: str | None = None
-    method: Strategy | None = None
+    method: str | None = None
     round: int = 0
+    users: tuple[str, ...] = ()
     fresh: bool = False
     model: str | None = None
     refined: bool = False
@@ -83,20 +61,20 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class StageJob:
-    """What a stage is given.
+    """What a stage is given, to do its work or to be looked at.
 
     Attributes:
         run: The run folder.
         recipe: The recipe, with a variant's settings in place where the stage is of one.
         stage: The stage.
-        belongs_to: Hash of all that its result depends on; journals carry it.
+        belongs_to: Hash of all that its result depends on; journals carry it. Empty if it is only looked at.
         retry_failed: Ask again where an earlier attempt got no good reply.
     """
 
     run: RunFolder
     recipe: Recipe
     stage: Stage
-    belongs_to: str
+    belongs_to: str = ""
     retry_failed: bool = False
 
     @property
@@ -120,14 +98,6 @@ class StageResult:
 
     outputs: tuple[str, ...]
     summary: Json
-
-
-def do_work(job: StageJob) -> StageResult:
-    """Does a stage's work in this process."""
-    module, _, name = job.stage.work.partition(":")
-    work = cast("Callable[[StageJob], StageResult]", getattr(importlib.import_module(module), name))
-    job.folder.mkdir(parents=True, exist_ok=True)
-    return work(job)
 
 
 def derived_seed(seed: int, *names: str) -> int:

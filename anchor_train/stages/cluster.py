@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ import numpy as np
 
 from anchor_train.principles.clustering import Cluster, Matrix, cluster, counted, distances, new_principles
 from anchor_train.principles.discovery import fold
-from anchor_train.principles.embeddings import TF_IDF, embedder
+from anchor_train.principles.embeddings import TF_IDF, check_installed, embedder
 from anchor_train.principles.records import Discovery
 from anchor_train.principles.report import CONSTITUTION, ConstitutionReport
 from anchor_train.recipes.config import ClusterSettings
+from anchor_train.run.dependencies import Basis
 from anchor_train.run.stage import StageJob, StageResult
 from anchor_train.stages.discover import read_discoveries
+from anchor_train.stages.kind import Example, Planned, StageKind, Summary
 from judges.errors import DataError
 from judges.files import read_records, replacing, write_json, write_records
 from judges.rubrics.constitution import Constitution, Principle, PrincipleExample, load_constitution
@@ -138,3 +140,31 @@ def _check(clusters: Sequence[Cluster], between: Matrix, settings: ClusterSettin
         f"principles, whose distances are {apart.min():.2f} to {apart.max():.2f} (median "
         f"{np.median(apart):.2f}): lower it, {allow}"
     )
+
+
+def _card(found: Summary, folder: Path) -> str:
+    principles = "\n".join(f"{n}. {text}" for n, text in enumerate(read_constitution(folder).texts, 1))
+    return f"The principles that it was taught, in its own words, the most frequent first:\n\n{principles}\n"
+
+
+def _show(job: StageJob) -> Iterator[Example]:
+    for number, principle in enumerate(read_constitution(job.folder).principles, 1):
+        members = "\n".join(f"    {member}" for member in principle.members)
+        text = f"=== principle {number}, helped {principle.count} times\n{principle.text}\n{members}"
+        yield Example(job.stage.key, str(number), text, principle.model_dump(mode="json"))
+
+
+KIND = StageKind(
+    "cluster",
+    work=cluster_principles,
+    basis=lambda stage, of: Basis(of.settings("staple.cluster", of=stage.strategy), {}),
+    plan=lambda job, preview: Planned("clusters the accepted principles"),
+    line=lambda found: ConstitutionReport.from_json(found).line(),
+    report=lambda found, folder: f"{ConstitutionReport.from_json(found).to_text()}\n{folder / CONSTITUTION}",
+    card=_card,
+    show=_show,
+    file=MEMBERS,
+    commands=("principles cluster",),
+    own_process=True,
+    check=lambda recipe: check_installed(recipe.staple.cluster.embedding),
+)

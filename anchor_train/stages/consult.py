@@ -5,17 +5,21 @@ The consultant is told the label (method, section 4.3); asked are only those que
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from anchor_train.preferences.pairs import wants_consultant
 from anchor_train.records import Argument, spoken
-from anchor_train.run.roles import consultant_spec
-from anchor_train.run.stage import StageJob, StageResult, derived_seed
-from anchor_train.stages.asking import ask_missing
+from anchor_train.run.dependencies import Basis, Dependencies
+from anchor_train.run.manifest import flat
+from anchor_train.run.roles import consultant_spec, runs_here
+from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.judge import read_scored
+from anchor_train.stages.kind import Example, Planned, StageKind
+from anchor_train.stages.parts.asking import ask_missing
 from anchor_train.stages.sample import JOURNAL
 from anchor_train.training.job import OutputFolder
-from judges.files import read_records, write_records
+from judges.files import read_records, text_hash, write_records
 from judges.journal import Journal
 from judges.records import Conversation, Failure, Outcome, Sampling
 from judges.rubrics.constitution import load_constitution
@@ -98,3 +102,42 @@ def _row(question: Question, outcome: Outcome) -> Json:
     elif not spoken(completion.text).strip():
         problem = "empty" if not completion.text.strip() else "nothing but a thought"
     return Argument(question.id, completion.text, problem).to_json()
+
+
+def _basis(stage: Stage, of: Dependencies) -> Basis:
+    consultant = of.recipe.consultant
+    guide = consultant.guide
+    told = {} if guide is None else {"guide": text_hash(load_constitution(guide).guide())}
+    return Basis(
+        {
+            **flat({"consultant": consultant.model_dump(mode="json", exclude={"backend"})}),
+            **of.role("consultant.backend", consultant.backend),
+            **of.settings("seed", "pairs.unreadable_losers"),
+        },
+        {**of.model, **of.prompts, **told},
+    )
+
+
+def _show(job: StageJob) -> Iterator[Example]:
+    for argument in read_arguments(job.folder).values():
+        problem = f" (not used: {argument.failure})" if argument.failure else ""
+        head = f"question {argument.question_id}: the consultant's argument{problem}"
+        text = f"{head}\n{argument.text or ''}"
+        yield Example(job.stage.key, argument.question_id, text, argument.to_json())
+
+
+KIND = StageKind(
+    "consult",
+    work=consult,
+    basis=_basis,
+    plan=lambda job, preview: Planned(
+        f"asks for up to {len(preview.questions)} arguments", len(preview.questions)
+    ),
+    line=lambda found: f"{found['asked']} arguments ({found['failed']} failed)",
+    show=_show,
+    file=FILE,
+    commands=("pairs", "principles discover"),
+    own_process=True,
+    loads=lambda recipe: runs_here(recipe, recipe.consultant.backend),
+    asks=True,
+)

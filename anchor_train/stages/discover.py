@@ -15,12 +15,18 @@ from pathlib import Path
 from anchor_train.principles.discovery import attempts_of, best_of, distinct, is_wanted, rouge_l_f1
 from anchor_train.principles.records import Attempt, Discovery, NoDiscovery, Refinement, Worth
 from anchor_train.principles.report import DiscoveryReport, Effort
-from anchor_train.run.roles import refiner_spec, rubric_of
-from anchor_train.run.stage import StageJob, StageResult, derived_seed
-from anchor_train.stages.asking import ask
+from anchor_train.recipes.config import Recipe
+from anchor_train.run.dependencies import Basis, Dependencies
+from anchor_train.run.manifest import flat
+from anchor_train.run.roles import refiner_spec, rubric_of, runs_here
+from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.consult import in_reply_form, read_arguments
 from anchor_train.stages.judge import Judged, judge_statements, read_scored
-from anchor_train.stages.questions import ids_of_round, read_questions
+from anchor_train.stages.kind import Example, Planned, StageKind
+from anchor_train.stages.parts.asking import ask
+from anchor_train.stages.parts.preview import Preview
+from anchor_train.stages.parts.showing import headline
+from anchor_train.stages.questions import ids_of_round, questions_of, read_questions
 from anchor_train.training.job import OutputFolder
 from judges.backends.protocol import ChatBackend
 from judges.config import load_backend
@@ -54,11 +60,6 @@ def discover(job: StageJob) -> StageResult:
 def read_discoveries(folder: Path) -> list[Discovery]:
     """The accepted principles that the stage left."""
     return list(read_records(folder / FILE, Discovery.from_json))
-
-
-def read_attempts_without(folder: Path) -> list[NoDiscovery]:
-    """The replies that no principle improved on."""
-    return list(read_records(folder / WITHOUT, NoDiscovery.from_json))
 
 
 class _Discovery:
@@ -254,3 +255,66 @@ def _read(attempt: Attempt, principle: str, row: Json) -> Refinement:
 def _likeness(attempt: Attempt, refinement: Refinement) -> float:
     reference = read_response(attempt.question, attempt.reference).explanation or attempt.reference
     return rouge_l_f1(refinement.explanation or "", reference)
+
+
+def _basis(stage: Stage, of: Dependencies) -> Basis:
+    recipe, name = of.recipe.as_of(stage.strategy), stage.strategy or ""
+    discover = recipe.staple.discover
+    settings = discover.model_dump(mode="json", exclude={"backend", "questions"})
+    return Basis(
+        {
+            **flat({"staple": {"discover": settings}}),
+            **of.shares(name),
+            **of.role("staple.discover.backend", discover.backend),
+            **of.role("sampler.backend", recipe.sampler.backend),
+            **of.role("judge", recipe.judge),
+            **of.settings("seed"),
+        },
+        {**of.model, **of.prompts, **of.refine_prompts, **of.rubric(recipe.judge)},
+    )
+
+
+def _plan(job: StageJob, preview: Preview) -> Planned:
+    settings = job.recipe.staple.discover
+    taken = ids_of_round(job.recipe, job.stage.round, [question.id for question in preview.questions])
+    replies = len(taken) * min(settings.first_replies, job.recipe.sampler.n)
+    calls = replies * settings.n * (3 if settings.acceptance == "judge" else 2)
+    return Planned(f"tries up to {settings.n} principles on each of up to {replies} replies", calls)
+
+
+def _show(job: StageJob) -> Iterator[Example]:
+    spec, questions = load_task(job.recipe.task), questions_of(job)
+    for found in read_discoveries(job.folder):
+        hint = "the consultant's argument" if found.source == "consultant" else "a right sample"
+        lines = [
+            headline(job, questions[found.question_id]),
+            f"best of {found.tried} principles tried, {found.better} of which helped; hint: {hint}",
+            f"--- sample {found.sample}, worth {found.before:g}\n{found.first}",
+            f"--- principle\n{found.principle}",
+            f"--- refined, worth {found.after:g}\n{spec.format_response(found.explanation, found.choice)}",
+        ]
+        yield Example(job.stage.key, found.question_id, "\n".join(lines), found.to_json())
+
+
+def _check(recipe: Recipe) -> None:
+    if recipe.staple.discover.acceptance == "rouge":
+        rouge_l_f1("", "")
+
+
+KIND = StageKind(
+    "discover",
+    work=discover,
+    basis=_basis,
+    plan=_plan,
+    line=lambda found: f"{DiscoveryReport.from_json(found).line()} ({found['failed']} failed)",
+    report=lambda found, _: DiscoveryReport.from_json(found).to_text(),
+    card=lambda found, _: f"{found['found']} refined replies",
+    show=_show,
+    file=FILE,
+    commands=("principles discover",),
+    own_process=True,
+    loads=lambda recipe: runs_here(recipe, recipe.staple.discover.backend or recipe.sampler.backend),
+    asks=True,
+    makes_data=True,
+    check=_check,
+)

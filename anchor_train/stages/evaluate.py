@@ -16,11 +16,17 @@ from typing import Any
 import yaml
 
 from anchor_train.recipes.config import Recipe
-from anchor_train.run.roles import judge_spec
-from anchor_train.run.stage import BASE_MODEL, StageJob, StageResult, derived_seed
+from anchor_train.run.dependencies import Basis, Dependencies
+from anchor_train.run.manifest import flat
+from anchor_train.run.roles import judge_spec, runs_here
+from anchor_train.run.stage import BASE_MODEL, Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.form import form_of
-from anchor_train.stages.table import table_of
+from anchor_train.stages.judge import judged_by, price
+from anchor_train.stages.kind import Planned, StageKind, Summary
+from anchor_train.stages.parts.preview import Preview
+from anchor_train.stages.table import Table, table_of
 from anchor_train.training.job import OutputFolder
+from judges.backends.vllm.backend import room_for
 from judges.config import load_judge
 from judges.errors import DataError
 from judges.files import write_json
@@ -103,6 +109,11 @@ def only_task(log: Path, judge: str | None = None) -> TaskRun:
     return task
 
 
+def harness_engine(recipe: Recipe) -> str:
+    """lm-eval's model type that generates: ``hf`` or ``vllm``."""
+    return recipe.evaluate.engine or ("vllm" if recipe.engine["backend"] == "vllm" else "hf")
+
+
 def harness_model(recipe: Recipe, adapter: Path | None, folder: Path) -> tuple[str, dict[str, Any]]:
     """lm-eval's model type and its arguments.
 
@@ -111,8 +122,7 @@ def harness_model(recipe: Recipe, adapter: Path | None, folder: Path) -> tuple[s
         adapter: Adapter on the base model; None for the base model itself.
         folder: Where a tokenizer goes that got its chat template from the recipe.
     """
-    model = recipe.model
-    engine = recipe.evaluate.engine or ("vllm" if recipe.engine["backend"] == "vllm" else "hf")
+    model, engine = recipe.model, harness_engine(recipe)
     # The chat template writes the special tokens, here as in training.
     arguments: dict[str, Any] = {"pretrained": model.name, "dtype": model.dtype, "add_bos_token": False}
     if model.revision is not None:
@@ -130,7 +140,7 @@ def harness_model(recipe: Recipe, adapter: Path | None, folder: Path) -> tuple[s
         own = {key: value for key, value in recipe.engine.items() if key not in _NOT_THE_HARNESSES}
         arguments |= {**own, **recipe.engine.get("engine_args", {})}
     if adapter is not None:
-        arguments |= {"lora_local_path": str(adapter), "max_lora_rank": max(8, recipe.sft.lora.r)}
+        arguments |= {"lora_local_path": str(adapter), "max_lora_rank": room_for(adapter)}
     return engine, arguments
 
 
@@ -220,3 +230,72 @@ def _link_tree(source: Path, target: Path) -> None:
                 os.link(path, place)
             except OSError:
                 shutil.copyfile(path, place)
+
+
+def _generation_basis(stage: Stage, of: Dependencies) -> Basis:
+    generation = of.recipe.evaluate.model_dump(mode="json", exclude={"judge", "batch_size"})
+    room = of.settings("staple.discover.principle_tokens") if stage.refined else {}
+    refined = of.refine_prompts if stage.refined else {}
+    return Basis(
+        {
+            **flat({"evaluate": generation}),
+            **of.settings("model", "task", "data_dir", "seed", "engine"),
+            **room,
+        },
+        {**of.model, **of.prompts, **refined, **of.data},
+    )
+
+
+def _asked(preview: Preview) -> tuple[int, str]:
+    """How many questions each model is asked, and of which split."""
+    settings, spec = preview.recipe.evaluate, preview.spec
+    split = settings.split or spec.evaluation_split
+    questions = len(spec.load_questions(split, preview.recipe.data_dir))
+    return min(questions, settings.limit or questions), split
+
+
+def _generation_plan(job: StageJob, preview: Preview) -> Planned:
+    (many, split), n = _asked(preview), job.recipe.evaluate.n
+    return Planned(f"{job.stage.model} answers {many} questions of {split} {n} times each", many * n)
+
+
+def _score_plan(job: StageJob, preview: Preview) -> Planned:
+    calls = _asked(preview)[0] * job.recipe.evaluate.n
+    return Planned(f"judges up to {calls} explanations", calls)
+
+
+def _score_line(found: Summary) -> str:
+    return f"{found['judged']} of {found['replies']} judged by {found['judge']['name']}{price(found)}"
+
+
+GENERATE = StageKind(
+    "generate",
+    work=generate,
+    basis=_generation_basis,
+    plan=_generation_plan,
+    line=lambda found: f"{found['replies']} replies to {found['questions']} questions",
+    commands=("evaluate",),
+    own_process=True,
+    loads=lambda recipe: harness_engine(recipe) == "hf",
+    in_form=True,
+)
+SCORE = StageKind(
+    "score",
+    work=score,
+    basis=lambda stage, of: judged_by(of, "evaluate.judge", of.recipe.evaluate.judge),
+    plan=_score_plan,
+    line=_score_line,
+    commands=("evaluate",),
+    own_process=True,
+    loads=lambda recipe: runs_here(recipe, recipe.evaluate.judge),
+    asks=True,
+)
+TABLE_KIND = StageKind(
+    "table",
+    work=tabulate,
+    basis=lambda stage, of: Basis({}, {}),
+    plan=lambda job, preview: Planned("compares the models"),
+    line=lambda found: ", ".join(row["model"] for row in found["rows"]),
+    report=lambda found, _: Table.from_json(found).to_text(),
+    commands=("evaluate",),
+)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from anchor_train.recipes.config import Recipe
-from anchor_train.run.roles import sampler_spec
+from anchor_train.run.dependencies import Basis
+from anchor_train.run.roles import runs_here, sampler_spec
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import FORM, StageJob, StageResult, derived_seed
+from anchor_train.stages.kind import Planned, StageKind
 from anchor_train.stages.questions import drawn, read_questions
 from judges.backends.protocol import ChatBackend, answer_all
 from judges.config import load_backend
@@ -24,6 +27,9 @@ from lm_eval_tasks.prompts.reply_form import ReplyForm, read_reply_form
 from lm_eval_tasks.records import Question, ScoredResponse
 from lm_eval_tasks.runs.scoring import read_replies
 from lm_eval_tasks.tasks.spec import TaskSpec, load_task
+
+if TYPE_CHECKING:
+    from anchor_train.stages.parts.preview import Preview
 
 
 def choose_form(job: StageJob) -> StageResult:
@@ -106,3 +112,24 @@ def _replies(
     if questions and not found:
         raise BackendError(f"trying out reply forms: none of {len(questions)} got a reply: {problem}")
     return found
+
+
+def _plan(job: StageJob, preview: Preview) -> Planned:
+    asked = min(len(preview.questions), pilot.QUESTIONS)
+    does = f"tries out how to ask, with a reply to each of {asked} questions in up to 3 forms"
+    return Planned(does, 3 * asked)
+
+
+KIND = StageKind(
+    FORM,
+    work=choose_form,
+    basis=lambda stage, of: Basis(
+        of.settings("model", "sampler", "engine", "seed"), {**of.model, **of.prompts, **of.examples}
+    ),
+    plan=_plan,
+    line=lambda found: str(found["why"]),
+    commands=("sample", "evaluate"),
+    own_process=True,
+    loads=lambda recipe: runs_here(recipe, recipe.sampler.backend),
+    asks=True,
+)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from anchor_train.preferences.groups import Group, GroupExample, GroupSet, NoGroup, build_groups
-from anchor_train.recipes.strategies import STRATEGIES, feedback_of
-from anchor_train.run.stage import StageJob, StageResult
+from anchor_train.preferences.groups import Group, GroupExample, GroupSet, build_groups
+from anchor_train.recipes.strategies import STRATEGIES
+from anchor_train.recipes.strategies.groups import Groups
+from anchor_train.run.dependencies import Basis, Dependencies
+from anchor_train.run.stage import Stage, StageJob, StageResult
 from anchor_train.stages.form import asked_in_form
-from anchor_train.stages.group_report import group_report
 from anchor_train.stages.judge import read_scored
+from anchor_train.stages.kind import Example, Planned, StageKind, Summary
+from anchor_train.stages.parts.group_report import GroupReport, group_report
+from anchor_train.stages.parts.showing import headline, origin
+from anchor_train.stages.questions import questions_of
 from anchor_train.stages.sample import read_samples
 from anchor_train.training.rendering import TokenisedGroup
 from judges.errors import ConfigError, DataError
@@ -30,25 +36,22 @@ def group_up(job: StageJob) -> StageResult:
         ConfigError: If the training's ``max_length`` would cut replies and that isn't allowed.
     """
     recipe = job.recipe
-    name, strategy = job.stage.strategy, job.stage.method
-    assert name is not None
-    assert strategy is not None
-    traits = STRATEGIES[strategy]
-    settings = recipe.rft if traits.section == "rft" else recipe.listwise
-    feedback = feedback_of(strategy, recipe)
+    strategy = _strategy(job.stage)
+    settings = getattr(recipe, strategy.section)
+    feedback = strategy.feedback(recipe)
     scored = _questions(job)
     result = build_groups(scored, feedback, unreadable_losers=recipe.pairs.unreadable_losers)
     write_records(job.folder / WITHOUT, (row.to_json() for row in result.without))
     tokenised = _tokenised(job, result, {found.question.id: found.question for found in scored})
-    report = group_report(name, feedback, result, tokenised, settings.max_length)
+    report = group_report(str(job.stage.strategy), feedback, result, tokenised, settings.max_length)
     write_json(job.folder / REPORT, report.to_json())
-    if not report.total or (traits.loss is not None and not report.contrasted):
+    if not report.total or (strategy.loss is not None and not report.contrasted):
         raise DataError(report.why_empty())
     if report.cut and not settings.allow_cut:
         raise ConfigError(
-            f"{traits.section}.max_length {settings.max_length} would cut replies of {report.cut} of "
+            f"{strategy.section}.max_length {settings.max_length} would cut replies of {report.cut} of "
             f"{report.total} groups, and with the end of a reply its choice: raise it, or allow it with "
-            f"{traits.section}.allow_cut=true"
+            f"{strategy.section}.allow_cut=true"
         )
     write_records(job.folder / GROUPS, (group.to_json() for group in result.groups))
     return StageResult((GROUPS,), report.to_json())
@@ -59,9 +62,10 @@ def read_groups(folder: Path) -> list[Group]:
     return list(read_records(folder / GROUPS, Group.from_json))
 
 
-def read_questions_without(folder: Path) -> list[NoGroup]:
-    """The questions without a group."""
-    return list(read_records(folder / WITHOUT, NoGroup.from_json))
+def _strategy(stage: Stage) -> Groups:
+    strategy = STRATEGIES[stage.method or ""]
+    assert isinstance(strategy, Groups)
+    return strategy
 
 
 def _questions(job: StageJob) -> list[ScoredQuestion]:
@@ -84,3 +88,50 @@ def _tokenised(job: StageJob, result: GroupSet, questions: dict[str, Question]) 
         return group.example(spec.explain_conversation(questions[group.question_id]))
 
     return [tokenise_group(tokenizer, example(group)) for group in result.groups]
+
+
+def _basis(stage: Stage, of: Dependencies) -> Basis:
+    strategy = _strategy(stage)
+    feedback = ("listwise.feedback",) if strategy.loss is not None else ()
+    lengths = (f"{strategy.section}.max_length", f"{strategy.section}.allow_cut")
+    settings = of.settings(*feedback, "pairs.unreadable_losers", *lengths, "model", of=stage.strategy)
+    return Basis(settings, {**of.model, **of.prompts})
+
+
+def _line(found: Summary) -> str:
+    return (
+        f"{found['total']} groups of {found['questions']} questions, {found['contrasted']} with better and "
+        f"worse replies"
+    )
+
+
+def _show(job: StageJob) -> Iterator[Example]:
+    questions = questions_of(job)
+    for group in read_groups(job.folder):
+        text = f"{headline(job, questions[group.question_id])}\n{group_text(group)}"
+        yield Example(job.stage.key, group.question_id, text, group.to_json())
+
+
+def group_text(group: Group) -> str:
+    """A group with its provenance, the better replies first."""
+    head = (
+        f"{group.behaviour.replace('_', ' ')}, feedback by {group.feedback}; "
+        f"{group.duplicates} duplicates, {group.left_out} left out"
+    )
+    members = sorted(group.members, key=lambda member: -member.level)
+    return "\n".join([head, *(f"--- level {m.level}: {origin(m)}\n{m.text}" for m in members)])
+
+
+KIND = StageKind(
+    "groups",
+    work=group_up,
+    basis=_basis,
+    plan=lambda job, preview: Planned(f"makes up to {len(preview.questions)} groups ({job.stage.strategy})"),
+    line=_line,
+    report=lambda found, _: GroupReport.from_json(found).to_text(),
+    card=lambda found, _: f"{found['total']} groups of replies",
+    show=_show,
+    file=GROUPS,
+    makes_data=True,
+    in_form=True,
+)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from anchor_train.preferences.behaviour import behaviour_of, candidates
-from anchor_train.run.roles import judge_spec
+from anchor_train.run.dependencies import Basis, Dependencies
+from anchor_train.run.roles import judge_spec, runs_here
 from anchor_train.run.stage import StageJob, StageResult
+from anchor_train.stages.kind import Example, Planned, StageKind, Summary
+from anchor_train.stages.parts.preview import Preview
+from anchor_train.stages.parts.showing import headline
 from anchor_train.stages.sample import JOURNAL, read_samples
 from anchor_train.training.job import OutputFolder
 from judges.config import load_judge
@@ -25,6 +30,7 @@ from judges.spending.accounts import Accounts
 from lm_eval_tasks.records import (
     Json,
     ScoredQuestion,
+    ScoredResponse,
     assessment_from_json,
     assessment_to_json,
 )
@@ -169,3 +175,66 @@ def _counts(scored: list[ScoredQuestion]) -> Json:
         "failed": sum(unjudged.values()),
         "behaviours": dict(behaviours),
     }
+
+
+def judged_by(of: Dependencies, name: str, judge: str | dict[str, Any]) -> Basis:
+    """What the verdicts of a judge of the recipe depend on."""
+    return Basis(of.role(name, judge), {**of.model, **of.prompts, **of.rubric(judge)})
+
+
+def _plan(job: StageJob, preview: Preview) -> Planned:
+    calls = len(preview.questions) * job.recipe.sampler.n
+    return Planned(f"judges up to {calls} explanations", calls)
+
+
+def _line(found: Summary) -> str:
+    behaviours = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in sorted(found["behaviours"].items()))
+    return (
+        f"{found['judged']} of {found['replies']} judged by {found['judge']['name']} "
+        f"({found['failed']} unjudged, {found['without_explanation']} unreadable); {behaviours}"
+        f"{price(found)}"
+    )
+
+
+def price(found: Summary) -> str:
+    """What judging took, as the end of a line."""
+    accounts = found["accounts"]
+    read, written = accounts["prompt_tokens"], accounts["completion_tokens"]
+    tokens = "; tokens unknown" if read is None or written is None else f"; {read} + {written} tokens"
+    return tokens + ("" if accounts.get("price") is None else f", price {accounts['price']:.4f}")
+
+
+def _show(job: StageJob) -> Iterator[Example]:
+    for scored in read_scored(job.folder):
+        lines = [headline(job, scored.question)]
+        lines += [_sample_text(index, sample) for index, sample in enumerate(scored.responses)]
+        yield Example(job.stage.key, scored.question.id, "\n".join(lines), scored.to_json())
+
+
+def _sample_text(index: int, sample: ScoredResponse) -> str:
+    choice = sample.response.choice or f"unreadable: {sample.response.choice_problem}"
+    head = f"--- sample {index}: chose {choice} ({'right' if sample.correct else 'wrong'}), {_marks(sample)}"
+    return f"{head}\n{sample.response.text}"
+
+
+def _marks(sample: ScoredResponse) -> str:
+    if sample.verdicts is not None:
+        verdicts = ", ".join(f"{name} {verdict}" for name, verdict in sample.verdicts.items())
+        return f"score {sample.score} ({verdicts})"
+    if sample.assessment is None:
+        return f"no explanation to judge ({sample.response.explanation_problem})"
+    return f"unjudged: {sample.assessment.outcome}"
+
+
+KIND = StageKind(
+    "judge",
+    work=judge_replies,
+    basis=lambda stage, of: judged_by(of, "judge", of.recipe.judge),
+    plan=_plan,
+    line=_line,
+    show=_show,
+    file=FILE,
+    own_process=True,
+    loads=lambda recipe: runs_here(recipe, recipe.judge),
+    asks=True,
+)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from anchor_train.recipes.config import Recipe
-from anchor_train.run.stage import StageJob, StageResult, derived_seed
+from anchor_train.run.dependencies import Basis, Dependencies
+from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
+from anchor_train.stages.kind import Example, Planned, StageKind, Summary
 from judges.errors import ConfigError, DataError
 from judges.files import read_records, write_records
 from lm_eval_tasks.records import Question
@@ -112,3 +114,37 @@ def ids_of_round(recipe: Recipe, number: int, ids: Sequence[str]) -> frozenset[s
             "take them; raise questions.limit, or lower staple.discover.questions"
         )
     return frozenset(parts[number - 1])
+
+
+def questions_of(job: StageJob) -> dict[str, Question]:
+    """The run's questions, by id."""
+    return {question.id: question for question in read_questions(job.run.stage("questions"))}
+
+
+def _basis(stage: Stage, of: Dependencies) -> Basis:
+    settings = of.settings("task", "data_dir", "questions", "seed")
+    return Basis(settings, {**of.data, **of.prompts})
+
+
+def _count(found: Summary, what: str) -> str:
+    return f"{found['questions']} {what} ({found['repeated']} repeats left out)"
+
+
+def _show(job: StageJob) -> Iterator[Example]:
+    spec = load_task(job.recipe.task)
+    for question in read_questions(job.folder):
+        text = f"question {question.id}, gold {question.gold}\n{spec.shown_question(question)}"
+        yield Example(job.stage.key, question.id, text, question.to_json())
+
+
+KIND = StageKind(
+    "questions",
+    work=draw_questions,
+    basis=_basis,
+    plan=lambda job, preview: Planned(f"draws {len(preview.questions)} questions"),
+    line=lambda found: _count(found, f"of {found['available']} questions"),
+    card=lambda found, _: _count(found, f"training questions of {found['available']}"),
+    show=_show,
+    file=FILE,
+    commands=("sft",),
+)

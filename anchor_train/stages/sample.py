@@ -6,17 +6,23 @@ taken up again, ends with the replies that an undisturbed one would have.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from anchor_train.records import SampledQuestion
-from anchor_train.run.roles import sampler_spec
-from anchor_train.run.stage import StageJob, StageResult, derived_seed
-from anchor_train.stages.asking import ask
+from anchor_train.run.dependencies import Basis, Dependencies
+from anchor_train.run.roles import runs_here, sampler_spec
+from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.form import asked_in_form, by_output_form
+from anchor_train.stages.kind import Example, Planned, StageKind, Summary
+from anchor_train.stages.parts.asking import ask
+from anchor_train.stages.parts.preview import Preview
+from anchor_train.stages.parts.showing import headline
 from anchor_train.stages.questions import ids_of_round, read_questions
 from anchor_train.training.job import OutputFolder
+from anchor_train.training.rendering import prompt_ids
 from judges.config import load_backend
 from judges.files import read_records, write_records
 from judges.journal import Journal
@@ -69,7 +75,8 @@ def _questions(job: StageJob) -> list[Question]:
     questions = read_questions(job.needed("questions"))
     if not job.stage.fresh:
         return questions
-    wanted = ids_of_round(job.recipe, job.stage.round, [question.id for question in questions])
+    recipe = job.recipe.as_of(job.stage.users[0])  # they all deal the questions out alike
+    wanted = ids_of_round(recipe, job.stage.round, [question.id for question in questions])
     return [question for question in questions if question.id in wanted]
 
 
@@ -112,3 +119,50 @@ def _sum(counts: list[int | None]) -> int | None:
     """The sum; None where one isn't known."""
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
+
+
+def _basis(stage: Stage, of: Dependencies) -> Basis:
+    fresh = of.shares(stage.users[0]) if stage.fresh else {}
+    settings = of.settings("model", "sampler", "engine", "seed")
+    return Basis({**settings, **fresh}, {**of.model, **of.prompts})
+
+
+def _plan(job: StageJob, preview: Preview) -> Planned:
+    n, many = job.recipe.sampler.n, len(preview.questions)
+    prompts = [preview.spec.explain_conversation(question) for question in preview.questions]
+    tokens = sum(len(prompt_ids(preview.tokenizer, prompt)) for prompt in prompts)
+    does = f"draws {n} replies to each of {many} questions ({tokens} prompt tokens)"
+    return Planned(does, many * n, tokens)
+
+
+def _line(found: Summary) -> str:
+    return (
+        f"{found['replies']} replies to {found['questions']} questions ({found['failed']} failed), "
+        f"{found['right']} right; unreadable: {found['without_explanation']} explanations, "
+        f"{found['without_choice']} choices; {found['cut_at_max_tokens']} cut at max_tokens"
+    )
+
+
+def _show(job: StageJob) -> Iterator[Example]:
+    for sampled in read_samples(job.folder):
+        lines = [headline(job, sampled.question)]
+        if sampled.failure is not None:
+            lines.append(f"--- no reply: {sampled.failure}")
+        for index, completion in enumerate(sampled.completions):
+            lines.append(f"--- sample {index} (ended: {completion.finish_reason})\n{completion.text}")
+        yield Example(job.stage.key, sampled.question.id, "\n".join(lines), sampled.to_json())
+
+
+KIND = StageKind(
+    "sample",
+    work=sample_replies,
+    basis=_basis,
+    plan=_plan,
+    line=_line,
+    show=_show,
+    file=FILE,
+    own_process=True,
+    loads=lambda recipe: runs_here(recipe, recipe.sampler.backend),
+    asks=True,
+    in_form=True,
+)

@@ -1,100 +1,158 @@
-"""Stages ``sft``, ``dpo``, ``align``, ``train``: examples written down, then trained on apart."""
+"""Stages that train: ``sft``, ``dpo``, ``align``, ``train``: examples written down, then trained on apart."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from anchor_train.preferences.groups import GroupExample
 from anchor_train.principles.discovery import fold
 from anchor_train.principles.records import Discovery
 from anchor_train.recipes.strategies import STRATEGIES
-from anchor_train.recipes.training_settings import ListwiseLoss, SftSettings
+from anchor_train.recipes.training_settings import SftSettings
 from anchor_train.records import PreferenceExample, SftExample
-from anchor_train.run.stage import StageJob, StageResult, derived_seed
-from anchor_train.stages.cluster import read_members
+from anchor_train.run.dependencies import Basis, Dependencies
+from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
+from anchor_train.stages.cluster import MEMBERS, read_members
+from anchor_train.stages.discover import FILE as DISCOVERIES
 from anchor_train.stages.discover import read_discoveries
 from anchor_train.stages.form import asked_in_form
-from anchor_train.stages.groups import read_groups
-from anchor_train.stages.pairs import read_pairs
-from anchor_train.stages.questions import read_questions
+from anchor_train.stages.groups import GROUPS, read_groups
+from anchor_train.stages.kind import Example, Planned, StageKind, Summary
+from anchor_train.stages.pairs import PAIRS, read_pairs
+from anchor_train.stages.parts.preview import Preview
+from anchor_train.stages.parts.showing import prompt_text
+from anchor_train.stages.questions import questions_of
 from anchor_train.training.job import OutputFolder, TrainingJob, TrainingSettings
 from anchor_train.training.launch import launch
+from anchor_train.training.rendering import (
+    show_example,
+    show_group,
+    show_pair,
+    tokenise_example,
+    tokenise_group,
+    tokenise_pair,
+)
 from judges.files import read_records, write_records
 from lm_eval_tasks.records import Question
 from lm_eval_tasks.tasks.spec import TaskSpec, load_task
 
 EXAMPLES = "examples.jsonl"
+SHOWN = 3
 
-R = TypeVar("R")
-
-
-def train_answers(job: StageJob) -> StageResult:
-    """Does stage ``sft`` (method, section 4.1)."""
-    examples = sft_examples(load_task(job.recipe.task), read_questions(job.needed("questions")))
-    return _train(job, job.recipe.sft, examples, None)
+E = TypeVar("E", SftExample, PreferenceExample, GroupExample)
 
 
-def train_preferences(job: StageJob) -> StageResult:
-    """Does stage ``dpo`` (method, section 4.4)."""
-    spec = asked_in_form(job.run, job.recipe)
-    questions = {question.id: question for question in read_questions(job.needed("questions"))}
-    examples = [
-        pair.example(spec.explain_conversation(questions[pair.question_id]))
-        for pair in read_pairs(job.needed("pairs"))
-    ]
-    return _train(job, job.recipe.dpo, examples, OutputFolder(job.needed("adapter")).adapter)
+@dataclass(frozen=True, slots=True)
+class _Training(Generic[E]):
+    """What sets one stage that trains apart from the others.
 
-
-def train_groups(job: StageJob) -> StageResult:
-    """Does stage ``align``: list-wise training, or RFT."""
-    spec = asked_in_form(job.run, job.recipe)
-    assert job.stage.method is not None
-    traits = STRATEGIES[job.stage.method]
-    questions = {question.id: question for question in read_questions(job.needed("questions"))}
-    examples = [
-        group.example(spec.explain_conversation(questions[group.question_id]))
-        for group in read_groups(job.needed("groups"))
-    ]
-    settings = job.recipe.rft if traits.section == "rft" else job.recipe.listwise
-    return _train(job, settings, examples, OutputFolder(job.needed("adapter")).adapter, traits.loss)
-
-
-def train_refinements(job: StageJob) -> StageResult:
-    """Does stage ``train``: STaPLe's M-step, from the model that was sampled."""
-    settings = job.recipe.staple.train
-    examples = refinement_examples(
-        asked_in_form(job.run, job.recipe),
-        read_questions(job.needed("questions")),
-        read_discoveries(job.needed("discoveries")),
-        read_members(job.needed("constitution")) if settings.principle == "medoid" else {},
-    )
-    if "adapter" in job.stage.needs:
-        return _train(job, settings, examples, OutputFolder(job.needed("adapter")).adapter)
-    loop = settings.model_dump(exclude={"principle"})
-    return _train(job, SftSettings(**loop, lora=job.recipe.sft.lora), examples, None)
-
-
-def refinement_examples(
-    spec: TaskSpec,
-    questions: Sequence[Question],
-    discoveries: Sequence[Discovery],
-    medoids: Mapping[str, str],
-) -> list[SftExample]:
-    """Each discovery as an example, with the loss on principle and refined reply.
-
-    Args:
-        spec: The task.
-        questions: Of the discoveries, and perhaps others.
-        discoveries: What was found.
-        medoids: Folded principle -> what is learnt in its place; the principle itself where there is none.
+    Attributes:
+        settings: Of the training.
+        basis: Parts of the recipe that the result depends on, beside model, seed and processes.
+        externals: What else it depends on, beside the model.
+        examples: Made of what the stage reads, with the questions by id.
+        from_json: Reads an example.
+        read: What the stage reads -> the file that must be there before examples can be made.
+        waits: What it would train on, as long as that isn't there.
+        what: What an example is called, and what all are.
+        tokenise: An example as tokens.
+        render: These, for people.
+        text: What follows the prompt where an example is shown.
     """
-    by_id = {question.id: question for question in questions}
-    return [
-        found.example(spec, by_id[found.question_id], medoids.get(fold(found.principle), found.principle))
-        for found in discoveries
-    ]
+
+    settings: Callable[[StageJob], TrainingSettings]
+    basis: Callable[[Stage, Dependencies], Mapping[str, Any]]
+    externals: Callable[[Dependencies], Mapping[str, str]]
+    examples: Callable[[StageJob, Mapping[str, Question]], Sequence[E]]
+    from_json: Callable[[Mapping[str, Any]], E]
+    read: Mapping[str, str]
+    waits: Callable[[Stage], str]
+    what: tuple[str, str]
+    tokenise: Callable[[Any, E], Any]
+    render: Callable[[Any, Any], str]
+    text: Callable[[E], str]
+
+    def kind(self, name: str, commands: tuple[str, ...] = ()) -> StageKind:
+        """The stage."""
+        return StageKind(
+            name,
+            work=self._work,
+            basis=self._basis,
+            plan=self._plan,
+            line=_line,
+            show=self._show,
+            file=EXAMPLES,
+            commands=commands,
+            trains=True,
+            in_form=name != "sft",  # whose prompts ask for the answer alone
+        )
+
+    def _work(self, job: StageJob) -> StageResult:
+        path = job.folder / EXAMPLES
+        write_records(path, (example.to_json() for example in self.examples(job, questions_of(job))))
+        settings = self.settings(job)
+        report = launch(
+            TrainingJob(
+                model=job.recipe.model,
+                settings=settings,
+                examples=path,
+                output=job.folder,
+                seed=derived_seed(job.recipe.seed, job.stage.draws),
+                adapter=OutputFolder(job.needed("adapter")).adapter if "adapter" in job.stage.needs else None,
+                allow_cut=settings.allow_cut,
+                loss=getattr(STRATEGIES.get(job.stage.method or ""), "loss", None),
+            ),
+            job.recipe.launch,
+        )
+        summary = {key: value for key, value in report.to_json().items() if key not in {"adapter", "content"}}
+        return StageResult((OutputFolder(job.folder).adapter.name, EXAMPLES), summary)
+
+    def _basis(self, stage: Stage, of: Dependencies) -> Basis:
+        return Basis(self.basis(stage, of), {**of.model, **self.externals(of)})
+
+    def _plan(self, job: StageJob, preview: Preview) -> Planned:
+        settings = self.settings(job)
+        if not all((job.needed(name) / file).is_file() for name, file in self.read.items()):
+            until = f"{settings.max_steps} steps" if settings.max_steps else f"{settings.epochs} epochs"
+            return Planned(f"trains on {self.waits(job.stage)} for {until}")
+        questions = questions_of(job) if self.read else {found.id: found for found in preview.questions}
+        one, many = self.what
+        found = [self.tokenise(preview.tokenizer, example) for example in self.examples(job, questions)]
+        shown = (f"{job.stage.key} {one} {self.render(preview.tokenizer, each)}" for each in found[:SHOWN])
+        if job.stage.method is not None and STRATEGIES[job.stage.method].section == "rft":
+            found, many = [reply for group in found for reply in group.best], "replies"
+        steps = settings.max_steps
+        if steps is None:
+            steps = math.ceil(len(found) / settings.optimiser.batch_size * (settings.epochs or 0))
+        tokens = sum(each.length for each in found)
+        long = sum(each.length > settings.max_length for each in found)
+        cut = f"; {long} longer than max_length {settings.max_length}" if long else ""
+        does = f"trains {steps} steps on {len(found)} {many} ({tokens} tokens{cut})"
+        return Planned(does, tokens=tokens, steps=steps, examples=tuple(shown))
+
+    def _show(self, job: StageJob) -> Iterator[Example]:
+        for example in read_records(job.folder / EXAMPLES, self.from_json):
+            text = f"{prompt_text(example.id, example.prompt)}\n{self.text(example)}"
+            yield Example(job.stage.key, example.id, text, example.to_json())
+
+
+def _line(found: Summary) -> str:
+    line = f"{found['examples']} examples, {found['steps']} steps, loss {found['loss']:.4f}"
+    metrics = found.get("metrics", {})
+    before, after = (metrics.get(f"assessment_accuracy/{when}") for when in ("before", "after"))
+    if before is None or after is None:
+        return line
+    return f"{line}, assessment accuracy {before:.1%} -> {after:.1%}"
+
+
+def _basis_of(*sections: str) -> Callable[[Stage, Dependencies], Mapping[str, Any]]:
+    return lambda stage, of: of.settings("model", *sections, "seed", "launch.processes", of=stage.strategy)
+
+
+# --- sft (method, section 4.1)
 
 
 def sft_examples(spec: TaskSpec, questions: Sequence[Question]) -> list[SftExample]:
@@ -102,32 +160,144 @@ def sft_examples(spec: TaskSpec, questions: Sequence[Question]) -> list[SftExamp
     return [SftExample(q.id, spec.answer_conversation(q), spec.answer_target(q)) for q in questions]
 
 
-def read_examples(folder: Path, from_json: Callable[[Mapping[str, Any]], R]) -> Iterator[R]:
-    """What a training stage trains on: ``SftExample``, ``PreferenceExample`` or ``GroupExample``."""
-    return read_records(folder / EXAMPLES, from_json)
+SFT = _Training(
+    settings=lambda job: job.recipe.sft,
+    basis=_basis_of("sft"),
+    externals=lambda of: of.prompts,
+    examples=lambda job, found: sft_examples(load_task(job.recipe.task), list(found.values())),
+    from_json=SftExample.from_json,
+    read={},
+    waits=lambda stage: "the answers",
+    what=("example", "examples"),
+    tokenise=tokenise_example,
+    render=show_example,
+    text=lambda example: f"--- target\n{example.target}",
+).kind("sft")
 
 
-def _train(
-    job: StageJob,
-    settings: TrainingSettings,
-    examples: Sequence[SftExample] | Sequence[PreferenceExample] | Sequence[GroupExample],
-    adapter: Path | None,
-    loss: ListwiseLoss | None = None,
-) -> StageResult:
-    path = job.folder / EXAMPLES
-    write_records(path, (example.to_json() for example in examples))
-    report = launch(
-        TrainingJob(
-            model=job.recipe.model,
-            settings=settings,
-            examples=path,
-            output=job.folder,
-            seed=derived_seed(job.recipe.seed, job.stage.draws),
-            adapter=adapter,
-            allow_cut=settings.allow_cut,
-            loss=loss,
-        ),
-        job.recipe.launch,
+# --- dpo (method, section 4.4)
+
+
+def _preferences(job: StageJob, questions: Mapping[str, Question]) -> list[PreferenceExample]:
+    spec = asked_in_form(job.run, job.recipe)
+    return [
+        pair.example(spec.explain_conversation(questions[pair.question_id]))
+        for pair in read_pairs(job.needed("pairs"))
+    ]
+
+
+DPO = _Training(
+    settings=lambda job: job.recipe.dpo,
+    basis=_basis_of("dpo"),
+    externals=lambda of: {},
+    examples=_preferences,
+    from_json=PreferenceExample.from_json,
+    read={"pairs": PAIRS},
+    waits=lambda stage: "the pairs",
+    what=("pair", "pairs"),
+    tokenise=tokenise_pair,
+    render=show_pair,
+    text=lambda example: f"--- chosen\n{example.chosen}\n--- rejected\n{example.rejected}",
+).kind("dpo")
+
+
+# --- align: list-wise training, or RFT
+
+
+def _group_examples(job: StageJob, questions: Mapping[str, Question]) -> list[GroupExample]:
+    spec = asked_in_form(job.run, job.recipe)
+    return [
+        group.example(spec.explain_conversation(questions[group.question_id]))
+        for group in read_groups(job.needed("groups"))
+    ]
+
+
+def _group_settings(job: StageJob) -> TrainingSettings:
+    settings: TrainingSettings = getattr(job.recipe, STRATEGIES[job.stage.method or ""].section)
+    return settings
+
+
+def _group_basis(stage: Stage, of: Dependencies) -> Mapping[str, Any]:
+    strategy = STRATEGIES[stage.method or ""]
+    found = _basis_of(strategy.section)(stage, of)
+    return {name: value for name, value in found.items() if name not in strategy.unread}
+
+
+def _levels(example: GroupExample) -> str:
+    each = zip(example.levels, example.replies, strict=True)
+    return "\n".join(f"--- level {level}\n{reply}" for level, reply in each)
+
+
+ALIGN = _Training(
+    settings=_group_settings,
+    basis=_group_basis,
+    externals=lambda of: of.prompts,
+    examples=_group_examples,
+    from_json=GroupExample.from_json,
+    read={"groups": GROUPS},
+    waits=lambda stage: "the groups",
+    what=("group", "groups"),
+    tokenise=tokenise_group,
+    render=show_group,
+    text=_levels,
+).kind("align")
+
+
+# --- train: STaPLe's M-step, from the model that was sampled
+
+
+def refinement_examples(
+    spec: TaskSpec,
+    questions: Mapping[str, Question],
+    discoveries: Sequence[Discovery],
+    medoids: Mapping[str, str],
+) -> list[SftExample]:
+    """Each discovery as an example, with the loss on principle and refined reply.
+
+    Args:
+        spec: The task.
+        questions: Of the discoveries, and perhaps others, by id.
+        discoveries: What was found.
+        medoids: Folded principle -> what is learnt in its place; the principle itself where there is none.
+    """
+    return [
+        found.example(spec, questions[found.question_id], medoids.get(fold(found.principle), found.principle))
+        for found in discoveries
+    ]
+
+
+def _refinements(job: StageJob, questions: Mapping[str, Question]) -> list[SftExample]:
+    by_medoid = job.recipe.staple.train.principle == "medoid"
+    return refinement_examples(
+        asked_in_form(job.run, job.recipe),
+        questions,
+        read_discoveries(job.needed("discoveries")),
+        read_members(job.needed("constitution")) if by_medoid else {},
     )
-    summary = {key: value for key, value in report.to_json().items() if key not in {"adapter", "content"}}
-    return StageResult((OutputFolder(job.folder).adapter.name, EXAMPLES), summary)
+
+
+def _refinement_settings(job: StageJob) -> TrainingSettings:
+    settings = job.recipe.staple.train
+    if "adapter" in job.stage.needs:
+        return settings
+    return SftSettings(**settings.model_dump(exclude={"principle"}), lora=job.recipe.sft.lora)
+
+
+def _refinement_basis(stage: Stage, of: Dependencies) -> Mapping[str, Any]:
+    lora = {} if "adapter" in stage.needs else of.settings("sft.lora", of=stage.strategy)
+    return {**_basis_of("staple.train")(stage, of), **lora}
+
+
+TRAIN = _Training(
+    settings=_refinement_settings,
+    basis=_refinement_basis,
+    externals=lambda of: {**of.prompts, **of.refine_prompts},
+    examples=_refinements,
+    from_json=SftExample.from_json,
+    read={"discoveries": DISCOVERIES, "constitution": MEMBERS},
+    waits=lambda stage: f"what {stage.needs['discoveries']} accepts",
+    what=("example", "refined replies"),
+    tokenise=tokenise_example,
+    render=show_example,
+    text=lambda example: f"--- given, without loss\n{example.given}\n--- target{example.target}",
+).kind("train", commands=("principles train",))

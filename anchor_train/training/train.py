@@ -1,6 +1,8 @@
-"""What all trainings have in common: arguments, the folder they leave, going on after a kill, the report.
+"""A training from its job to its report: what all methods have in common, and what each one adds.
 
-Imports transformers when called.
+Check, tokenise, fit to the length, take up what an earlier attempt left, train, save, report; a file of
+``methods/`` says how its examples become tokens, which trainer takes them, and what watches it. Imports
+transformers when called.
 """
 
 from __future__ import annotations
@@ -9,12 +11,21 @@ import json
 import os
 import shutil
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-from anchor_train.recipes.training_settings import LoopSettings, ModelSettings
-from anchor_train.training.base_model import ADAPTER_CONFIG, first_line, resolved_name, weights_dtype
+from anchor_train.recipes.training_settings import DISPLAY, LoopSettings, ModelSettings
+from anchor_train.training.base_model import (
+    ADAPTER_CONFIG,
+    check_adapter,
+    first_line,
+    load_tokenizer,
+    resolved_name,
+    weights_dtype,
+)
 from anchor_train.training.checkpoints import (
     checkpoint_bytes,
     discard_half_written,
@@ -24,29 +35,134 @@ from anchor_train.training.checkpoints import (
     step_of,
     whole_checkpoints,
 )
-from anchor_train.training.job import OutputFolder, Stage, TrainingReport
-from anchor_train.training.rendering import Fitted
+from anchor_train.training.job import OutputFolder, Stage, TrainingJob, TrainingReport
+from anchor_train.training.rendering import Fitted, TokenisedExample, TokenisedGroup, TokenisedPair, fit
 from judges.backends.local_model import fingerprint as model_fingerprint
 from judges.errors import AnchorError, ConfigError, TrainingError
-from judges.files import content_hash
+from judges.files import content_hash, read_records
 
-# Settings that change what is seen of a training, not what comes of it.
-_UNFELT = {"save_every", "keep_checkpoints", "log_every", "report_to", "allow_cut"}
-_UNFELT |= {"sample_every", "sample_questions", "sample_max_tokens", "assess_questions"}
+# Training -> the file of ``methods/`` that does it.
+_METHODS: Mapping[Stage, str] = {
+    "sft": "sft",
+    "staple": "sft",
+    "rft": "rft",
+    "dpo": "dpo",
+    "listwise": "listwise",
+}
+E = TypeVar("E")
+T = TypeVar("T", TokenisedExample, TokenisedPair, TokenisedGroup)
+
+
+class Watch(Protocol):
+    """A transformers callback that watches a training and has something to report of it."""
+
+    warnings: list[str]
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What it measured, by name."""
+        ...
+
+
+class Method(ABC, Generic[E, T]):
+    """What sets one kind of training apart.
+
+    Attributes:
+        what: What its examples are called in messages.
+        example: Their type, read from the job's file.
+    """
+
+    what: str
+    example: Any
+
+    @abstractmethod
+    def tokenise(self, tokenizer: Any, examples: Sequence[E]) -> list[T]:
+        """The examples as the trainer takes them."""
+
+    @abstractmethod
+    def arguments(self, settings: Any) -> tuple[Any, dict[str, Any]]:
+        """The class of the trainer's arguments, and those that only it has."""
+
+    @abstractmethod
+    def trainer(self, job: TrainingJob, examples: Sequence[T], arguments: Any, tokenizer: Any) -> Any:
+        """A transformers trainer with ``checkpoints.WholeCheckpoints`` mixed in."""
+
+    def watches(
+        self, job: TrainingJob, examples: Sequence[E], trained: Sequence[T], tokenizer: Any
+    ) -> list[Watch]:
+        """Callbacks whose findings belong to the report; none unless a method has some."""
+        return []
+
+
+def method_of(stage: Stage) -> Method[Any, Any]:
+    """The method of a training; imports torch and TRL."""
+    method: Method[Any, Any] = import_module(f"anchor_train.training.methods.{_METHODS[stage]}").METHOD
+    return method
+
+
+def train(job: TrainingJob, callbacks: Sequence[Any] = ()) -> TrainingReport:
+    """Carries out a job in this process; goes on where a killed training stopped.
+
+    Args:
+        job: The job.
+        callbacks: Further transformers callbacks.
+
+    Raises:
+        ConfigError: A model, adapter or batch that can't be; examples that are too long; no room on the disk.
+        DataError: If the examples can't be read.
+        TrainingError: If the loss isn't a number, or the GPU's memory doesn't do.
+    """
+    if job.adapter is not None:
+        check_adapter(job.adapter, job.model)
+    method, settings, folder = method_of(job.stage), job.settings, OutputFolder(job.output)
+    tokenizer = load_tokenizer(job.model)
+    examples = read_examples(job, method)
+    tokenised = method.tokenise(tokenizer, examples)
+    fitted = fit(tokenised, settings.max_length, allow_cut=job.allow_cut, what=method.what)
+    parts = fitted.examples if job.loss is None else [job.loss, *fitted.examples]
+    mark = training_fingerprint(settings, job.model, job.seed, parts, job.adapter)
+    arguments = trainer_arguments(method, settings, job.model, folder, job.seed)
+    with arguments.main_process_first():
+        resume = take_up(folder, mark)
+    finished = folder.read_report()
+    if finished is not None:
+        return finished
+    trainer = method.trainer(job, fitted.examples, arguments, tokenizer)
+    watches = method.watches(job, examples, fitted.examples, tokenizer)
+    if watches and not can_be_watched(trainer):
+        watches = []
+    return run(
+        trainer,
+        stage=job.stage,
+        folder=folder,
+        settings=settings,
+        fitted=fitted,
+        resume=resume,
+        callbacks=callbacks,
+        watches=watches,
+    )
+
+
+def read_examples(job: TrainingJob, method: Method[E, Any]) -> list[E]:
+    """What a job trains on.
+
+    Raises:
+        DataError: If it can't be read.
+    """
+    return list(read_records(job.examples, method.example.from_json))
 
 
 def trainer_arguments(
-    kind: Any, settings: LoopSettings, model: ModelSettings, folder: OutputFolder, seed: int, **own: Any
+    method: Method[Any, Any], settings: LoopSettings, model: ModelSettings, folder: OutputFolder, seed: int
 ) -> Any:
     """The arguments of a trainer.
 
     Args:
-        kind: trl.SFTConfig, trl.DPOConfig or transformers.TrainingArguments.
+        method: How is trained.
         settings: Of the stage.
         model: The base model.
         folder: The output folder.
         seed: Of adapter initialisation, data order and dropout.
-        own: Arguments that only this kind has.
 
     Raises:
         ConfigError: For an unknown optimiser, schedule or tracker, a tracker that isn't installed, or a batch
@@ -55,6 +171,7 @@ def trainer_arguments(
     from transformers.integrations import get_reporting_integration_callbacks
 
     values = _shared_arguments(settings, model, folder, seed)
+    kind, own = method.arguments(settings)
     try:
         arguments = kind(**values, **own)
         for tracker in get_reporting_integration_callbacks(list(settings.report_to)):
@@ -115,7 +232,7 @@ def training_fingerprint(
     adapter: Path | None = None,
 ) -> str:
     """Hash of all that the outcome of a training depends on, the number of processes aside."""
-    felt = settings.model_dump(mode="json", exclude=_UNFELT)
+    felt = settings.model_dump(mode="json", exclude={*DISPLAY, "allow_cut"})
     parts: list[str | bytes] = [json.dumps(felt), model.model_dump_json(), str(seed)]
     parts += [repr(example) for example in examples]
     base = Path(resolved_name(model))
@@ -158,17 +275,6 @@ def take_up(folder: OutputFolder, mark: str) -> Path | None:
     return next(iter(whole_checkpoints(folder.checkpoints)[::-1]), None)
 
 
-class Watch(Protocol):
-    """A transformers callback that watches a training and has something to report of it."""
-
-    warnings: list[str]
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """What it measured, by name."""
-        ...
-
-
 def can_be_watched(trainer: Any) -> bool:
     """Whether one process can run the whole model; if not, that is said."""
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
@@ -186,7 +292,6 @@ def run(
     fitted: Fitted[Any],
     resume: Path | None,
     callbacks: Sequence[Any] = (),
-    beta: float | None = None,
     watches: Sequence[Watch] = (),
 ) -> TrainingReport:
     """Trains to the end, saves the adapter and reports.
@@ -199,7 +304,6 @@ def run(
         fitted: What is trained on.
         resume: Checkpoint to go on from.
         callbacks: The caller's own transformers callbacks.
-        beta: DPO's, for the log.
         watches: Callbacks whose findings belong to the report.
 
     Raises:
@@ -212,7 +316,7 @@ def run(
     from anchor_train.training.callbacks import JsonLog, Progress
 
     _check_room(trainer, folder, settings)
-    log = JsonLog(folder.log, beta)
+    log = JsonLog(folder.log, getattr(settings, "beta", None))
     trainer.keep_checkpoints = settings.keep_checkpoints
     trainer.remove_callback(PrinterCallback)
     for callback in (log, Progress(stage), *watches, *callbacks):

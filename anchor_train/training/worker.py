@@ -6,18 +6,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from anchor_train.preferences.groups import GroupExample
-from anchor_train.recipes.training_settings import DpoSettings, RefineSettings, RftSettings, SftSettings
-from anchor_train.records import PreferenceExample, SftExample
-from anchor_train.training.job import OutputFolder, TrainingJob, TrainingReport
+from anchor_train.training.job import OutputFolder, TrainingJob
 from anchor_train.training.launch import write_error
+from anchor_train.training.train import train
 from judges.child_process import end_with_parent
 from judges.errors import AnchorError, DataError, TrainingError
-from lm_eval_tasks.records import Json
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     job = read_job(Path(path))
     try:
-        carry_out(job)
+        train(job)
     except AnchorError as error:
         if not launched:
             print(f"Error: {error}", file=sys.stderr)
@@ -58,47 +53,6 @@ def read_job(path: Path) -> TrainingJob:
         return TrainingJob.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path}: not a training job: {error}") from None
-
-
-def carry_out(job: TrainingJob) -> TrainingReport:
-    """Trains in this process."""
-    rows = list(_rows(job.examples))
-    how: dict[str, Any] = {"seed": job.seed, "allow_cut": job.allow_cut}
-    settings = job.settings
-    if isinstance(settings, SftSettings):
-        from anchor_train.training.methods.sft import train_sft
-
-        examples = [SftExample.from_json(row) for row in rows]
-        return train_sft(settings, job.model, examples, job.output, **how)
-    assert job.adapter is not None
-    if isinstance(settings, RefineSettings):
-        from anchor_train.training.methods.sft import train_sft
-
-        refinements = [SftExample.from_json(row) for row in rows]
-        return train_sft(settings, job.model, refinements, job.output, adapter=job.adapter, **how)
-    if isinstance(settings, DpoSettings):
-        from anchor_train.training.methods.dpo import train_dpo
-
-        pairs = [PreferenceExample.from_json(row) for row in rows]
-        return train_dpo(settings, job.model, job.adapter, pairs, job.output, **how)
-    groups = [GroupExample.from_json(row) for row in rows]
-    if isinstance(settings, RftSettings):
-        from anchor_train.training.methods.rft import train_rft
-
-        return train_rft(settings, job.model, job.adapter, groups, job.output, **how)
-    from anchor_train.training.methods.listwise import train_listwise
-
-    assert job.loss is not None
-    return train_listwise(settings, job.model, job.adapter, groups, job.output, job.loss, **how)
-
-
-def _rows(path: Path) -> Iterator[Json]:
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                yield json.loads(line)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: can't be read: {error}") from None
 
 
 def _take_one_gpu() -> None:

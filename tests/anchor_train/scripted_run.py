@@ -45,6 +45,11 @@ def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
     ]
 
 
+def left(path: Path) -> list[dict[str, Any]]:
+    """The rows that a stage left in a file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def write_rows(folder: Path, train: int = 12, validation: int = 3) -> Path:
     """A data folder with both splits."""
     folder.mkdir(parents=True, exist_ok=True)

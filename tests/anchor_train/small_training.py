@@ -1,7 +1,10 @@
-"""Settings and examples of trainings that take seconds on a tiny model."""
+"""Settings and examples of trainings that take seconds on a tiny model, and the training of them."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from anchor_train.preferences.groups import GroupExample
@@ -9,11 +12,13 @@ from anchor_train.recipes.training_settings import (
     DpoSettings,
     ListwiseSettings,
     LoraSettings,
+    ModelSettings,
     OptimiserSettings,
     RftSettings,
     SftSettings,
 )
 from anchor_train.records import PreferenceExample, SftExample
+from anchor_train.training.job import TrainingJob, TrainingReport, TrainingSettings
 from judges.records import Message
 
 ANIMALS = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "koi", "lynx")
@@ -30,48 +35,74 @@ def optimiser(**changes: Any) -> OptimiserSettings:
     return OptimiserSettings(**{**values, **changes})
 
 
+def loop(**changes: Any) -> dict[str, Any]:
+    """What all trainings are told."""
+    return {"optimiser": optimiser(), "max_steps": 6, "max_length": 300, "log_every": 1, **changes}
+
+
+def watched(questions: int, tokens: int) -> dict[str, Any]:
+    """What those are told that may ruin a model."""
+    return {"beta": 0.1, "sample_every": 3, "sample_questions": questions, "sample_max_tokens": tokens}
+
+
 def sft_settings(**changes: Any) -> SftSettings:
-    values: dict[str, Any] = {
-        "lora": LoraSettings(r=4, alpha=8, dropout=0.05),
-        "optimiser": optimiser(),
-        "max_steps": 6,
-        "max_length": 200,
-        "log_every": 1,
-    }
-    return SftSettings(**{**values, **changes})
+    lora = LoraSettings(r=4, alpha=8, dropout=0.05)
+    return SftSettings(**loop(**{"lora": lora, "max_length": 200, **changes}))
 
 
 def dpo_settings(**changes: Any) -> DpoSettings:
-    values: dict[str, Any] = {
-        "optimiser": optimiser(),
-        "max_steps": 6,
-        "max_length": 300,
-        "log_every": 1,
-        "beta": 0.1,
-        "sample_every": 3,
-        "sample_questions": 2,
-        "sample_max_tokens": 12,
-    }
-    return DpoSettings(**{**values, **changes})
+    return DpoSettings(**loop(**{**watched(2, 12), **changes}))
 
 
 def listwise_settings(**changes: Any) -> ListwiseSettings:
-    values: dict[str, Any] = {
-        "optimiser": optimiser(),
-        "max_steps": 6,
-        "max_length": 300,
-        "log_every": 1,
-        "beta": 0.1,
-        "sample_every": 3,
-        "sample_questions": 1,
-        "sample_max_tokens": 6,
-    }
-    return ListwiseSettings(**{**values, **changes})
+    return ListwiseSettings(**loop(**{**watched(1, 6), **changes}))
 
 
 def rft_settings(**changes: Any) -> RftSettings:
-    values: dict[str, Any] = {"optimiser": optimiser(), "max_steps": 6, "max_length": 300, "log_every": 1}
-    return RftSettings(**{**values, **changes})
+    return RftSettings(**loop(**changes))
+
+
+def job_of(
+    settings: TrainingSettings,
+    model: ModelSettings,
+    examples: Sequence[SftExample | PreferenceExample | GroupExample],
+    output: Path,
+    adapter: Path | None = None,
+    **others: Any,
+) -> TrainingJob:
+    """A training of these examples, which are written beside its folder."""
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / "examples.jsonl"
+    path.write_text("".join(json.dumps(example.to_json()) + "\n" for example in examples), encoding="utf-8")
+    return TrainingJob(model, settings, path, output, adapter=adapter, **others)
+
+
+def trainer_of(job: TrainingJob) -> Any:
+    """The trainer of a job, before its first step."""
+    from anchor_train.training.base_model import load_tokenizer
+    from anchor_train.training.job import OutputFolder
+    from anchor_train.training.train import method_of, read_examples, trainer_arguments
+
+    method, tokenizer, folder = method_of(job.stage), load_tokenizer(job.model), OutputFolder(job.output)
+    tokenised = method.tokenise(tokenizer, read_examples(job, method))
+    arguments = trainer_arguments(method, job.settings, job.model, folder, job.seed)
+    return method.trainer(job, tokenised, arguments, tokenizer)
+
+
+def train(
+    settings: TrainingSettings,
+    model: ModelSettings,
+    examples: Sequence[SftExample | PreferenceExample | GroupExample],
+    output: Path,
+    adapter: Path | None = None,
+    *,
+    callbacks: Sequence[Any] = (),
+    **others: Any,
+) -> TrainingReport:
+    """Trains in this process; a fresh adapter for SFT, further from an adapter for the others."""
+    from anchor_train.training.train import train as train_job
+
+    return train_job(job_of(settings, model, examples, output, adapter, **others), callbacks)
 
 
 def prompt(animal: str) -> tuple[Message, ...]:

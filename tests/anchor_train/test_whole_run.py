@@ -16,11 +16,11 @@ from anchor_train.cli import main
 from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.pipeline.trained import trained_model, trained_models
 from anchor_train.run.run_folder import RunFolder
-from anchor_train.stages.groups import read_groups, read_questions_without
-from anchor_train.stages.pairs import read_pairs, read_without
+from anchor_train.stages.groups import read_groups
+from anchor_train.stages.pairs import WITHOUT, read_pairs
 from anchor_train.stages.sample import read_samples
 from lm_eval_tasks.tasks.spec import load_task
-from tests.anchor_train.scripted_run import finish_sft, make_run
+from tests.anchor_train.scripted_run import finish_sft, left, make_run
 from tests.tiny_models import make_tiny_model
 
 SHARED = Path(os.environ.get("ANCHOR_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
@@ -107,13 +107,13 @@ def test_from_base_model_to_table_one_on_real_questions(tmp_path, task, folder):
     assert sum(judged["behaviours"].values()) == QUESTIONS
     for strategy in ("anchor", "rank"):
         pairs = read_pairs(run.stage(f"round-1/{strategy}/pairs"))
-        without = read_without(run.stage(f"round-1/{strategy}/pairs"))
+        without = left(run.stage(f"round-1/{strategy}/pairs") / WITHOUT)
         assert len(pairs) + len(without) == QUESTIONS
         report = stages[f"round-1/{strategy}/pairs"]["summary"]
         assert (report["total"], sum(report["without"].values())) == (len(pairs), len(without))
     for strategy in ("aft", "rft"):
         folder = run.stage(f"round-1/{strategy}/groups")
-        assert len(read_groups(folder)) + len(read_questions_without(folder)) == QUESTIONS
+        assert len(read_groups(folder)) + len(left(folder / WITHOUT)) == QUESTIONS
         trained = stages[f"round-1/{strategy}/align"]["summary"]
         assert trained["steps"] == 2
         for when in ("before", "after"):

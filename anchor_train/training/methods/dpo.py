@@ -18,14 +18,14 @@ import torch
 from datasets import Dataset, load_from_disk
 from trl import DPOConfig, DPOTrainer
 
-from anchor_train.recipes.training_settings import DpoSettings, ModelSettings
+from anchor_train.recipes.training_settings import DpoSettings
 from anchor_train.records import PreferenceExample
-from anchor_train.training.base_model import check_adapter, load_adapter, load_base, load_tokenizer
+from anchor_train.training.base_model import load_adapter, load_base
 from anchor_train.training.callbacks import CollapseWatch
 from anchor_train.training.checkpoints import WholeCheckpoints
-from anchor_train.training.job import OutputFolder, TrainingReport
-from anchor_train.training.rendering import TokenisedPair, fit, tokenise_pair
-from anchor_train.training.train import can_be_watched, run, take_up, trainer_arguments, training_fingerprint
+from anchor_train.training.job import OutputFolder, TrainingJob
+from anchor_train.training.rendering import TokenisedPair, tokenise_pair
+from anchor_train.training.train import Method, Watch
 from judges.errors import TrainingError
 
 # How far policy and reference may be apart before the first step, as a share of a reply's log-probability:
@@ -66,88 +66,56 @@ class AnchorDpoTrainer(WholeCheckpoints, DPOTrainer):  # type: ignore[misc]
                 )
 
 
-def train_dpo(
-    settings: DpoSettings,
-    model: ModelSettings,
-    adapter: Path,
-    pairs: Sequence[PreferenceExample],
-    output: Path,
-    *,
-    seed: int = 42,
-    allow_cut: bool = False,
-    callbacks: Sequence[Any] = (),
-) -> TrainingReport:
-    """Trains an adapter further on preference pairs; goes on where a killed training stopped.
+class Dpo(Method[PreferenceExample, TokenisedPair]):
+    """Training on preference pairs, of the adapter that is the reference too."""
 
-    Args:
-        settings: Of the stage.
-        model: The base model.
-        adapter: Adapter to start from, which is the reference too.
-        pairs: What to train on.
-        output: Folder as :class:`~anchor_train.training.job.OutputFolder` describes it.
-        seed: Of the data order.
-        allow_cut: Cut what is longer than ``max_length`` instead of refusing it.
-        callbacks: Further transformers callbacks.
+    what = "pairs"
+    example = PreferenceExample
 
-    Raises:
-        ConfigError: A model, adapter or batch that can't be; pairs that are too long; no room on the disk.
-        TrainingError: If policy and reference differ at the start, or the loss isn't a number.
-    """
-    check_adapter(adapter, model)
-    tokenizer = load_tokenizer(model)
-    tokenised = [tokenise_pair(tokenizer, pair) for pair in pairs]
-    fitted = fit(tokenised, settings.max_length, allow_cut=allow_cut, what="pairs")
-    mark = training_fingerprint(settings, model, seed, fitted.examples, adapter)
+    def tokenise(self, tokenizer: Any, examples: Sequence[PreferenceExample]) -> list[TokenisedPair]:
+        """Both replies."""
+        return [tokenise_pair(tokenizer, pair) for pair in examples]
 
-    folder = OutputFolder(output)
-    arguments = dpo_arguments(settings, model, folder, seed)
-    with arguments.main_process_first():
-        resume = take_up(folder, mark)
-    finished = folder.read_report()
-    if finished is not None:
-        return finished
-    with arguments.main_process_first():
-        rows = _rows_on_disk(folder.tokens, fitted.examples)
-    trainer = dpo_trainer(model, adapter, rows, arguments, tokenizer)
-    return run(
-        trainer,
-        stage="dpo",
-        folder=folder,
-        settings=settings,
-        fitted=fitted,
-        resume=resume,
-        callbacks=callbacks,
-        beta=settings.beta,
-        watches=_watches(settings, tokenizer, fitted.examples, folder, trainer),
-    )
+    def arguments(self, settings: Any) -> tuple[Any, dict[str, Any]]:
+        """TRL's; examples were held to their length before."""
+        return DPOConfig, {
+            "max_length": None,
+            "beta": settings.beta,
+            "loss_type": [settings.loss],
+            "label_smoothing": settings.label_smoothing,
+            "precompute_ref_log_probs": settings.precompute_reference,
+        }
+
+    def trainer(
+        self, job: TrainingJob, examples: Sequence[TokenisedPair], arguments: Any, tokenizer: Any
+    ) -> AnchorDpoTrainer:
+        """The trainer: the adapter under the name "default" to train, its frozen copy under "ref"."""
+        assert job.adapter is not None
+        with arguments.main_process_first():
+            rows = _rows_on_disk(OutputFolder(job.output).tokens, examples)
+        return AnchorDpoTrainer(
+            model=load_adapter(load_base(job.model), job.adapter, job.model, trainable=True),
+            args=arguments,
+            train_dataset=rows,
+            processing_class=tokenizer,
+        )
+
+    def watches(
+        self,
+        job: TrainingJob,
+        examples: Sequence[PreferenceExample],
+        trained: Sequence[TokenisedPair],
+        tokenizer: Any,
+    ) -> list[Watch]:
+        """Sample replies, for signs of a collapse."""
+        settings = job.settings
+        assert isinstance(settings, DpoSettings)
+        prompts = {pair.prompt_ids: pair.id for pair in trained}
+        watch = CollapseWatch.of(settings, tokenizer, prompts, OutputFolder(job.output).samples)
+        return [] if watch is None else [watch]
 
 
-def dpo_trainer(
-    model: ModelSettings, adapter: Path, rows: Any, arguments: Any, tokenizer: Any
-) -> AnchorDpoTrainer:
-    """The trainer: the adapter under the name "default" to train, its frozen copy under "ref"."""
-    return AnchorDpoTrainer(
-        model=load_adapter(load_base(model), adapter, model, trainable=True),
-        args=arguments,
-        train_dataset=rows,
-        processing_class=tokenizer,
-    )
-
-
-def dpo_arguments(settings: DpoSettings, model: ModelSettings, folder: OutputFolder, seed: int) -> Any:
-    """The trl.DPOConfig of these settings."""
-    return trainer_arguments(
-        DPOConfig,
-        settings,
-        model,
-        folder,
-        seed,
-        max_length=None,  # examples were held to their length before
-        beta=settings.beta,
-        loss_type=[settings.loss],
-        label_smoothing=settings.label_smoothing,
-        precompute_ref_log_probs=settings.precompute_reference,
-    )
+METHOD = Dpo()
 
 
 def training_rows(pairs: Sequence[TokenisedPair]) -> Any:
@@ -168,17 +136,3 @@ def _rows_on_disk(path: Path, pairs: Sequence[TokenisedPair]) -> Any:
         training_rows(pairs).save_to_disk(str(new))
         os.replace(new, path)
     return load_from_disk(str(path))
-
-
-def _watches(
-    settings: DpoSettings,
-    tokenizer: Any,
-    pairs: Sequence[TokenisedPair],
-    folder: OutputFolder,
-    trainer: AnchorDpoTrainer,
-) -> list[CollapseWatch]:
-    if settings.sample_every is None or not can_be_watched(trainer):
-        return []
-    prompts = {pair.prompt_ids: pair.id for pair in pairs}
-    watch = CollapseWatch.of(settings, tokenizer, prompts, folder.samples)
-    return [] if watch is None else [watch]

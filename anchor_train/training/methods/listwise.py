@@ -11,7 +11,6 @@ Importing this module imports torch and transformers; the pipeline goes through
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,16 +19,16 @@ from transformers import Trainer, TrainingArguments
 from trl.trainer.utils import disable_dropout_in_model
 
 from anchor_train.preferences.groups import GroupExample
-from anchor_train.recipes.training_settings import ListwiseLoss, ListwiseSettings, ModelSettings
+from anchor_train.recipes.training_settings import ListwiseLoss, ListwiseSettings
 from anchor_train.training.assessment import AssessmentWatch
-from anchor_train.training.base_model import check_adapter, load_adapter, load_base, load_tokenizer
+from anchor_train.training.base_model import load_adapter, load_base
 from anchor_train.training.callbacks import REFERENCE, CollapseWatch
 from anchor_train.training.checkpoints import WholeCheckpoints
-from anchor_train.training.job import OutputFolder, TrainingReport
+from anchor_train.training.job import OutputFolder, TrainingJob
 from anchor_train.training.methods.group_batches import GroupCollator, reply_scores
 from anchor_train.training.methods.losses import assessment_accuracy, listwise_loss
-from anchor_train.training.rendering import TokenisedGroup, fit, tokenise_group
-from anchor_train.training.train import can_be_watched, run, take_up, trainer_arguments, training_fingerprint
+from anchor_train.training.rendering import TokenisedGroup, tokenise_group
+from anchor_train.training.train import Method, Watch
 
 # What is logged besides the loss; each a mean over the groups that have it, since the last log line.
 LOGGED = ("assessment_accuracy", "score_good", "score_bad")
@@ -87,106 +86,64 @@ class ListwiseTrainer(WholeCheckpoints, Trainer):  # type: ignore[misc]
         super().log(logs, start_time)
 
 
-def train_listwise(
-    settings: ListwiseSettings,
-    model: ModelSettings,
-    adapter: Path,
-    groups: Sequence[GroupExample],
-    output: Path,
-    loss: ListwiseLoss,
-    *,
-    seed: int = 42,
-    allow_cut: bool = False,
-    callbacks: Sequence[Any] = (),
-) -> TrainingReport:
-    """Trains an adapter further on groups of replies; goes on where a killed training stopped.
+class Listwise(Method[GroupExample, TokenisedGroup]):
+    """Training on groups of replies with a loss over the group."""
 
-    Args:
-        settings: Of the stage.
-        model: The base model.
-        adapter: Adapter to start from.
-        groups: What to train on.
-        output: Folder as :class:`~anchor_train.training.job.OutputFolder` describes it.
-        loss: ``aft``, ``rrhf`` or ``pro``.
-        seed: Of the data order.
-        allow_cut: Cut what is longer than ``max_length`` instead of refusing it.
-        callbacks: Further transformers callbacks.
+    what = "groups"
+    example = GroupExample
 
-    Raises:
-        ConfigError: A model, adapter or batch that can't be; groups that are too long; no room on the disk.
-        TrainingError: If the loss isn't a number.
-    """
-    check_adapter(adapter, model)
-    tokenizer = load_tokenizer(model)
-    tokenised = [tokenise_group(tokenizer, group) for group in groups]
-    fitted = fit(tokenised, settings.max_length, allow_cut=allow_cut, what="groups")
-    mark = training_fingerprint(settings, model, seed, [loss, *fitted.examples], adapter)
+    def tokenise(self, tokenizer: Any, examples: Sequence[GroupExample]) -> list[TokenisedGroup]:
+        """All replies."""
+        return [tokenise_group(tokenizer, group) for group in examples]
 
-    folder = OutputFolder(output)
-    arguments = trainer_arguments(
-        TrainingArguments, settings, model, folder, seed, remove_unused_columns=False
-    )
-    with arguments.main_process_first():
-        resume = take_up(folder, mark)
-    finished = folder.read_report()
-    if finished is not None:
-        return finished
-    trainer = listwise_trainer(loss, settings, model, adapter, fitted.examples, arguments, tokenizer)
-    return run(
-        trainer,
-        stage="listwise",
-        folder=folder,
-        settings=settings,
-        fitted=fitted,
-        resume=resume,
-        callbacks=callbacks,
-        watches=_watches(settings, tokenizer, fitted.examples, folder, trainer),
-    )
+    def arguments(self, settings: Any) -> tuple[Any, dict[str, Any]]:
+        """transformers' own; a batch keeps what only the loss knows."""
+        return TrainingArguments, {"remove_unused_columns": False}
 
+    def trainer(
+        self, job: TrainingJob, examples: Sequence[TokenisedGroup], arguments: Any, tokenizer: Any
+    ) -> ListwiseTrainer:
+        """The trainer; a frozen copy of the adapter is there if samples are to be compared with it."""
+        settings = job.settings
+        assert job.adapter is not None
+        assert job.loss is not None
+        assert isinstance(settings, ListwiseSettings)
+        adapted = load_adapter(load_base(job.model), job.adapter, job.model, trainable=True)
+        if settings.sample_every is not None:
+            adapted.load_adapter(str(job.adapter), adapter_name=REFERENCE, is_trainable=False)
+        if arguments.gradient_checkpointing:
+            adapted.enable_input_require_grads()
+        disable_dropout_in_model(adapted)
+        return ListwiseTrainer(
+            job.loss,
+            settings,
+            model=adapted,
+            args=arguments,
+            train_dataset=list(examples),
+            data_collator=GroupCollator(tokenizer.pad_token_id or 0),
+            processing_class=tokenizer,
+        )
 
-def listwise_trainer(
-    loss: ListwiseLoss,
-    settings: ListwiseSettings,
-    model: ModelSettings,
-    adapter: Path,
-    groups: Sequence[TokenisedGroup],
-    arguments: Any,
-    tokenizer: Any,
-) -> ListwiseTrainer:
-    """The trainer; a frozen copy of the adapter is there if samples are to be compared with it."""
-    adapted = load_adapter(load_base(model), adapter, model, trainable=True)
-    if settings.sample_every is not None:
-        adapted.load_adapter(str(adapter), adapter_name=REFERENCE, is_trainable=False)
-    if arguments.gradient_checkpointing:
-        adapted.enable_input_require_grads()
-    disable_dropout_in_model(adapted)
-    return ListwiseTrainer(
-        loss,
-        settings,
-        model=adapted,
-        args=arguments,
-        train_dataset=list(groups),
-        data_collator=GroupCollator(tokenizer.pad_token_id or 0),
-        processing_class=tokenizer,
-    )
+    def watches(
+        self,
+        job: TrainingJob,
+        examples: Sequence[GroupExample],
+        trained: Sequence[TokenisedGroup],
+        tokenizer: Any,
+    ) -> list[Watch]:
+        """Assessment of the groups; sample replies, for signs of a collapse."""
+        settings, folder = job.settings, OutputFolder(job.output)
+        assert isinstance(settings, ListwiseSettings)
+        assessment = AssessmentWatch(
+            trained,
+            tokenizer.pad_token_id or 0,
+            folder.assessments,
+            settings.assess_questions,
+            settings.sample_every,
+        )
+        prompts = {group.prompt_ids: group.id for group in trained}
+        samples = CollapseWatch.of(settings, tokenizer, prompts, folder.samples)
+        return [assessment] if samples is None else [assessment, samples]
 
 
-def _watches(
-    settings: ListwiseSettings,
-    tokenizer: Any,
-    groups: Sequence[TokenisedGroup],
-    folder: OutputFolder,
-    trainer: ListwiseTrainer,
-) -> list[Any]:
-    if not can_be_watched(trainer):
-        return []
-    assessment = AssessmentWatch(
-        groups,
-        tokenizer.pad_token_id or 0,
-        folder.assessments,
-        settings.assess_questions,
-        settings.sample_every,
-    )
-    prompts = {group.prompt_ids: group.id for group in groups}
-    samples = CollapseWatch.of(settings, tokenizer, prompts, folder.samples)
-    return [assessment] if samples is None else [assessment, samples]
+METHOD = Listwise()

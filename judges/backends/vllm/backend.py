@@ -91,7 +91,7 @@ class VllmSettings(LocalModelSettings):
         args |= {"enable_prefix_caching": True}
         args |= {key: value for key, value in own.items() if value is not None}
         if self.adapter_path is not None:
-            args |= {"enable_lora": True, "max_lora_rank": self.max_lora_rank or _room_for(self.adapter_path)}
+            args |= {"enable_lora": True, "max_lora_rank": self.max_lora_rank or room_for(self.adapter_path)}
         return args | self.engine_args
 
 
@@ -305,7 +305,7 @@ def failure_reason(log: Iterable[str]) -> str | None:
     return found
 
 
-def _room_for(adapter: Path) -> int:
+def room_for(adapter: Path) -> int:
     try:
         rank = int(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -21,7 +21,7 @@ from anchor_train.run.roles import own_model
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.consult import read_arguments
 from anchor_train.stages.judge import read_scored
-from anchor_train.stages.pairs import read_pairs, read_without
+from anchor_train.stages.pairs import WITHOUT, read_pairs
 from anchor_train.stages.sample import read_samples
 from judges.backends.protocol import answer_all
 from judges.config import load_backend
@@ -29,7 +29,15 @@ from judges.errors import BackendError, ConfigError, DataError
 from judges.files import content_hash
 from judges.records import Reply, Sampling
 from lm_eval_tasks.tasks.spec import load_task
-from tests.anchor_train.scripted_run import ARGUMENT, finish_sft, make_run, verdict, write_rows, write_script
+from tests.anchor_train.scripted_run import (
+    ARGUMENT,
+    finish_sft,
+    left,
+    make_run,
+    verdict,
+    write_rows,
+    write_script,
+)
 
 TO_PAIRS = {"questions", "sft", "sample", "judge", "consult", "pairs"}
 
@@ -54,7 +62,7 @@ def test_counts_add_up_from_questions_to_pairs(done):
     assert [len(sample.completions) for sample in samples] == [4] * 12
     for strategy in ("anchor", "rank"):
         folder = done.stage(f"round-1/{strategy}/pairs")
-        assert len(read_pairs(folder)) + len(read_without(folder)) == 12
+        assert len(read_pairs(folder)) + len(left(folder / WITHOUT)) == 12
         report = json.loads((folder / "report.json").read_text())
         assert report["total"] == sum(report["pairs"].values()) == len(read_pairs(folder))
         assert report["questions"] == 12

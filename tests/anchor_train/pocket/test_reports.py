@@ -20,8 +20,8 @@ from anchor_train.pocket.making.writing import Writing, writing_of
 from anchor_train.pocket.outcome import Exhibit, Outcome
 from anchor_train.pocket.report import demo_report, gains
 from anchor_train.preferences.pair_report import PairReport
-from anchor_train.recipes.config import STRATEGY_NAMES
 from anchor_train.recipes.files import load_recipe
+from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.records import Assessment as GroupAssessment
 from anchor_train.stages.table import Table, TableRow
 from judges.errors import DataError
@@ -177,7 +177,7 @@ def test_all_methods_are_the_strategies_each_with_its_variants_behind_it(tmp_pat
     recipe.write_text("model: some/model\ntask: pocket_explain\nextends: pocket\n", encoding="utf-8")
     names = every_strategy(load_recipe(recipe))
     assert names[:6] == ["rank", "anchor", "aft", "aft-detached", "aft-none", "rrhf"]
-    assert {*STRATEGY_NAMES} <= set(names)
+    assert {*STRATEGIES} <= set(names)
 
 
 def test_replies_show_signs_of_a_collapse() -> None:

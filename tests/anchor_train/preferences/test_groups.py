@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from anchor_train.preferences.groups import Group, GroupExample, NoGroup, build_groups, group_of
 from anchor_train.records import SftExample
-from anchor_train.stages.group_report import GroupReport, group_report
+from anchor_train.stages.parts.group_report import GroupReport, group_report
 from anchor_train.training.rendering import TokenisedGroup
 from judges.records import Message
 from lm_eval_tasks.records import ScoredQuestion
@@ -100,9 +100,6 @@ def test_groups_and_examples_survive_their_json():
     assert isinstance(found, Group)
     assert Group.from_json(found.to_json()) == found
     assert GroupExample.from_json(found.example(PROMPT).to_json()) == found.example(PROMPT)
-    missing = group_of(question_of(), "score")
-    assert isinstance(missing, NoGroup)
-    assert NoGroup.from_json(missing.to_json()) == missing
 
 
 def test_the_report_counts_every_question_and_every_sample():

@@ -30,7 +30,7 @@ from anchor_train.stages.discover import (
     JUDGEMENTS,
     PRINCIPLES,
     REFINEMENTS,
-    read_attempts_without,
+    WITHOUT,
     read_discoveries,
 )
 from anchor_train.stages.sample import read_samples
@@ -46,7 +46,7 @@ from tests.anchor_train.principles.scripted_staple import (
     make_staple,
     script,
 )
-from tests.anchor_train.scripted_run import finish_sft, write_script
+from tests.anchor_train.scripted_run import finish_sft, left, write_script
 
 DISCOVER, CLUSTER, TRAIN = (f"round-1/staple/{name}" for name in ("discover", "cluster", "train"))
 BEFORE = {"sample", "judge", "consult"}
@@ -81,9 +81,11 @@ def stale(run: RunFolder, *overrides: str) -> set[str]:
 
 
 def test_every_first_reply_is_accounted_for(done):
-    found, without = read_discoveries(done.stage(DISCOVER)), read_attempts_without(done.stage(DISCOVER))
+    found, without = read_discoveries(done.stage(DISCOVER)), left(done.stage(DISCOVER) / WITHOUT)
     samples = {s.question.id: s for s in read_samples(done.stage("round-1/sample"))}
-    keys = sorted((end.question_id, end.sample) for end in (*found, *without))
+    keys = sorted(
+        [(end.question_id, end.sample) for end in found] + [(r["question_id"], r["sample"]) for r in without]
+    )
     assert keys == sorted((question, sample) for question in samples for sample in (0, 1))
     report = json.loads((done.stage(DISCOVER) / "report.json").read_text())
     assert report["prompts"] == 24 == report["found"] + sum(report["without"].values())
@@ -168,8 +170,8 @@ def test_the_stages_are_shown_counted_and_described(done):
 def test_a_dry_run_shows_the_loss_on_principle_and_refined_reply_alone(done):
     found = describe(Pipeline(done, done.recipe()), {"discover", "cluster", "train"})
     assert [stage.stage for stage in found.stages] == [DISCOVER, CLUSTER, TRAIN]
-    assert found.stages[0].calls == 24 * 4 * 3
-    assert found.stages[2].steps == 2
+    assert found.stages[0].planned.calls == 24 * 4 * 3
+    assert found.stages[2].planned.steps == 2
     before, learnt = found.examples[0].split("--- with loss, a token in each bracket\n")
     assert learnt.replace("][", "").startswith("[⏎<principle>⏎")
     assert "<principle>" not in before.split("<|im_start|>assistant")[-1]

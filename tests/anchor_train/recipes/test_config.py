@@ -3,12 +3,10 @@ from __future__ import annotations
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
 
-from anchor_train.recipes.config import Strategy
 from anchor_train.recipes.files import RECIPES, load_recipe, resolved_yaml
 from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.recipes.training_settings import DPO_LOSSES, LoopSettings, OptimiserSettings
@@ -56,10 +54,6 @@ def test_every_strategy_finds_its_settings_in_every_recipe(recipe_file, strategy
         assert recipe.strategy_of(strategy) == strategy
         section = getattr(recipe, STRATEGIES[strategy].section)
         assert isinstance(getattr(section, "train", section), LoopSettings)
-
-
-def test_the_table_of_strategies_is_that_of_the_recipe():
-    assert set(STRATEGIES) == set(get_args(Strategy))
 
 
 def test_an_unknown_strategy_is_told_once_with_the_known_ones(recipe_file):

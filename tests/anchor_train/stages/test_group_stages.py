@@ -17,10 +17,10 @@ from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.pipeline.plan import plan
 from anchor_train.pipeline.trained import trained_model, trained_models
 from anchor_train.run.run_folder import RunFolder
-from anchor_train.stages.groups import read_groups, read_questions_without
+from anchor_train.stages.groups import WITHOUT, read_groups
 from anchor_train.stages.sample import read_samples
 from judges.errors import ConfigError, DataError
-from tests.anchor_train.scripted_run import finish_sft, make_run, write_script
+from tests.anchor_train.scripted_run import finish_sft, left, make_run, write_script
 
 SMALL = {
     "listwise": {"max_steps": 2, "sample_every": None},
@@ -57,8 +57,8 @@ def test_every_question_and_every_reply_is_accounted_for(done):
     samples = {found.question.id: found for found in read_samples(done.stage("round-1/sample"))}
     for strategy in ("aft", "pro", "rft"):
         folder = done.stage(f"round-1/{strategy}/groups")
-        groups, without = read_groups(folder), read_questions_without(folder)
-        assert {row.question_id for row in (*groups, *without)} == set(samples)
+        groups, without = read_groups(folder), left(folder / WITHOUT)
+        assert {g.question_id for g in groups} | {row["question_id"] for row in without} == set(samples)
         assert len(groups) + len(without) == 12
         for group in groups:
             texts = [completion.text for completion in samples[group.question_id].completions]
@@ -177,9 +177,9 @@ def test_groups_that_would_be_cut_are_refused_unless_allowed(done):
 def test_a_dry_run_shows_groups_with_their_levels(done):
     found = describe(Pipeline(done, done.recipe()))
     planned = {stage.stage: stage for stage in found.stages}
-    assert planned["round-1/aft/align"].steps == 2
-    assert "groups" in planned["round-1/aft/align"].does
-    assert "replies" in planned["round-1/rft/align"].does
+    assert planned["round-1/aft/align"].planned.steps == 2
+    assert "groups" in planned["round-1/aft/align"].planned.does
+    assert "replies" in planned["round-1/rft/align"].planned.does
     assert any("round-1/aft/align group" in text and "level 1" in text for text in found.examples)
 
 

@@ -16,6 +16,7 @@ from tests.anchor_train.small_training import (
     ANIMALS,
     dpo_settings,
     group_examples,
+    job_of,
     listwise_settings,
     optimiser,
     preference_examples,
@@ -24,21 +25,14 @@ from tests.anchor_train.small_training import (
 )
 
 
-def _write_rows(path: Path, examples: object) -> Path:
-    path.write_text("".join(json.dumps(example.to_json()) + "\n" for example in examples))  # type: ignore[attr-defined]
-    return path
-
-
 def test_two_processes_make_the_same_steps_as_one(
     tiny_model: Path, tiny_adapter: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pairs = _write_rows(tmp_path / "pairs.jsonl", preference_examples())
     settings = dpo_settings(
         max_steps=None, epochs=2, sample_every=3, optimiser=optimiser(per_device_batch_size=1), save_every=2
     )
-    job = TrainingJob(
-        ModelSettings(name=str(tiny_model)), settings, pairs, tmp_path / "dpo", adapter=tiny_adapter
-    )
+    model = ModelSettings(name=str(tiny_model))
+    job = job_of(settings, model, preference_examples(), tmp_path / "dpo", tiny_adapter)
     report = launch(job, LaunchSettings(processes=2))
     assert report.processes == 2
     assert report.steps == 6  # 12 pairs, twice, in batches of 4
@@ -55,18 +49,11 @@ def test_two_processes_make_the_same_steps_as_one(
 def test_two_processes_share_the_groups_of_a_step(
     tiny_model: Path, tiny_adapter: Path, tmp_path: Path
 ) -> None:
-    groups = _write_rows(tmp_path / "groups.jsonl", group_examples(ANIMALS[:4]))
+    model, groups = ModelSettings(name=str(tiny_model)), group_examples(ANIMALS[:4])
     settings = listwise_settings(max_steps=1, sample_every=None, optimiser=optimiser(per_device_batch_size=1))
     one, two = (
         launch(
-            TrainingJob(
-                ModelSettings(name=str(tiny_model)),
-                settings,
-                groups,
-                tmp_path / str(processes),
-                adapter=tiny_adapter,
-                loss="aft",
-            ),
+            job_of(settings, model, groups, tmp_path / str(processes), tiny_adapter, loss="aft"),
             LaunchSettings(processes=processes),
         )
         for processes in (1, 2)

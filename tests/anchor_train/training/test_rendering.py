@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from anchor_train.recipes.training_settings import ModelSettings
 from anchor_train.records import PreferenceExample, SftExample, conversation_to_json
 from anchor_train.training.base_model import load_tokenizer
-from anchor_train.training.job import OutputFolder
 from anchor_train.training.rendering import (
     TokenisedExample,
     TokenisedPair,
@@ -27,10 +26,12 @@ from judges.errors import ConfigError
 from judges.records import Message
 from tests.anchor_train.small_training import (
     dpo_settings,
+    job_of,
     preference_examples,
     prompt,
     sft_examples,
     sft_settings,
+    trainer_of,
 )
 from tests.chat_templates import DEEPSEEK_R1_DISTILLED, QWEN_3, SERVED
 from tests.tiny_models import make_tiny_model
@@ -144,15 +145,11 @@ def test_training_renders_a_prompt_as_sampling_does(
 def test_the_sft_trainer_trains_on_exactly_these_tokens(
     tiny_model: Path, tokenizer: Any, tmp_path: Path
 ) -> None:
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTTrainer
 
-    from anchor_train.training.methods.sft import sft_trainer
-    from anchor_train.training.train import trainer_arguments
-
-    settings, model = sft_settings(), ModelSettings(name=str(tiny_model))
+    model = ModelSettings(name=str(tiny_model))
     examples = [tokenise_example(tokenizer, example) for example in sft_examples()]
-    arguments = trainer_arguments(SFTConfig, settings, model, OutputFolder(tmp_path), seed=0)
-    trainer = sft_trainer(settings, model, examples, arguments, tokenizer)
+    trainer = trainer_of(job_of(sft_settings(), model, sft_examples(), tmp_path))
     shown = {(*example.prompt_ids, *example.completion_ids): example.labels for example in examples}
     assert {tuple(row["input_ids"]): row["labels"] for row in trainer.train_dataset} == shown
 
@@ -174,7 +171,7 @@ def test_the_sft_trainer_trains_on_exactly_these_tokens(
     ]
     theirs = SFTTrainer(
         model=trainer.model.get_base_model(),
-        args=arguments,
+        args=trainer.args,
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
     )
@@ -187,12 +184,9 @@ def test_the_dpo_trainer_trains_on_exactly_these_tokens(
     from datasets import Dataset
     from trl import DPOTrainer
 
-    from anchor_train.training.methods.dpo import dpo_arguments, dpo_trainer, training_rows
-
-    model = ModelSettings(name=str(tiny_model))
+    model, settings = ModelSettings(name=str(tiny_model)), dpo_settings(precompute_reference=False)
     pairs = [tokenise_pair(tokenizer, pair) for pair in preference_examples()]
-    arguments = dpo_arguments(dpo_settings(precompute_reference=False), model, OutputFolder(tmp_path), seed=0)
-    trainer = dpo_trainer(model, tiny_adapter, training_rows(pairs), arguments, tokenizer)
+    trainer = trainer_of(job_of(settings, model, preference_examples(), tmp_path, tiny_adapter))
     batch = next(iter(trainer.get_train_dataloader()))
     shown = {
         (*side.prompt_ids, *side.completion_ids): [0] * len(side.prompt_ids) + [1] * len(side.completion_ids)
@@ -213,7 +207,7 @@ def test_the_dpo_trainer_trains_on_exactly_these_tokens(
         }
         for pair in preference_examples()
     ]
-    theirs = DPOTrainer._prepare_dataset(trainer, Dataset.from_list(rows), tokenizer, arguments, "train")
+    theirs = DPOTrainer._prepare_dataset(trainer, Dataset.from_list(rows), tokenizer, trainer.args, "train")
     columns = ("prompt_ids", "chosen_ids", "rejected_ids")
     assert [[row[name] for name in columns] for row in theirs] == [
         [row[name] for name in columns] for row in trainer.train_dataset

@@ -20,17 +20,18 @@ from transformers import AutoModelForCausalLM
 from anchor_train.recipes.training_settings import ModelSettings
 from anchor_train.training.base_model import load_tokenizer
 from anchor_train.training.checkpoints import whole_checkpoints
-from anchor_train.training.job import OutputFolder, TrainingJob
-from anchor_train.training.methods.dpo import dpo_arguments, dpo_trainer, train_dpo, training_rows
-from anchor_train.training.methods.sft import train_sft
+from anchor_train.training.job import OutputFolder
 from anchor_train.training.rendering import TokenisedExample, tokenise_pair
 from judges.errors import ConfigError, TrainingError
 from tests.anchor_train.small_training import (
     ANIMALS,
     dpo_settings,
+    job_of,
     preference_examples,
     sft_examples,
     sft_settings,
+    train,
+    trainer_of,
 )
 from tests.tiny_models import make_tiny_adapter, make_tiny_model
 
@@ -44,13 +45,13 @@ def model(tiny_model: Path) -> ModelSettings:
 
 @pytest.fixture(scope="module")
 def sft_adapter(model: ModelSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_sft(sft_settings(), model, sft_examples(), tmp_path_factory.mktemp("sft")).adapter
+    return train(sft_settings(), model, sft_examples(), tmp_path_factory.mktemp("sft")).adapter
 
 
 def test_dpo_starts_at_ln_2_and_raises_the_margin_on_pairs_that_it_has_not_seen(
     model: ModelSettings, sft_adapter: Path, tmp_path: Path
 ) -> None:
-    report = train_dpo(dpo_settings(), model, sft_adapter, preference_examples(TRAINED), tmp_path)
+    report = train(dpo_settings(), model, preference_examples(TRAINED), tmp_path, sft_adapter)
     folder = OutputFolder(tmp_path)
     rows = [json.loads(line) for line in folder.log.read_text().splitlines()]
     assert rows[0]["loss"] == pytest.approx(math.log(2), abs=1e-6)
@@ -76,7 +77,7 @@ def test_other_losses_of_trl_are_trained_by_name(
     model: ModelSettings, sft_adapter: Path, tmp_path: Path, loss: str
 ) -> None:
     settings = dpo_settings(loss=loss, max_steps=3, label_smoothing=0.1 if loss == "robust" else 0.0)
-    report = train_dpo(settings, model, sft_adapter, preference_examples(TRAINED), tmp_path)
+    report = train(settings, model, preference_examples(TRAINED), tmp_path, sft_adapter)
     assert report.metrics["rewards/margins"] > 0
 
 
@@ -84,12 +85,12 @@ def test_the_reference_computed_once_or_at_each_step_gives_the_same_model(
     model: ModelSettings, sft_adapter: Path, tmp_path: Path
 ) -> None:
     once, each = (
-        train_dpo(
+        train(
             dpo_settings(precompute_reference=precompute),
             model,
-            sft_adapter,
             preference_examples(TRAINED),
             tmp_path / str(precompute),
+            sft_adapter,
         )
         for precompute in (True, False)
     )
@@ -99,11 +100,8 @@ def test_the_reference_computed_once_or_at_each_step_gives_the_same_model(
 def test_a_reference_that_is_not_the_start_stops_the_training(
     model: ModelSettings, sft_adapter: Path, tmp_path: Path
 ) -> None:
-    tokenizer = load_tokenizer(model)
-    rows = training_rows([tokenise_pair(tokenizer, pair) for pair in preference_examples()])
     settings = dpo_settings(precompute_reference=False)
-    arguments = dpo_arguments(settings, model, OutputFolder(tmp_path), seed=0)
-    trainer = dpo_trainer(model, sft_adapter, rows, arguments, tokenizer)
+    trainer = trainer_of(job_of(settings, model, preference_examples(), tmp_path, sft_adapter))
     with torch.no_grad():
         for name, weights in trainer.model.named_parameters():
             if "lora_B.ref" in name:
@@ -116,11 +114,9 @@ def test_a_kill_of_everything_in_the_middle_changes_nothing_in_the_end(
     model: ModelSettings, sft_adapter: Path, tmp_path: Path
 ) -> None:
     settings = dpo_settings(max_steps=24, save_every=4, sample_every=12)
-    through = train_dpo(settings, model, sft_adapter, preference_examples(), tmp_path / "through")
+    through = train(settings, model, preference_examples(), tmp_path / "through", sft_adapter)
 
-    examples = tmp_path / "pairs.jsonl"
-    examples.write_text("".join(json.dumps(pair.to_json()) + "\n" for pair in preference_examples()))
-    job = TrainingJob(model, settings, examples, tmp_path / "killed", adapter=sft_adapter)
+    job = job_of(settings, model, preference_examples(), tmp_path / "killed", sft_adapter)
     job_file = tmp_path / "killed.json"
     job_file.write_text(json.dumps(job.to_json()))
     # A process that launches the training, and dies with kill -9: the worker notices and ends too.
@@ -143,7 +139,7 @@ def test_a_kill_of_everything_in_the_middle_changes_nothing_in_the_end(
         time.sleep(0.01)
     assert folder.read_report() is None
 
-    resumed = train_dpo(settings, model, sft_adapter, preference_examples(), job.output)
+    resumed = train(settings, model, preference_examples(), job.output, sft_adapter)
     assert resumed.steps == 24
     assert resumed.resumed_from is not None
     assert resumed.resumed_from >= 4
@@ -160,17 +156,17 @@ def test_an_adapter_of_another_base_is_refused(
 ) -> None:
     other = make_tiny_model(tmp_path / "other", seed=1)
     with pytest.raises(ConfigError, match=rf"belongs to the base model {model.name}, not to {other}"):
-        train_dpo(
+        train(
             dpo_settings(),
             ModelSettings(name=str(other)),
-            sft_adapter,
             preference_examples(),
             tmp_path / "dpo",
+            sft_adapter,
         )
     with pytest.raises(
         ConfigError, match=r"not an adapter folder: no adapter_config.json and no adapter_model"
     ):
-        train_dpo(dpo_settings(), model, Path(model.name), preference_examples(), tmp_path / "dpo")
+        train(dpo_settings(), model, preference_examples(), tmp_path / "dpo", Path(model.name))
 
 
 def test_an_adapter_whose_base_has_moved_must_at_least_fit(
@@ -180,18 +176,18 @@ def test_an_adapter_whose_base_has_moved_must_at_least_fit(
     adapter = make_tiny_adapter(tmp_path / "adapter", narrow)
     narrow.rename(tmp_path / "moved")
     with pytest.raises(ConfigError, match=r"doesn't fit .* belongs to another base"):
-        train_dpo(dpo_settings(), model, adapter, preference_examples(), tmp_path / "dpo")
+        train(dpo_settings(), model, preference_examples(), tmp_path / "dpo", adapter)
     assert "which is gone" in capsys.readouterr().err
     settings = dpo_settings(max_steps=1, sample_every=None)
     moved = ModelSettings(name=str(tmp_path / "moved"))
-    report = train_dpo(settings, moved, adapter, preference_examples(), tmp_path / "dpo")
+    report = train(settings, moved, preference_examples(), tmp_path / "dpo", adapter)
     config = json.loads((report.adapter / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == moved.name
 
 
 def test_pairs_that_are_too_long_are_refused(model: ModelSettings, sft_adapter: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"12 of 12 pairs are longer than max_length 60"):
-        train_dpo(dpo_settings(max_length=60), model, sft_adapter, preference_examples(), tmp_path)
+        train(dpo_settings(max_length=60), model, preference_examples(), tmp_path, sft_adapter)
 
 
 def _margin(model: ModelSettings, adapter: Path, animals: tuple[str, ...]) -> float:

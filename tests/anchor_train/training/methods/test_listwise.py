@@ -22,22 +22,21 @@ from anchor_train.recipes.training_settings import ListwiseLoss, ModelSettings
 from anchor_train.training.assessment import assess
 from anchor_train.training.base_model import load_tokenizer
 from anchor_train.training.checkpoints import whole_checkpoints
-from anchor_train.training.job import OutputFolder, TrainingJob
+from anchor_train.training.job import OutputFolder
 from anchor_train.training.methods.group_batches import GroupCollator, reply_scores
-from anchor_train.training.methods.listwise import train_listwise
-from anchor_train.training.methods.rft import train_rft
-from anchor_train.training.methods.sft import train_sft
 from anchor_train.training.rendering import TokenisedGroup, show_group, tokenise_group
 from judges.errors import ConfigError
 from tests.anchor_train.small_training import (
     ANIMALS,
     group_examples,
+    job_of,
     listwise_settings,
     optimiser,
     prompt,
     rft_settings,
     sft_examples,
     sft_settings,
+    train,
 )
 
 TRAINED, HELD_OUT = ANIMALS[:8], ANIMALS[8:]
@@ -50,7 +49,7 @@ def model(tiny_model: Path) -> ModelSettings:
 
 @pytest.fixture(scope="module")
 def sft_adapter(model: ModelSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_sft(sft_settings(), model, sft_examples(), tmp_path_factory.mktemp("sft")).adapter
+    return train(sft_settings(), model, sft_examples(), tmp_path_factory.mktemp("sft")).adapter
 
 
 def tokenised(model: ModelSettings, animals: tuple[str, ...]) -> list[TokenisedGroup]:
@@ -84,7 +83,7 @@ def test_each_loss_makes_good_replies_likelier_than_bad_ones_on_questions_not_se
     model: ModelSettings, sft_adapter: Path, tmp_path: Path, loss: ListwiseLoss
 ) -> None:
     settings = listwise_settings(constraint="none", sft_weight=0.2, max_steps=8)
-    report = train_listwise(settings, model, sft_adapter, group_examples(TRAINED), tmp_path, loss)
+    report = train(settings, model, group_examples(TRAINED), tmp_path, sft_adapter, loss=loss)
     held_out = tokenised(model, HELD_OUT)
     before = assess(adapted(model, sft_adapter), held_out, padding=0)
     after = assess(adapted(model, report.adapter), held_out, padding=0)
@@ -111,7 +110,7 @@ def test_the_first_logged_loss_is_that_of_the_batch_it_saw(
 ) -> None:
     """Accumulated over two batches of two, the loss of one step is the mean over its four groups."""
     settings = listwise_settings(max_steps=1, sample_every=None, sft_weight=0.0)
-    report = train_listwise(settings, model, sft_adapter, group_examples(ANIMALS[:4]), tmp_path, "rrhf")
+    report = train(settings, model, group_examples(ANIMALS[:4]), tmp_path, sft_adapter, loss="rrhf")
     start = adapted(model, sft_adapter)
     expected = []
     with torch.no_grad():
@@ -134,9 +133,7 @@ def test_only_without_a_constraint_bad_replies_become_ever_less_likely_and_that_
             optimiser=optimiser(learning_rate=5e-2, batch_size=2),
         )
         groups = group_examples(ANIMALS[:2])
-        reports[constraint] = train_listwise(
-            settings, model, sft_adapter, groups, tmp_path / constraint, "aft"
-        )
+        reports[constraint] = train(settings, model, groups, tmp_path / constraint, sft_adapter, loss="aft")
     fallen = {name: report.metrics["score_bad/after"] for name, report in reports.items()}
     assert fallen["none"] < fallen["boundary"] - 1
     assert any("bad replies have become very unlikely" in found for found in reports["none"].warnings)
@@ -149,11 +146,9 @@ def test_a_kill_of_everything_in_the_middle_changes_nothing_in_the_end(
 ) -> None:
     settings = listwise_settings(max_steps=16, save_every=4, sample_every=8)
     groups = group_examples()
-    through = train_listwise(settings, model, sft_adapter, groups, tmp_path / "through", "aft")
+    through = train(settings, model, groups, tmp_path / "through", sft_adapter, loss="aft")
 
-    examples = tmp_path / "groups.jsonl"
-    examples.write_text("".join(json.dumps(group.to_json()) + "\n" for group in groups))
-    job = TrainingJob(model, settings, examples, tmp_path / "killed", adapter=sft_adapter, loss="aft")
+    job = job_of(settings, model, groups, tmp_path / "killed", sft_adapter, loss="aft")
     job_file = tmp_path / "killed.json"
     job_file.write_text(json.dumps(job.to_json()))
     folder = OutputFolder(job.output)
@@ -166,7 +161,7 @@ def test_a_kill_of_everything_in_the_middle_changes_nothing_in_the_end(
         os.kill(worker.pid, signal.SIGKILL)
     assert folder.read_report() is None
 
-    resumed = train_listwise(settings, model, sft_adapter, groups, job.output, "aft")
+    resumed = train(settings, model, groups, job.output, sft_adapter, loss="aft")
     assert resumed.steps == 16
     assert resumed.resumed_from is not None
     assert resumed.resumed_from >= 4
@@ -189,14 +184,14 @@ def test_another_loss_on_the_same_groups_is_another_training(
     settings = listwise_settings(max_steps=1, sample_every=None)
     groups = group_examples(ANIMALS[:4])
     for loss, afresh in (("aft", False), ("aft", False), ("pro", True)):
-        train_listwise(settings, model, sft_adapter, groups, tmp_path, loss)
+        train(settings, model, groups, tmp_path, sft_adapter, loss=loss)
         assert ("training starts afresh" in capsys.readouterr().err) is afresh
 
 
 def test_rft_learns_the_right_replies_from_the_adapter_that_it_starts_from(
     model: ModelSettings, sft_adapter: Path, tmp_path: Path
 ) -> None:
-    report = train_rft(rft_settings(), model, sft_adapter, group_examples(TRAINED), tmp_path)
+    report = train(rft_settings(), model, group_examples(TRAINED), tmp_path, sft_adapter)
     assert (report.stage, report.examples, report.steps) == ("rft", 16, 6)
     first = assess(adapted(model, sft_adapter), tokenised(model, TRAINED), padding=0)
     assert report.metrics["score_good/before"] == pytest.approx(first.good, rel=1e-4)
@@ -211,7 +206,7 @@ def test_groups_without_contrast_are_fine_tuned_on_and_not_assessed(
 ) -> None:
     alone = [GroupExample("ant", prompt("ant"), ("<choice> B </choice>",), (1,))]
     settings = listwise_settings(max_steps=2, sample_every=None)
-    report = train_listwise(settings, model, sft_adapter, alone, tmp_path / "aft", "aft")
+    report = train(settings, model, alone, tmp_path / "aft", sft_adapter, loss="aft")
     assert "assessment_accuracy/before" not in report.metrics
     start, end = (adapted(model, adapter) for adapter in (sft_adapter, report.adapter))
     batch = GroupCollator(0)([tokenise_group(load_tokenizer(model), alone[0])])
@@ -224,7 +219,7 @@ def test_groups_that_are_too_long_are_refused(
 ) -> None:
     settings = listwise_settings(max_length=60)
     with pytest.raises(ConfigError, match=r"12 of 12 groups are longer than max_length 60"):
-        train_listwise(settings, model, sft_adapter, group_examples(), tmp_path, "aft")
+        train(settings, model, group_examples(), tmp_path, sft_adapter, loss="aft")
 
 
 def test_a_group_is_shown_with_the_level_of_each_reply(model: ModelSettings) -> None:

@@ -14,11 +14,17 @@ from transformers import TrainerCallback
 
 from anchor_train.recipes.training_settings import LoraSettings, ModelSettings
 from anchor_train.training.job import OutputFolder
-from anchor_train.training.methods.sft import sft_trainer, train_sft
 from anchor_train.training.rendering import tokenise_example
-from anchor_train.training.train import take_up, trainer_arguments
+from anchor_train.training.train import take_up
 from judges.errors import ConfigError
-from tests.anchor_train.small_training import optimiser, sft_examples, sft_settings
+from tests.anchor_train.small_training import (
+    job_of,
+    optimiser,
+    sft_examples,
+    sft_settings,
+    train,
+    trainer_of,
+)
 from tests.tiny_models import make_tiny_model
 
 
@@ -28,15 +34,7 @@ def model(tiny_model: Path) -> ModelSettings:
 
 
 def test_training_changes_the_lora_weights_only(model: ModelSettings, tmp_path: Path) -> None:
-    from trl import SFTConfig
-
-    from anchor_train.training.base_model import load_tokenizer
-
-    settings = sft_settings()
-    tokenizer = load_tokenizer(model)
-    examples = [tokenise_example(tokenizer, example) for example in sft_examples()]
-    arguments = trainer_arguments(SFTConfig, settings, model, OutputFolder(tmp_path), seed=0)
-    trainer = sft_trainer(settings, model, examples, arguments, tokenizer)
+    trainer = trainer_of(job_of(sft_settings(), model, sft_examples(), tmp_path))
     trainer.keep_checkpoints = 1
     before = {name: weights.detach().clone() for name, weights in trainer.model.named_parameters()}
     trainer.train()
@@ -49,7 +47,7 @@ def test_training_changes_the_lora_weights_only(model: ModelSettings, tmp_path: 
 
 
 def test_a_training_leaves_an_adapter_a_log_and_a_report(model: ModelSettings, tmp_path: Path) -> None:
-    report = train_sft(sft_settings(), model, sft_examples(), tmp_path)
+    report = train(sft_settings(), model, sft_examples(), tmp_path)
     folder = OutputFolder(tmp_path)
     assert (report.stage, report.steps, report.examples, report.resumed_from) == ("sft", 6, 12, None)
     rows = [json.loads(line) for line in folder.log.read_text().splitlines()]
@@ -66,13 +64,13 @@ def test_a_training_leaves_an_adapter_a_log_and_a_report(model: ModelSettings, t
 def test_a_training_that_has_ended_is_not_done_again(
     model: ModelSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = train_sft(sft_settings(max_steps=2), model, sft_examples(), tmp_path)
+    first = train(sft_settings(max_steps=2), model, sft_examples(), tmp_path)
     made = (first.adapter / "adapter_model.safetensors").stat().st_mtime_ns
-    again = train_sft(sft_settings(max_steps=2, log_every=5), model, sft_examples(), tmp_path)
+    again = train(sft_settings(max_steps=2, log_every=5), model, sft_examples(), tmp_path)
     assert again == first
     assert (first.adapter / "adapter_model.safetensors").stat().st_mtime_ns == made
 
-    other = train_sft(sft_settings(max_steps=3), model, sft_examples(), tmp_path)
+    other = train(sft_settings(max_steps=3), model, sft_examples(), tmp_path)
     assert other.steps == 3
     assert "settings or data have changed; training starts afresh" in capsys.readouterr().err
 
@@ -81,7 +79,7 @@ def test_a_training_that_has_ended_is_not_done_again(
 def test_an_adapter_that_was_spoilt_is_trained_again(
     model: ModelSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
-    first = train_sft(sft_settings(max_steps=2), model, sft_examples(), tmp_path)
+    first = train(sft_settings(max_steps=2), model, sft_examples(), tmp_path)
     weights = first.adapter / "adapter_model.safetensors"
     whole = weights.read_bytes()
     if damage == "changed":
@@ -91,7 +89,7 @@ def test_an_adapter_that_was_spoilt_is_trained_again(
     else:
         OutputFolder(tmp_path).report.write_text('{"stage": "sft"')
 
-    again = train_sft(sft_settings(max_steps=2), model, sft_examples(), tmp_path)
+    again = train(sft_settings(max_steps=2), model, sft_examples(), tmp_path)
 
     assert "what it left was changed" in capsys.readouterr().err
     assert weights.read_bytes() == whole
@@ -102,24 +100,20 @@ def test_an_adapter_that_was_spoilt_is_trained_again(
 
 def test_another_base_model_of_the_same_size_in_the_same_folder_is_trained_on(tmp_path: Path) -> None:
     base = make_tiny_model(tmp_path / "base", seed=0)
-    first = train_sft(
-        sft_settings(max_steps=2), ModelSettings(name=str(base)), sft_examples(), tmp_path / "out"
-    )
+    first = train(sft_settings(max_steps=2), ModelSettings(name=str(base)), sft_examples(), tmp_path / "out")
     weights = base / "model.safetensors"
     size = weights.stat().st_size
     shutil.copyfile(make_tiny_model(tmp_path / "other", seed=1) / "model.safetensors", weights)
     assert weights.stat().st_size == size
 
-    again = train_sft(
-        sft_settings(max_steps=2), ModelSettings(name=str(base)), sft_examples(), tmp_path / "out"
-    )
+    again = train(sft_settings(max_steps=2), ModelSettings(name=str(base)), sft_examples(), tmp_path / "out")
 
     assert again.content != first.content
 
 
 def test_an_interrupted_training_ends_as_if_it_had_run_through(model: ModelSettings, tmp_path: Path) -> None:
     settings = sft_settings(max_steps=7, save_every=2)
-    through = train_sft(settings, model, sft_examples(), tmp_path / "through")
+    through = train(settings, model, sft_examples(), tmp_path / "through")
 
     class PowerCut(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
@@ -127,11 +121,11 @@ def test_an_interrupted_training_ends_as_if_it_had_run_through(model: ModelSetti
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_sft(settings, model, sft_examples(), tmp_path / "cut", callbacks=[PowerCut()])
+        train(settings, model, sft_examples(), tmp_path / "cut", callbacks=[PowerCut()])
     checkpoints = OutputFolder(tmp_path / "cut").checkpoints
     assert [path.name for path in checkpoints.iterdir()] == ["checkpoint-4"]
 
-    resumed = train_sft(settings, model, sft_examples(), tmp_path / "cut")
+    resumed = train(settings, model, sft_examples(), tmp_path / "cut")
     assert (resumed.steps, resumed.resumed_from, resumed.tokens) == (7, 4, through.tokens)
     rows = [json.loads(line) for line in OutputFolder(tmp_path / "cut").log.read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6, 7]
@@ -164,14 +158,14 @@ def test_a_half_written_checkpoint_is_not_gone_on_from(
 
 def test_mistakes_are_named_before_anything_is_trained(model: ModelSettings, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"12 of 12 SFT examples are longer than max_length 20"):
-        train_sft(sft_settings(max_length=20), model, sft_examples(), tmp_path)
+        train(sft_settings(max_length=20), model, sft_examples(), tmp_path)
     with pytest.raises(ConfigError, match=r"model /nowhere/at-all can't be loaded"):
-        train_sft(sft_settings(), ModelSettings(name="/nowhere/at-all"), sft_examples(), tmp_path)
+        train(sft_settings(), ModelSettings(name="/nowhere/at-all"), sft_examples(), tmp_path)
     with pytest.raises(ConfigError, match="no SFT examples to train on"):
-        train_sft(sft_settings(), model, [], tmp_path)
+        train(sft_settings(), model, [], tmp_path)
     uneven = sft_settings(optimiser=optimiser(batch_size=3))
     with pytest.raises(ConfigError, match="batch_size 3 is no multiple of per_device_batch_size 2 x 1"):
-        train_sft(uneven, model, sft_examples(), tmp_path)
+        train(uneven, model, sft_examples(), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +181,7 @@ def test_names_that_the_libraries_do_not_know_are_one_line_errors(
     model: ModelSettings, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        train_sft(sft_settings(**changes), model, sft_examples(), tmp_path)
+        train(sft_settings(**changes), model, sft_examples(), tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -199,7 +193,7 @@ def test_cut_examples_are_counted_in_the_report(model: ModelSettings, tmp_path: 
     tokenizer = load_tokenizer(model)
     longest = max(tokenise_example(tokenizer, example).length for example in sft_examples())
     settings = sft_settings(max_steps=1, max_length=longest - 1)
-    report = train_sft(settings, model, sft_examples(), tmp_path, allow_cut=True)
+    report = train(settings, model, sft_examples(), tmp_path, allow_cut=True)
     assert report.cut >= 1
     assert report.dropped == 0
     assert report.examples == 12

@@ -306,6 +306,11 @@ def failure_reason(log: Iterable[str]) -> str | None:
 
 
 def room_for(adapter: Path) -> int:
+    """What ``max_lora_rank`` an adapter needs: its rank, rounded up to a size that vLLM has.
+
+    Raises:
+        ConfigError: If its folder doesn't tell its rank.
+    """
     try:
         rank = int(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -95,11 +95,13 @@ def test_the_harness_gets_the_model_as_the_recipe_says(tmp_path, tiny_model, eng
     run = make_run(tmp_path, tiny_model, engine={"backend": engine, **own})
     recipe = run.recipe(["model.chat_template_kwargs={enable_thinking: false}"])
     adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text('{"r": 24}', encoding="utf-8")
     kind, arguments = harness_model(recipe, adapter, tmp_path)
     assert arguments["pretrained"] == str(tiny_model)
     assert arguments["chat_template_args"] == {"enable_thinking": False}
     if engine == "vllm":
-        assert (kind, arguments["max_model_len"], arguments["max_lora_rank"]) == ("vllm", 99, 8)
+        assert (kind, arguments["max_model_len"], arguments["max_lora_rank"]) == ("vllm", 99, 32)
         assert arguments["block_size"] == 16
         assert arguments["lora_local_path"] == str(adapter)
     else:

@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from judges.settings import Settings
+from lm_eval_tasks.labels import DASHES, MARKS, Labels, same_letters
 from lm_eval_tasks.records import Choice, Question
+
+_CLOSED_BY = ")]}】〕》"
 
 
 class RowError(ValueError):
@@ -145,7 +148,10 @@ def _labelled(texts: Sequence[str], mode: str) -> Sequence[tuple[str, str]]:
         raise RowError(f"{len(texts)} choices are more than there are letters")
     if mode == "position":
         return list(zip(alphabet, texts, strict=True))
-    if mode == "printed_if_any" and not any(_leading_label(text, alphabet) for text in texts):
+    carried = any(_leading_label(text, alphabet) for text in texts) or all(
+        _marked(text, alphabet) for text in texts
+    )
+    if mode == "printed_if_any" and not carried:
         return list(zip(alphabet, texts, strict=True))
     return printed_labels(texts)
 
@@ -153,9 +159,11 @@ def _labelled(texts: Sequence[str], mode: str) -> Sequence[tuple[str, str]]:
 def printed_labels(texts: Sequence[str]) -> list[tuple[str, str]]:
     """Takes choices apart that carry their own labels, also where the label was displaced or damaged.
 
-    Tried in this order, each time among the labels that are still free: the label in front ("A)21", "d.The");
-    a label with its dot inside the text ("In the B.NEC game"); a label in front that lost its dot ("C The");
-    the one label that is left for the one choice that is left.
+    Tried in this order, each time among the labels that are still free: the label in front ("A)21",
+    "d.The"); the same with another mark ("A? The", "（A）", "A - "), if all choices have one or it stands
+    at its place in the alphabet; a label with its dot inside the text ("In the B.NEC game"); a label in
+    front that lost its dot ("C The"); the one label that is left for the one choice that is left. What
+    can't be told so has the label of its place, if all labels told in front stand at theirs.
 
     Args:
         texts: The choices as printed; n of them carry the first n letters in any order.
@@ -185,15 +193,35 @@ def printed_labels(texts: Sequence[str]) -> list[tuple[str, str]]:
         match = _leading_label(text, alphabet)
         if match:
             found[position] = (match[1].upper(), text[match.end() :].strip())
+    in_front = dict(found)
+    marked = {position: mark for position, text in enumerate(texts) if (mark := _marked(text, alphabet))}
+    all_marked = {label for label, _, _ in marked.values()} == set(alphabet)
+    for position, (label, after, rest) in marked.items():
+        at_its_place = label == alphabet[position] and after not in tuple(",;")
+        if position not in found and label in free() and (all_marked or at_its_place):
+            found[position] = in_front[position] = (label, rest)
     settle(r"(?<![A-Za-z])([{}])\.")
     settle(r"^([{}])(?=\s)")
     left = [position for position in range(len(texts)) if position not in found]
     if len(left) == 1 and len(free()) == 1:
         found[left[0]] = (free(), texts[left[0]])
+    in_place = all(label == alphabet[position] for position, (label, _) in in_front.items())
+    if len(found) < len(texts) and in_front and in_place:
+        found = {at: in_front.get(at, (alphabet[at], text.strip())) for at, text in enumerate(texts)}
     labels = [label for label, _ in found.values()]
     if len(found) < len(texts) or len(set(labels)) < len(labels):
         raise RowError(f"can't tell which label each choice carries: {list(texts)}")
     return [found[position] for position in range(len(texts))]
+
+
+def _marked(text: str, alphabet: str) -> tuple[str, str, str] | None:
+    """The label with any mark in front of a choice: label, the mark's first character, the text behind it."""
+    plain = same_letters(text)
+    mark = Labels(alphabet).at(plain)
+    if mark is None or not any(c in MARKS + DASHES + _CLOSED_BY for c in mark.after):
+        return None
+    end = next(end for end in range(len(text) + 1) if len(same_letters(text[:end])) >= mark.end)
+    return mark.label, mark.after[0], text[end:].strip()
 
 
 def _leading_label(text: str, alphabet: str) -> re.Match[str] | None:

@@ -105,6 +105,60 @@ def test_labels_are_taken_off_only_where_the_choices_carry_them() -> None:
     assert carried.gold_choice.text == "three"
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{}? {}",
+        "{}．{}",
+        "{}、{}",
+        "{}：{}",
+        "（{}）{}",
+        "{} - {}",
+        "[{}] {}",
+        "{}] {}",
+        "**{}** – {}",
+        "{}; {}",
+    ],
+)
+@pytest.mark.parametrize("mode", ["printed", "printed_if_any"])
+def test_any_mark_may_stand_behind_a_label(form: str, mode: str) -> None:
+    layout = PLAIN.model_copy(update={"labels": mode})
+    choices = [form.format(label, text) for label, text in zip("BAC", ("two", "a one", "three"), strict=True)]
+    question = read_row(row(choices=choices, gold="a"), [layout], "new")
+    assert [(choice.label, choice.text) for choice in question.choices] == [
+        ("B", "two"),
+        ("A", "a one"),
+        ("C", "three"),
+    ]
+    assert question.gold == "A"
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        # Some labels are damaged; those in order say where the others stand.
+        (
+            ["A? I am", "B? A is", "C.All", "D.None"],
+            [("A", "I am"), ("B", "A is"), ("C", "All"), ("D", "None")],
+        ),
+        (["A.one", "two", "three", "D.four"], [("A", "one"), ("B", "two"), ("C", "three"), ("D", "four")]),
+        (["A) - 3", "B) 4, or 5", "five"], [("A", "- 3"), ("B", "4, or 5"), ("C", "five")]),
+    ],
+)
+def test_the_printed_order_decides_where_labels_cannot_be_told(
+    texts: list[str], expected: list[tuple[str, str]]
+) -> None:
+    assert printed_labels(texts) == expected
+
+
+@pytest.mark.parametrize(
+    "texts", [["B.one", "two", "three"], ["one", "two", "three"], ["B? one", "A, two", "C"]]
+)
+def test_no_order_decides_against_the_labels_or_without_any(texts: list[str]) -> None:
+    with pytest.raises(RowError, match="which label"):
+        printed_labels(texts)
+
+
 @given(st.permutations(string.ascii_uppercase[:5]), st.data())
 def test_printed_labels_survive_any_order(order: list[str], data: st.DataObject) -> None:
     digits = st.text("0123456789 ", max_size=5)

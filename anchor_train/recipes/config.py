@@ -46,7 +46,8 @@ class QuestionSettings(Settings):
 
     Attributes:
         split: Split of the task's data set.
-        limit: A seeded draw of that many; None takes all.
+        limit: A seeded draw of that many; None takes all. In a recipe also a mapping of tasks to numbers: a
+            task that isn't in it is taken whole. Read, it is the number for the recipe's task.
     """
 
     split: str = "train"
@@ -358,6 +359,14 @@ class Recipe(Settings):
         if "executor" in value:
             raise ValueError("executor stands beside engine, not in it: it is for all roles")
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _limit_of_its_task(cls, values: Any) -> Any:
+        questions = values.get("questions") if isinstance(values, Mapping) else None
+        if not isinstance(questions, Mapping) or not isinstance(limits := questions.get("limit"), Mapping):
+            return values
+        return {**values, "questions": {**questions, "limit": limits.get(values.get("task"))}}
 
     @model_validator(mode="before")
     @classmethod

@@ -39,6 +39,22 @@ def test_what_a_recipe_leaves_out_is_as_in_the_paper(recipe_file):
     assert recipe.pairs.loser == "below_top"
 
 
+@pytest.mark.parametrize(
+    ("task", "overrides", "limit"),
+    [
+        ("aqua_rat_explain", (), 5000),
+        ("logiqa_explain", (), None),  # 7,376 questions, of which the paper leaves none out
+        ("logiqa_explain", ("questions.limit=64",), 64),
+        ("logiqa_explain", ("questions.limit={logiqa_explain: 32}",), 32),
+        ("aqua_rat_explain", ("questions.limit=null",), None),
+    ],
+)
+def test_the_paper_draws_from_aqua_rat_alone(recipe_file, task, overrides, limit):
+    recipe = load_recipe(recipe_file, [f"task={task}", *overrides])
+    assert recipe.questions.limit == limit
+    assert f"limit: {'null' if limit is None else limit}\n" in resolved_yaml(recipe)
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_recipe_opens_with_its_launch_line(path):
     text = path.read_text(encoding="utf-8")

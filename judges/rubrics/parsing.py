@@ -3,8 +3,10 @@
 Of the full form two spellings are read, the ones that :class:`judges.records.OutputForm` asks for: one
 ``Criterion: VERDICT`` line for each criterion, or one JSON object with the criteria as keys. Verdicts are
 found by the criterion's name, never by their position. Letter case, white space, list markers, markdown
-emphasis and a full stop are forgiven; anything else is ``unparsable`` with the reason. For the compact form
-see :mod:`judges.rubrics.forms`. A judge that was asked for one form isn't read by the other.
+emphasis, a full-width colon, a full stop and a short reason behind a verdict are forgiven, so are a Markdown
+table of the lines, and words or a fence around the object; anything else is ``unparsable`` with the reason.
+For the compact form see :mod:`judges.rubrics.forms`. A judge that was asked for one
+form isn't read by the other.
 """
 
 from __future__ import annotations
@@ -17,16 +19,21 @@ from typing import Any, TypeAlias
 from judges.records import Completion, Judgement, Unjudged, VerdictForm
 from judges.rubrics.forms import JSON_KEY, letters_in, read_compact
 from judges.rubrics.rubric import Rubric
+from judges.thoughts import said
 
 _Entry: TypeAlias = tuple[str, str]  # criterion key, what the reply gives it
 
-_THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
-_OPEN_THOUGHT = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
-_END_OF_THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _FENCE = re.compile(r"\A```\w*\s*\n(.*?)\n?\s*```\Z", re.DOTALL)
 _LIST_MARKER = re.compile(r"\A\s*(?:[-+>#\u2022]|\d{1,2}[.)])+\s*")
 _EMPHASIS = str.maketrans("", "", "*_`")
 _JSON_NAME = re.compile(r"(\"(?:[^\"\\\n]|\\.)*\")(\s*:)")
+_COLON = re.compile("[:：]")
+# What parts a verdict from a reason for it, and how no reason begins.
+_REASON = re.compile(
+    r"(?:\s+[-–—]+\s|\s*\(|\s*[.,;:：。，；])\s*(?!(?:or|no|not|nor|to|wait|actually|rather|almost)\b)(?=\w)"
+)
+_OBJECTS = 50
+"""So many opening braces are tried for a JSON object."""
 _SHOWN = 80
 
 
@@ -75,12 +82,11 @@ def _compact(rubric: Rubric, answer: str) -> Judgement:
 
 
 def _answer(reply: str) -> str:
-    """The reply without its think block; chat templates may open the block, so an end alone counts too."""
-    text = _THOUGHT.sub("", reply)
-    if end := list(_END_OF_THOUGHT.finditer(text)):
-        text = text[end[-1].end() :]
-    if _OPEN_THOUGHT.search(text):
+    """What the reply says, without its thoughts and without a fence around everything."""
+    thought = said(reply)
+    if thought.cut:
         raise _NotReadable("the think block never ends")
+    text = thought.text
     text = text.strip()
     if not text:
         raise _NotReadable("the reply is empty")
@@ -127,7 +133,7 @@ def _json_name(quoted: str) -> str:
 def _verdicts(rubric: Rubric, text: str) -> Mapping[str, str]:
     labels = _labels(rubric)
     scale = {_label(verdict): verdict for verdict in rubric.scale}
-    entries = list(_json_entries(text, labels) if text.startswith("{") else _line_entries(text, labels))
+    entries = list(_entries(text, labels))
     names = {criterion.key: criterion.name for criterion in rubric.criteria}
 
     if missing := [name for key, name in names.items() if key not in dict(entries)]:
@@ -152,25 +158,62 @@ def _last_block(entries: list[_Entry], size: int) -> tuple[Mapping[str, str], li
 
 
 def _verdict(criterion: str, given: str, scale: Mapping[str, str]) -> str:
-    verdict = scale.get(_label(given).rstrip(".;,"))
+    given_label = _label(given)
+    verdict = scale.get(given_label.rstrip(".;,。")) or _with_reason(given_label, scale)
     if verdict is None:
         raise _NotReadable(f"unknown verdict {_shown(given)!r} for {criterion}")
     return verdict
 
 
+def _with_reason(given: str, scale: Mapping[str, str]) -> str | None:
+    """The verdict that stands before a short reason which names no other one."""
+    for label in sorted(scale, key=len, reverse=True):
+        if given.startswith(label) and (reason := _REASON.match(given, len(label))):
+            words = given[reason.end() :]
+            others = (other for other in scale if other != label)
+            named = any(re.search(rf"(?<!\w){re.escape(other)}(?!\w)", words) for other in others)
+            return None if named else scale[label]
+    return None
+
+
+def _entries(text: str, labels: Mapping[str, str]) -> Iterator[_Entry]:
+    """All entries in their order: those of JSON objects, and of the lines around these."""
+    decoder = json.JSONDecoder(object_pairs_hook=list)
+    position = begin = 0
+    for _ in range(_OBJECTS):
+        begin = text.find("{", begin)
+        if begin < 0:
+            break
+        try:
+            # Pairs, not a dict, so that a criterion given twice is seen.
+            pairs, end = decoder.raw_decode(text, begin)
+        except (ValueError, RecursionError):
+            if begin == 0:
+                raise _NotReadable(f"not a JSON object: {_shown(text)}") from None
+            begin += 1
+            continue
+        if begin == 0 or any(_label(name) in labels for name, _ in pairs):
+            yield from _line_entries(text[position:begin], labels)
+            yield from _object_entries(pairs, labels)
+            position = end
+        begin = end
+    yield from _line_entries(text[position:], labels)
+
+
 def _line_entries(text: str, labels: Mapping[str, str]) -> Iterator[_Entry]:
     for line in text.splitlines():
-        name, colon, given = _LIST_MARKER.sub("", line.translate(_EMPHASIS)).partition(":")
-        if colon and (key := labels.get(_label(name))):
-            yield key, given
+        plain = _LIST_MARKER.sub("", line.translate(_EMPHASIS))
+        name, *given = _COLON.split(plain, maxsplit=1)
+        if given and (key := labels.get(_label(name))):
+            yield key, given[0]
+        elif plain.lstrip().startswith("|"):
+            # A row of a table. What stands in further columns may be a reason.
+            name, *cells = (cell.strip() for cell in plain.strip().strip("|").split("|"))
+            if cells and (key := labels.get(_label(name.rstrip(":：")))):
+                yield key, " - ".join(filter(None, cells))
 
 
-def _json_entries(text: str, labels: Mapping[str, str]) -> Iterator[_Entry]:
-    # Pairs, not a dict, so that a criterion given twice is seen.
-    try:
-        pairs: Any = json.loads(text, object_pairs_hook=list)
-    except (ValueError, RecursionError):
-        raise _NotReadable(f"not a JSON object: {_shown(text)}") from None
+def _object_entries(pairs: list[tuple[str, Any]], labels: Mapping[str, str]) -> Iterator[_Entry]:
     for name, given in pairs:
         key = labels.get(_label(name))
         if key is None:

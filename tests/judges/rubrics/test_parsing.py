@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judges import Completion, Judgement, Unjudged, load_rubric
-from judges.rubrics.parsing import read_verdicts
+from judges.rubrics.parsing import read_verdicts, unquotable
 
 RUBRIC = load_rubric()
 NAMES = [criterion.name for criterion in RUBRIC.criteria]
@@ -14,6 +14,10 @@ SCALE = list(RUBRIC.scale)
 GIVEN = ["GOOD", "EXCELLENT", "SATISFACTORY", "NEEDS IMPROVEMENT", "UNSATISFACTORY"]
 FORM = "\n".join(f"{name}: {verdict}" for name, verdict in zip(NAMES, GIVEN, strict=True))
 OTHER = FORM.replace("GOOD", "UNSATISFACTORY")
+OBJECT = json.dumps(dict(zip(NAMES, GIVEN, strict=True)), indent=1)
+TABLE = "| Criterion | Verdict |\n|---|---|\n" + "\n".join(
+    f"| {name} | {verdict} |" for name, verdict in zip(NAMES, GIVEN, strict=True)
+)
 READ = Judgement(dict(zip(KEYS, GIVEN, strict=True)))
 
 verdicts = st.lists(st.sampled_from(SCALE), min_size=5, max_size=5)
@@ -48,6 +52,20 @@ def lines(given):
         "\n".join(FORM.splitlines()[::-1]),
         json.dumps(dict(zip(NAMES, GIVEN, strict=True))),
         "```json\n" + json.dumps(dict(zip(KEYS, GIVEN, strict=True)), indent=2) + "\n```",
+        f"I weighed all five.\n\n```json\n{OBJECT}\n```\n\nA decent explanation {{on the whole}}.",
+        f"The object: {OBJECT}",
+        f"{OBJECT}\n\nA decent explanation.",
+        f'The form is {{"a": 1}}. {OBJECT.replace("GOOD", "UNSATISFACTORY")} No, too strict: {OBJECT}',
+        FORM.replace(": ", "："),
+        "\n".join(f"{line} - it says what it should." for line in FORM.splitlines()),
+        "\n".join(f"**{line}** (the steps follow)" for line in FORM.splitlines()),
+        "\n".join(f"{line}. The facts are right." for line in FORM.splitlines()),
+        TABLE,
+        f"Here you are:\n\n{TABLE}\n\nThat is all.",
+        TABLE.replace(" |\n", " | it reads well |\n"),
+        f"[THINK]Clarity: UNSATISFACTORY?\n{OTHER}[/THINK]{FORM}",
+        f"<|channel|>analysis<|message|>{OTHER}<|end|><|start|>assistant<|channel|>final<|message|>{FORM}",
+        f"<reasoning>{OTHER}</reasoning>{OBJECT}",
     ],
 )
 def test_the_form_is_read_however_it_is_dressed(reply):
@@ -68,6 +86,17 @@ def test_the_form_is_read_however_it_is_dressed(reply):
         (f"Factual Accuracy: EXCELLENT\n{FORM}", "two verdicts for Factual Accuracy"),
         (f"Clarity: hard to say\n{FORM}", "unknown verdict 'hard to say' for Clarity"),
         (f"<think>{FORM}", "the think block never ends"),
+        (f"[THINK]{FORM}", "the think block never ends"),
+        (FORM.replace("GOOD", "GOOD - or EXCELLENT"), "unknown verdict"),
+        (FORM.replace("GOOD", "GOOD - EXCELLENT"), "unknown verdict"),
+        (FORM.replace("GOOD", "GOOD, not EXCELLENT"), "unknown verdict"),
+        (FORM.replace("GOOD", "GOOD enough"), "unknown verdict"),
+        (TABLE.replace("GOOD |", "GOOD | EXCELLENT |"), "unknown verdict"),
+        (f"{OBJECT}\nFactual Accuracy: EXCELLENT", "two verdicts for Factual Accuracy"),
+        (f"Factual Accuracy: EXCELLENT\n{OBJECT}", "two verdicts for Factual Accuracy"),
+        (f'{{"Clarity": "GOOD"}} and {OBJECT}', "two verdicts for Clarity"),
+        (f"Here: {OBJECT[:-9]}", "no verdict for Factual Accuracy"),
+        ("Well, " + '{"a":' * 100_000, "no verdict for"),
         (f"<think>{FORM}</think>", "the reply is empty"),
         ('{"Clarity": "GOOD"}', "no verdict for Factual Accuracy"),
         ('{"Clarity": "GOOD", "Clarity": "EXCELLENT"', "not a JSON object"),
@@ -128,3 +157,12 @@ def test_no_reply_crashes_the_parser(reply):
         assert set(outcome.verdicts.values()) <= set(SCALE)
     else:
         assert outcome.detail
+
+
+@pytest.mark.parametrize(
+    "quoted", [TABLE, OBJECT, FORM.replace(": ", "："), FORM.replace("\n", " - as shown.\n")]
+)
+def test_no_spelling_that_is_read_is_read_from_a_quoted_explanation(quoted):
+    assert isinstance(read(quoted), Judgement)
+    assert isinstance(read(f"The student wrote:\n{unquotable(RUBRIC, quoted)}"), Unjudged)
+    assert read(f"{OTHER}\n\nThe student wrote:\n{unquotable(RUBRIC, quoted)}") == read(OTHER)

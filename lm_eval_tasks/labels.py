@@ -29,7 +29,7 @@ _SAME_LETTER = frozenset({"<wide>", "<narrow>", "<circle>", "<font>", "<compat>"
 _COMMAND = re.compile(
     r"\\(?:boxed|fbox|framebox|text\w*|math\w+|operatorname|emph|underline|ensuremath)\s*\{([^{}]*)\}"
 )
-_OUTER_COMMAND = re.compile(r"\A\s*\$*\s*\\(?:boxed|fbox|text\w*|math\w+)\s*\{(.*)\}\s*\$*\s*\Z", re.DOTALL)
+_OUTER_COMMAND = re.compile(r"\A[\s$]*\\(?:boxed|fbox|text\w*|math\w+)\s*\{(.*)\}[\s$]*\Z", re.DOTALL)
 _MATHS = re.compile(r"\\[()\[\]]|\\[,;! ]|\\displaystyle\b")
 _HTML_BREAK = re.compile(r"</?(?:p|div|li|ul|ol|br|h[1-6])(?:\s[^<>]{0,200})?\s?/?>", re.IGNORECASE)
 _HTML_TAG = re.compile(

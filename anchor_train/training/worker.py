@@ -13,6 +13,7 @@ from anchor_train.training.launch import write_error
 from anchor_train.training.train import train
 from judges.child_process import end_with_parent
 from judges.errors import AnchorError, DataError, TrainingError
+from lm_eval_tasks.harness.ranks import leave_group
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     job = read_job(Path(path))
     try:
         train(job)
+        leave_group()
     except AnchorError as error:
         if not launched:
             print(f"Error: {error}", file=sys.stderr)

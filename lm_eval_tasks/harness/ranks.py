@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ def on_first_rank(part: Part, work: Callable[[list[Part]], Result]) -> Result:
     group = _process_group()
     if group is None:
         return work([part])
+    leave_group_at_exit()
     first = group.get_rank() == 0
     parts: list[Any] | None = [None] * group.get_world_size() if first else None
     group.gather_object(part, parts, dst=0)
@@ -47,6 +49,28 @@ def on_first_rank(part: Part, work: Callable[[list[Part]], Result]) -> Result:
         raise outcome[0]
     result: Result = outcome[0]
     return result
+
+
+def leave_group_at_exit() -> None:
+    """Has the process group left before the interpreter takes its threads down.
+
+    A group that is still there when the process ends is torn down at an arbitrary point, and a thread of its
+    that runs on then aborts the process ("terminate called without an active exception"): a finished run
+    would end with a bad exit code.
+    """
+    atexit.unregister(leave_group)
+    atexit.register(leave_group)
+
+
+def leave_group() -> None:
+    """Leaves the process group, if there is one; the work of this process is done."""
+    if "torch" not in sys.modules:
+        return
+    import torch.distributed
+
+    group = torch.distributed
+    if group.is_available() and group.is_initialized():
+        group.destroy_process_group()
 
 
 def _process_group() -> Any:

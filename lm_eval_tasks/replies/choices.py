@@ -68,7 +68,7 @@ def read_choice(choices: Sequence[Choice], text: str) -> tuple[str | None, Probl
     label = reading.label(same_letters(given)) if len(given) <= _EXAMINED else None
     if label is not None:
         return label, None
-    found = reading.whole(given) or reading.named(written_plainly(text)[:_EXAMINED])
+    found = reading.whole(given) or reading.named(written_plainly(text.strip()[: 2 * _EXAMINED])[:_EXAMINED])
     if not found:
         return None, "unknown_choice"
     return (found[0], None) if len(found) == 1 else (None, "ambiguous_choice")

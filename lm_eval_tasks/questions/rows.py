@@ -142,7 +142,7 @@ def made_rows(function: str, split: str, options: Mapping[str, Any]) -> list[Row
 
 
 def _json_lines(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 place = f"{path}, line {number}"
@@ -150,7 +150,7 @@ def _json_lines(path: Path) -> Iterator[Row]:
 
 
 def _json(path: Path) -> Iterator[Row]:
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     start = text.lstrip()[:1]
     if start == "{":  # JSON Lines under another name, as some data sets have it
         yield from _json_lines(path)
@@ -189,7 +189,7 @@ def _csv(path: Path) -> Iterator[Row]:
 
 def _logiqa_blocks(path: Path) -> Iterator[Row]:
     """LogiQA's text files: blank line, gold letter, passage, question and four choices, again and again."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
     filled = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     for start in range(0, len(filled), 7):
         number = filled[start][0]

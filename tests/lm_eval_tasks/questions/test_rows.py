@@ -130,3 +130,17 @@ def test_a_function_that_does_not_exist_or_makes_no_such_split() -> None:
 
 def only_train() -> dict[str, list[dict[str, str]]]:
     return {"train": ROWS}
+
+
+@pytest.mark.parametrize("name", ["test.jsonl", "test.json", "test.csv"])
+def test_a_byte_order_mark_in_front_is_no_part_of_the_first_row(tmp_path: Path, name: str) -> None:
+    """Editors and spreadsheets on Windows write one."""
+    path = tmp_path / name
+    texts = {
+        "test.jsonl": "".join(json.dumps(row) + "\n" for row in ROWS),
+        "test.json": json.dumps(ROWS),
+        "test.csv": "question,gold\nWhy?,A\n",
+    }
+    path.write_text("\ufeff" + texts[name], encoding="utf-8")
+    (first, *_) = read_rows(path)
+    assert next(iter(first.values)) == ("question" if name == "test.csv" else next(iter(ROWS[0])))

@@ -20,7 +20,8 @@ from anchor_train.stages.evaluate import LOG
 from anchor_train.stages.form import form_of
 from anchor_train.stages.pairs import read_pairs
 from anchor_train.stages.sample import read_samples
-from anchor_train.stages.train import read_examples
+from anchor_train.stages.train import EXAMPLES
+from judges.files import read_records
 from lm_eval_tasks.runs.discovery import load_run
 from lm_eval_tasks.runs.scoring import read_replies
 from tests.anchor_train.scripted_run import ARGUMENT, verdict, write_script
@@ -70,7 +71,7 @@ def test_from_init_to_the_evaluation_of_a_real_model(real_model: Path, tmp_path:
     assert sum(reply.response.readable for reply in replies) >= len(replies) / 2
     pairs = read_pairs(run.stage("round-1/anchor/pairs"))
     assert pairs
-    trained_on = list(read_examples(run.stage("round-1/anchor/dpo"), PreferenceExample.from_json))
+    trained_on = list(read_records(run.stage("round-1/anchor/dpo") / EXAMPLES, PreferenceExample.from_json))
     assert [turn.role for turn in trained_on[0].prompt].count("assistant") == form.examples
     for model in ("base", "sft", "anchor"):
         task = load_run(run.stage(f"evaluate/{model}/generate") / LOG).task("demo_explain")

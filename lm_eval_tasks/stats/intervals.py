@@ -12,7 +12,7 @@ questions show by themselves how much they vary:
 D says how many questions at that end would vary as much as all questions do; (K / r)^2 is 1 where a few far
 values make up all of the deviation, however many, and near 0 where values spread evenly. Interval and
 p-value come from one t distribution: the (1 - alpha) interval leaves 0 out exactly where p <= alpha.
-``benchmarks/coverage.py`` measures how often intervals hold.
+``tests/lm_eval_tasks/stats/test_intervals.py`` counts how often intervals hold.
 """
 
 from __future__ import annotations

@@ -151,3 +151,10 @@ def _comparison_notes(pair: Pair, comparison: Comparison, where: str) -> Iterato
             + (" (extrapolated: lengths hardly overlap)" if controlled.extrapolated else ""),
             warning=True,
         )
+    elif controlled is not None and controlled.extrapolated:
+        yield Note(
+            where,
+            f"explanations of {pair.first} have {controlled.length_ratio:.2f} times the words of those of "
+            f"{pair.second}; few are of equal length, so what win - loss is there is extrapolated",
+            warning=True,
+        )

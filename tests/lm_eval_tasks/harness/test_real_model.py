@@ -15,8 +15,9 @@ import pytest
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from tests.lm_eval_tasks.running_lm_eval import lm_eval
 from tests.lm_eval_tasks.test_cli import AnchorEval
+from tests.on_demand import asked_for
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200), asked_for]
 REPEATS = 2
 SAMPLING = "max_gen_toks=200"
 

@@ -74,8 +74,8 @@ FAULTS = {
     "filter as an error": (lambda h: h.error(400, "filtered", code="content_filter"), "content filter"),
     "thoughts alone": (lambda h: h.message(None, reasoning_content="B?"), "reasoning_content"),
     "half read": (
-        lambda h: h.message("B", usage={"prompt_tokens": 2, "completion_tokens": 2}),
-        "only 2 tokens",
+        lambda h: h.message("B", usage={"prompt_tokens": 16, "completion_tokens": 2}),
+        "only 16 tokens",
     ),
     "too long": (lambda h: h.error(400, "maximum context length is 5"), "too long"),
 }
@@ -91,7 +91,7 @@ def test_what_fails_is_marked_with_its_reason_and_the_rest_goes_on(fault: str) -
         else:
             handler.message("fine", usage=USAGE)
 
-    found, _ = ask(behave, "good", "bad " * 40, "good too", max_retries=2)
+    found, _ = ask(behave, "good", "bad " * 160, "good too", max_retries=2)
     assert [type(text) for text in found] == [str, FailedReply, str]
     assert reason in found[1].reason
     assert copy.deepcopy(found[1]).reason == found[1].reason  # as between processes

@@ -109,7 +109,9 @@ def _do(
     def statuses() -> list[StageStatus]:
         return [status for status in pipeline.status() if kinds is None or status.stage.kind in kinds]
 
-    if any(status.state != "finished" for status in statuses()):
+    # Stages that only ask an endpoint are there in milliseconds, and need no tokenizer.
+    renders = kinds is None or any(KINDS[kind].trains or KINDS[kind].makes_data for kind in kinds)
+    if renders and any(status.state != "finished" for status in statuses()):
         trial = try_rendering(pipeline.recipe)
         if trial.thinks and not dry_run:
             say(trial.note)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 
 from anchor_train.pipeline.plan import graph
@@ -116,9 +117,10 @@ def _check_split(recipe: Recipe) -> None:
     check_split(recipe, spec)
     if recipe.data_dir is not None or spec.data_dir is not None:
         # Local files: better to miss the evaluation's now than after the training.
-        spec.load_questions(recipe.questions.split, recipe.data_dir)
+        load = partial(spec.load, skip_unreadable_rows=recipe.questions.skip_unreadable_rows)
+        load(recipe.questions.split, recipe.data_dir)
         try:
-            spec.load_questions(recipe.evaluate.split or spec.evaluation_split, recipe.data_dir)
+            load(recipe.evaluate.split or spec.evaluation_split, recipe.data_dir)
         except DataError as error:
             raise ConfigError(f"evaluation (evaluate.split): {error}") from None
 

@@ -48,10 +48,21 @@ class QuestionSettings(Settings):
         split: Split of the task's data set.
         limit: A seeded draw of that many; None takes all. In a recipe also a mapping of tasks to numbers: a
             task that isn't in it is taken whole. Read, it is the number for the recipe's task.
+        skip_unreadable_rows: Whether rows that can't be read are left out and counted, here and in the
+            evaluation; otherwise they are named and the run is refused.
     """
 
     split: str = "train"
     limit: int | None = Field(default=None, ge=1)
+    skip_unreadable_rows: bool = False
+
+    @model_serializer(mode="wrap")
+    def _none_as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the setting where it is off: what was made before there was one stays up to date."""
+        values: dict[str, Any] = write(self)
+        if not self.skip_unreadable_rows:
+            values.pop("skip_unreadable_rows", None)
+        return values
 
 
 # A role's backend: null (this run's own model on ``engine``), ``base``, ``latest``, ``KIND:MODEL[@URL]``,

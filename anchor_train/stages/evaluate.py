@@ -159,6 +159,7 @@ def _run_harness(job: StageJob, spec: TaskSpec, adapter: Path | None, log: Path)
         "reply_form": str(form) if (form := form_of(job.run, recipe)) else None,
         "split": settings.split,
         "data_dir": None if recipe.data_dir is None else str(recipe.data_dir),
+        "skip_unreadable_rows": recipe.questions.skip_unreadable_rows or None,
     }
     # A copy: the harness's vLLM model takes enable_thinking out of chat_template_args.
     metadata = {**deepcopy(arguments), **{key: value for key, value in options.items() if value is not None}}
@@ -241,6 +242,7 @@ def _generation_basis(stage: Stage, of: Dependencies) -> Basis:
             **flat({"evaluate": generation}),
             **of.settings("model", "task", "data_dir", "seed", "engine"),
             **room,
+            **({"questions.skip_unreadable_rows": True} if of.recipe.questions.skip_unreadable_rows else {}),
         },
         {**of.model, **of.prompts, **refined, **of.data},
     )
@@ -250,7 +252,8 @@ def _asked(preview: Preview) -> tuple[int, str]:
     """How many questions each model is asked, and of which split."""
     settings, spec = preview.recipe.evaluate, preview.spec
     split = settings.split or spec.evaluation_split
-    questions = len(spec.load_questions(split, preview.recipe.data_dir))
+    skip = preview.recipe.questions.skip_unreadable_rows
+    questions = len(spec.load_questions(split, preview.recipe.data_dir, skip_unreadable_rows=skip))
     return min(questions, settings.limit or questions), split
 
 

@@ -13,6 +13,7 @@ from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.kind import Example, Planned, StageKind, Summary
 from judges.errors import ConfigError, DataError
 from judges.files import read_records, write_records
+from lm_eval_tasks.questions.load import Loaded
 from lm_eval_tasks.records import Question
 from lm_eval_tasks.tasks.spec import TaskSpec, load_task
 
@@ -22,7 +23,8 @@ FILE = "questions.jsonl"
 def draw_questions(job: StageJob) -> StageResult:
     """Does the stage."""
     spec = load_task(job.recipe.task)
-    available = load_questions(job.recipe, spec)
+    loaded = load_rows(job.recipe, spec)
+    available = loaded.questions
     distinct = without_repeats(available, spec)
     questions = drawn(distinct, job.recipe.questions.limit, job.recipe.seed)
     write_records(job.folder / FILE, (question.to_json() for question in questions))
@@ -31,6 +33,8 @@ def draw_questions(job: StageJob) -> StageResult:
         "available": len(available),
         "repeated": len(available) - len(distinct),
     }
+    if loaded.left_out:
+        summary["unreadable"] = len(loaded.left_out)
     return StageResult((FILE,), summary)
 
 
@@ -40,7 +44,12 @@ def read_questions(folder: Path) -> list[Question]:
 
 
 def load_questions(recipe: Recipe, spec: TaskSpec) -> list[Question]:
-    """All questions of the training split.
+    """The questions of :func:`load_rows` alone."""
+    return list(load_rows(recipe, spec).questions)
+
+
+def load_rows(recipe: Recipe, spec: TaskSpec) -> Loaded:
+    """All questions of the training split, and which rows were left out.
 
     Raises:
         ConfigError: If the task has no such split.
@@ -48,10 +57,11 @@ def load_questions(recipe: Recipe, spec: TaskSpec) -> list[Question]:
     """
     check_split(recipe, spec)
     split = recipe.questions.split
-    questions = spec.load_questions(split, recipe.data_dir)
-    if not questions:
+    skip = recipe.questions.skip_unreadable_rows
+    loaded = spec.load(split, recipe.data_dir, skip_unreadable_rows=skip)
+    if not loaded.questions:
         raise DataError(f"task {spec.name}: no question in split {split!r}")
-    return questions
+    return loaded
 
 
 def check_split(recipe: Recipe, spec: TaskSpec) -> None:
@@ -127,7 +137,8 @@ def _basis(stage: Stage, of: Dependencies) -> Basis:
 
 
 def _count(found: Summary, what: str) -> str:
-    return f"{found['questions']} {what} ({found['repeated']} repeats left out)"
+    unreadable = f", {found['unreadable']} unreadable rows" if found.get("unreadable") else ""
+    return f"{found['questions']} {what} ({found['repeated']} repeats{unreadable} left out)"
 
 
 def _show(job: StageJob) -> Iterator[Example]:

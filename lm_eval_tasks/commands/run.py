@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from lm_eval_tasks.stats.metrics import Summary
     from lm_eval_tasks.tasks.spec import TaskSpec
 
-_OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats", "thinking_tokens", "reply_form"})
+_OPTIONS = frozenset(
+    {
+        "judge", "baseline", "data_dir", "split", "repeats", "thinking_tokens", "reply_form",
+        "skip_unreadable_rows",
+    }
+)  # fmt: skip
 
 
 @click.command("run")
@@ -36,6 +41,9 @@ _OPTIONS = frozenset({"judge", "baseline", "data_dir", "split", "repeats", "thin
 @click.option("--baseline", type=click.Path(), help="Run folder to compare with at the end.")
 @click.option("--data-dir", type=click.Path(exists=True), help="Local questions instead of the hub's.")
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), help="Default: the task's own.")
+@click.option(
+    "--skip-unreadable-rows", is_flag=True, help="Leave out rows that can't be read, and count them."
+)
 @click.option("--limit", type=click.IntRange(1), help="Only the first questions of each task.")
 @click.option("--repeats", type=click.IntRange(1), help="Samples a question; default: the task's own (16).")
 @click.option(
@@ -166,9 +174,12 @@ def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | 
     total = 0
     for spec in specs:
         split = request.split or spec.evaluation_split
-        questions = len(spec.load_questions(split, request.data_dir))
+        loaded = spec.load(split, request.data_dir, skip_unreadable_rows=request.skip_unreadable_rows)
+        questions = len(loaded.questions)
         if not questions:
             raise DataError(f"{spec.name}: the {split} split has no questions")
+        if loaded.note:
+            click.echo(f"{spec.name}: {loaded.note}", err=True)
         questions = min(questions, request.limit or questions)
         samples = request.repeats or spec.repeats
         total += questions * samples
@@ -183,7 +194,13 @@ def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | 
 def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list[str], dict[str, Any]]:
     """Judges what was generated, or measures what can be measured without a judge."""
     from judges.errors import DataError
-    from lm_eval_tasks.comparison.score_report import failed_lines, mean_text, metrics_table, summary_text
+    from lm_eval_tasks.comparison.score_report import (
+        failed_lines,
+        left_out_lines,
+        mean_text,
+        metrics_table,
+        summary_text,
+    )
     from lm_eval_tasks.runs.reply_account import account, account_text
     from lm_eval_tasks.runs.rescoring import estimate, score_task
     from lm_eval_tasks.runs.results_file import add_judged
@@ -217,6 +234,7 @@ def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list
                     f"{name}, model {run.model}",
                     metrics_table(found),
                     *failed_lines(failures[name], arrived[name]),
+                    *left_out_lines(run.task(name).rows_left_out),
                 ]
             )
             for name, found in named
@@ -236,6 +254,8 @@ def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list
             texts[k] += "\n" + account_text(found, str(run.path), run.task(specs[k].name).reply_form)
             results["tasks"][k]["replies"] = found.to_json()
         results["tasks"][k]["reply_form"] = run.task(specs[k].name).reply_form
+        if left_out := run.task(specs[k].name).rows_left_out:
+            results["tasks"][k]["rows_left_out"] = left_out
     if len(specs) > 1:
         texts.append(mean_text(metrics))
         results["mean"] = _as_json(mean_of_tasks(metrics))

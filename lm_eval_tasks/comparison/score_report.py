@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lm_eval_tasks.comparison.agreement import JudgeAgreement
+from lm_eval_tasks.questions.load import left_out_text
 from lm_eval_tasks.runs.judgement_files import JudgementSummary
 from lm_eval_tasks.stats.metrics import Summary, mean_of_tasks
 from lm_eval_tasks.tables import number, text_table
@@ -48,6 +49,11 @@ def failed_lines(unanswered: Mapping[str, int], responses: int) -> list[str]:
         "anchor-eval run asks for them again)",
         *(f"  {count} x {reason}" for reason, count in shown),
     ]
+
+
+def left_out_lines(rows: int) -> list[str]:
+    """That rows of the data were left out because they can't be read; nothing if none were."""
+    return [f"data: {left_out_text(rows)}"] if rows else []
 
 
 def _tokens(summary: JudgementSummary) -> str:

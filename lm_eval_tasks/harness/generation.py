@@ -59,6 +59,7 @@ class GenerationRequest:
         limit: Only the first questions of each task.
         repeats: Samples a question; None for the tasks' own.
         thinking_tokens: Tokens for a thought, on top of those for the reply.
+        skip_unreadable_rows: Whether rows of the data that can't be read are left out and counted.
         apply_chat_template: Whether prompts go through the model's chat template; None: if it has one.
         batch_size: As the harness takes it (a number or ``auto``); None for ``HF_BATCH_SIZE`` with ``hf``,
             otherwise for the harness's own.
@@ -85,6 +86,7 @@ class GenerationRequest:
     reply_form: str | None = None
     seed: int = 1234
     thinking_tokens: int = 0
+    skip_unreadable_rows: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -92,8 +94,9 @@ class GenerationRequest:
         request = {**asdict(self), "apply_chat_template": self.apply_chat_template is not False}
         # The form is compared by itself: what was generated before there was one still counts.
         del request["reply_form"]
-        if not self.thinking_tokens:  # as before there was this setting: nothing is generated anew for it
-            del request["thinking_tokens"]
+        for later in ("thinking_tokens", "skip_unreadable_rows"):
+            if not request[later]:  # as before there was this setting: nothing is generated anew for it
+                del request[later]
         content = [request, sorted(_local_model_files(self.model_args))]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -277,6 +280,8 @@ def _child(question: Path, answer: Path) -> None:
     }
     if request["thinking_tokens"]:
         metadata["thinking_tokens"] = request["thinking_tokens"]
+    if request["skip_unreadable_rows"]:
+        metadata["skip_unreadable_rows"] = True
     paths = [str(TASKS), *([request["include_path"]] if request["include_path"] else [])]
 
     def manager(**more: Any) -> Any:

@@ -65,6 +65,8 @@ class TaskOptions(Settings):
         repeats: Samples a question.
         thinking_tokens: Tokens for the thought of a model that thinks, on top of ``max_gen_toks``, which is
             for its reply. The harness's models bound the two together.
+        skip_unreadable_rows: Whether rows of the data that can't be read are left out and counted
+            (``counts.rows_left_out`` of the results), instead of ending the run.
         reply_form: How replies get into the form that can be read: ``asked``, ``shown``, ``shown:K``,
             ``held`` or ``shown+held`` (``prompts.reply_form``). Default: as the task's file
             says, else ``asked``.
@@ -78,6 +80,7 @@ class TaskOptions(Settings):
     split: str | None = None
     repeats: int | None = Field(default=None, ge=1)
     thinking_tokens: int = Field(default=0, ge=0)
+    skip_unreadable_rows: bool = False
     reply_form: str | Mapping[str, Any] | None = None
     reply_form_from: str | None = None
     judged_later: bool = False
@@ -102,6 +105,8 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
 
     The YAML names it: ``class: !function lm_eval_tasks.task.ExplainTask``.
     """
+
+    _rows_left_out = 0
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         values = dict(config)
@@ -155,8 +160,12 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
 
     def download(self, dataset_kwargs: Any = None, **kwargs: Any) -> None:
         """Loads the evaluated split, each row in the one form that ``Question.to_json`` gives it."""
-        data_dir = self.options.data_dir
-        rows = [question.to_json() for question in self.spec.load_questions(self.split, data_dir)]
+        skip, data_dir = self.options.skip_unreadable_rows, self.options.data_dir
+        loaded = self.spec.load(self.split, data_dir, skip_unreadable_rows=skip)
+        if loaded.note:
+            _say_once(f"{self.spec.name}: {loaded.note}")
+        self._rows_left_out = len(loaded.left_out)
+        rows = [question.to_json() for question in loaded.questions]
         self.dataset = {self.split: datasets.Dataset.from_list(rows)}
 
     def fewshot_docs(self) -> None:
@@ -354,6 +363,8 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
             if problem
         )
         found: dict[str, Any] = {"samples": len(samples), "unreadable": dict(unreadable.most_common())}
+        if self._rows_left_out:
+            found["rows_left_out"] = self._rows_left_out
         if failed:
             found["failed"] = dict(failed.most_common())
             log.warning(

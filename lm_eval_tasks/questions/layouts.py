@@ -5,6 +5,7 @@ A layout is data (the ``fields`` of a task's YAML); this module is the one reade
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,8 @@ class Layout(Settings):
         question: Field of the question's text.
         choices: Field of the choices: a list of strings, a list of ``{label, text}``, a mapping of
             ``{label: [...], text: [...]}``, or a mapping of label to text. A list of names instead means one
-            field (column) for each choice.
+            field (column) for each choice. Tables fill rows up with nulls, so nulls behind the last choice of
+            columns, or of a mapping of label to text, are no choices; any other null can't be read.
         gold: Field of the right choice.
         id: Field of the row's own identifier; without one the id is a hash of the content.
         context: Field of the passage to be read first.
@@ -81,7 +83,7 @@ def read_row(row: Mapping[str, Any], layouts: Sequence[Layout], new_id: str) -> 
         raise RowError(f"{layout.question!r} is empty")
     try:
         return Question(
-            id=new_id if own_id in (None, "") else str(own_id),
+            id=new_id if _missing(own_id) or own_id == "" else str(own_id),
             question=question,
             choices=choices,
             gold=_gold(_get(row, layout.gold), choices, layout),
@@ -95,29 +97,47 @@ def _choices(row: Mapping[str, Any], layout: Layout) -> tuple[Choice, ...]:
     if isinstance(layout.choices, str):
         name, value = layout.choices, _get(row, layout.choices)
     else:
-        name, value = ", ".join(layout.choices), [_get(row, part) for part in layout.choices]
+        name, value = ", ".join(layout.choices), _filled([_get(row, part) for part in layout.choices])
     if isinstance(value, Mapping):
         if set(value) >= {"label", "text"}:
             labels, texts = list(value["label"]), list(value["text"])
             if len(labels) != len(texts):
                 raise RowError(f"{name!r} has {len(labels)} labels but {len(texts)} texts")
         else:
-            labels, texts = list(value), list(value.values())
+            texts = _filled(list(value.values()))
+            labels = list(value)[: len(texts)]
         found = list(zip(labels, texts, strict=True))
     elif isinstance(value, Sequence) and not isinstance(value, str):
         if all(isinstance(item, Mapping) for item in value):
             found = [(_get(item, "label"), _get(item, "text")) for item in value]
         else:
+            if missing := [place for place, item in enumerate(value, 1) if _missing(item)]:
+                raise RowError(f"{name!r}: choice {missing[0]} of {len(value)} is null")
             found = list(_labelled([_text(item, name) for item in value], layout.labels))
     else:
         raise RowError(f"{name!r} holds {type(value).__name__}, expected a list of choices")
     if len(found) < 2:
         raise RowError(f"{name!r} has {len(found)} choices, a question has at least 2")
+    for place, (label, text) in enumerate(found, 1):
+        if _missing(label) or _missing(text):
+            what = "label" if _missing(label) else "text"
+            raise RowError(f"{name!r}: the {what} of choice {place} of {len(found)} is null")
     return tuple(Choice(str(label).strip(), _text(text, name)) for label, text in found)
 
 
+def _filled(values: list[Any]) -> list[Any]:
+    """The values up to the last one that there is."""
+    end = next((end for end in range(len(values), 0, -1) if not _missing(values[end - 1])), 0)
+    return values[:end]
+
+
+def _missing(value: Any) -> bool:
+    """Whether a table has nothing here: null, or NaN as data frames write it."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def _gold(value: Any, choices: Sequence[Choice], layout: Layout) -> str:
-    given = "" if value is None else str(value).strip()
+    given = "" if _missing(value) else str(value).strip()
     if layout.gold_is == "text":
         matching = [choice.label for choice in choices if choice.text == given]
         if len(matching) != 1:
@@ -251,7 +271,7 @@ def _get(row: Mapping[str, Any], name: str) -> Any:
 
 
 def _text(value: Any, name: str | None) -> str:
-    if value is None:
+    if _missing(value):
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise RowError(f"{name!r} holds {type(value).__name__}, expected text")

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from judges.errors import DataError
 from lm_eval_tasks.questions.layouts import Layout, RowError, read_row
@@ -14,29 +14,62 @@ from lm_eval_tasks.questions.rows import Row, listed
 from lm_eval_tasks.records import Question
 
 
-def questions_of(rows: Iterable[Row], layouts: Sequence[Layout]) -> list[Question]:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The questions of some rows.
+
+    Attributes:
+        questions: In the order of the rows.
+        left_out: Rows that can't be read and aren't among them: where each stands and why.
+    """
+
+    questions: tuple[Question, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str | None:
+        """A sentence on the rows that were left out; None if none was."""
+        if not self.left_out:
+            return None
+        return f"{left_out_text(len(self.left_out))}: {listed(self.left_out, 2)}"
+
+
+def questions_of(rows: Iterable[Row], layouts: Sequence[Layout], *, skip_unreadable: bool = False) -> Loaded:
     """Reads all rows, in their order.
 
     A question's id is the row's own one, or else a hash of its content, which is the same in every layout and
     in every run. Where an id comes again (data sets repeat rows), the second has ``#2`` behind it, and so on.
 
+    Args:
+        rows: The rows.
+        layouts: The layouts that they come in.
+        skip_unreadable: Whether rows that can't be read are left out, and told in what is returned.
+
     Raises:
-        DataError: Naming the rows that can't be read. None is left out.
+        DataError: Naming the rows that can't be read, unless they are left out; or if no row can be read.
     """
     questions: list[Question] = []
     problems: list[str] = []
     seen: Counter[str] = Counter()
     for row in rows:
         try:
+            if row.problem is not None:
+                raise RowError(row.problem)
             question = read_row(row.values, layouts, new_id="")
         except RowError as error:
             problems.append(f"{row.place}: {error}")
             continue
         questions.append(with_unique_id(question, seen))
-    if problems:
+    if problems and not (skip_unreadable and questions):
         total = len(problems) + len(questions)
-        raise DataError(f"{len(problems)} of {total} rows can't be read: {listed(problems)}")
-    return questions
+        hint = "; skip_unreadable_rows leaves such rows out and counts them" if questions else ""
+        raise DataError(f"{len(problems)} of {total} rows can't be read: {listed(problems)}{hint}")
+    return Loaded(tuple(questions), tuple(problems))
+
+
+def left_out_text(number: int) -> str:
+    """That so many rows were left out, where a result is told."""
+    return f"{number} {'row that' if number == 1 else 'rows that'} can't be read left out"
 
 
 def with_unique_id(question: Question, seen: Counter[str]) -> Question:

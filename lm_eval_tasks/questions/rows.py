@@ -24,10 +24,17 @@ SPLIT_WORDS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row and its place ("dev.jsonl, line 7"), for error messages."""
+    """One row and its place ("dev.jsonl, line 7"), for error messages.
+
+    Attributes:
+        values: Field -> value.
+        place: Where it stands.
+        problem: Why it could not be read; None for a row.
+    """
 
     values: Mapping[str, Any]
     place: str
+    problem: str | None = None
 
 
 def find_files(folder: Path, split: str) -> list[Path]:
@@ -61,8 +68,12 @@ def find_files(folder: Path, split: str) -> list[Path]:
     )
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path, *, keep_unreadable: bool = False) -> list[Row]:
     """All rows of one data file, by its suffix.
+
+    Args:
+        path: The file.
+        keep_unreadable: Whether a line that holds no row becomes a row with a problem, not an error.
 
     Raises:
         DataError: If the file can't be read, holds something else than rows, or is empty.
@@ -85,6 +96,9 @@ def read_rows(path: Path) -> list[Row]:
         raise DataError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
     if not rows:
         raise DataError(f"{path}: no rows in it")
+    broken = next((row for row in rows if row.problem is not None), None)
+    if broken is not None and not keep_unreadable:
+        raise DataError(f"{broken.place}: {broken.problem}")
     return rows
 
 
@@ -145,8 +159,7 @@ def _json_lines(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                place = f"{path}, line {number}"
-                yield Row(_mapping(_parsed(line, place), place), place)
+                yield _row(line, f"{path}, line {number}")
 
 
 def _json(path: Path) -> Iterator[Row]:
@@ -155,12 +168,14 @@ def _json(path: Path) -> Iterator[Row]:
     if start == "{":  # JSON Lines under another name, as some data sets have it
         yield from _json_lines(path)
         return
-    values = _parsed(text, str(path)) if text.strip() else []
+    try:
+        values = json.loads(text) if text.strip() else []
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON: {error}") from None
     if not isinstance(values, list):
         raise DataError(f"{path}: expected a list of rows, found {type(values).__name__}")
     for position, value in enumerate(values):
-        place = f"{path}, row {position}"
-        yield Row(_mapping(value, place), place)
+        yield _row_of(value, f"{path}, row {position}")
 
 
 def _parquet(path: Path) -> Iterator[Row]:
@@ -180,9 +195,8 @@ def _csv(path: Path) -> Iterator[Row]:
         try:
             for value in reader:
                 place = f"{path}, line {reader.line_num}"
-                if None in value or None in value.values():
-                    raise DataError(f"{place}: other number of columns than in the first line")
-                yield Row(value, place)
+                odd = None in value or None in value.values()
+                yield Row(value, place, "other number of columns than in the first line" if odd else None)
         except csv.Error as error:
             raise DataError(f"{path}, line {reader.line_num}: {error}") from None
 
@@ -205,17 +219,18 @@ def _logiqa_blocks(path: Path) -> Iterator[Row]:
         )
 
 
-def _parsed(text: str, place: str) -> Any:
+def _row(text: str, place: str) -> Row:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{place}: not JSON: {error}") from None
+        return Row({}, place, f"not JSON: {error}")
+    return _row_of(value, place)
 
 
-def _mapping(value: Any, place: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise DataError(f"{place}: expected an object with fields, found {type(value).__name__}")
-    return value
+def _row_of(value: Any, place: str) -> Row:
+    if isinstance(value, Mapping):
+        return Row(value, place)
+    return Row({}, place, f"expected an object with fields, found {type(value).__name__}")
 
 
 def listed(problems: Sequence[str], most: int = 5) -> str:

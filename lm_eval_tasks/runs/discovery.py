@@ -19,6 +19,7 @@ from judges.errors import DataError
 from judges.files import read_object, read_rows, sha256_of
 from judges.judge import JudgeInfo
 from judges.settings import nearest
+from lm_eval_tasks.questions.load import left_out_text
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.runs.judgement_files import JudgementSummary, read_summaries, slug
 from lm_eval_tasks.runs.sample_logs import is_explain_row, read_judgement_file, read_samples_log
@@ -41,6 +42,7 @@ class TaskRun:
         prompt_fingerprint: Hash of the task's prompts; None if no results file tells.
         reply_form: How replies were got into their form (``prompts.reply_form``); None if nothing tells.
         repeats: Samples asked for a question; None if no results file tells.
+        rows_left_out: Rows of the data set that couldn't be read and were left out, as was asked for.
         sampling: Generation settings as logged, e.g. temperature and top_p.
         source: The task's YAML, as the harness logged it; None if it had none, or no results file tells.
         chat_template: Hash of the chat template; None for plain completion, or if no results file tells.
@@ -58,6 +60,7 @@ class TaskRun:
     prompt_fingerprint: str | None = None
     reply_form: str | None = None
     repeats: int | None = None
+    rows_left_out: int = 0
     sampling: Mapping[str, Any] | None = None
     source: Path | None = None
     chat_template: str | None = None
@@ -259,7 +262,12 @@ def _task_run(
         used = _wanted(judge, fresh, inline, f"{log.parent}: {task}")
     elif len(fresh) > 1:
         notes.append(f"{task}: the newest of {len(fresh)} judgements is used ({', '.join(names)})")
-    notes += _failed(task, _mapping(metadata.get("counts")))
+    counts = _mapping(metadata.get("counts"))
+    notes += _failed(task, counts)
+    left_out = counts.get("rows_left_out")
+    left_out = left_out if isinstance(left_out, int) else 0
+    if left_out:
+        notes.append(f"{task}: {left_out_text(left_out)} of the data")
     version = metadata.get("version", _mapping(results.get("versions")).get(task))
     repeats = config.get("repeats")
     run = TaskRun(
@@ -273,6 +281,7 @@ def _task_run(
         reply_form=_text(metadata.get("reply_form"))
         or ("asked" if "prompt_fingerprint" in metadata else None),
         repeats=repeats if isinstance(repeats, int) else None,
+        rows_left_out=left_out,
         sampling=_mapping(config.get("generation_kwargs")) or None,
         source=_source(metadata),
         chat_template=_text(results.get("chat_template_sha")),

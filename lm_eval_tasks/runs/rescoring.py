@@ -15,6 +15,7 @@ from judges.files import held, sha256_of
 from judges.judge import Judge
 from judges.records import Assessment, Unjudged
 from judges.spending.estimate import Estimate
+from lm_eval_tasks.questions.load import left_out_text
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.runs.discovery import TaskRun
 from lm_eval_tasks.runs.judgement_files import (
@@ -143,6 +144,7 @@ def _judged(run: TaskRun, spec: TaskSpec, judge: Judge, name: str, progress: boo
     notes = [
         same_family_note(judge.info.model, run.model),
         _left_out_note(judge),
+        f"{left_out_text(run.rows_left_out)} of the data" if run.rows_left_out else None,
         *tally.sameness(judge.info.criteria),
     ]
     summary = JudgementSummary(

@@ -25,7 +25,7 @@ from lm_eval_tasks.prompts.examples import fingerprint as examples_fingerprint
 from lm_eval_tasks.prompts.refine import RefinePrompts, load_refine_prompts
 from lm_eval_tasks.prompts.reply_form import ASKED, LABEL_MARK, TEXT_MARK, ReplyForm, form_regex
 from lm_eval_tasks.questions.layouts import Layout
-from lm_eval_tasks.questions.load import questions_of
+from lm_eval_tasks.questions.load import Loaded, questions_of
 from lm_eval_tasks.questions.rows import find_files, hub_rows, made_rows, read_rows
 from lm_eval_tasks.records import Question
 
@@ -332,23 +332,33 @@ class TaskSpec:
         """The question as the model and the judge see it: context, question and choices."""
         return self.prompts.shown(question)
 
-    def load_questions(self, split: str, data_dir: str | Path | None = None) -> list[Question]:
+    def load_questions(
+        self, split: str, data_dir: str | Path | None = None, *, skip_unreadable_rows: bool = False
+    ) -> list[Question]:
+        """The questions of :meth:`load` alone."""
+        return list(self.load(split, data_dir, skip_unreadable_rows=skip_unreadable_rows).questions)
+
+    def load(
+        self, split: str, data_dir: str | Path | None = None, *, skip_unreadable_rows: bool = False
+    ) -> Loaded:
         """The questions of a split, in the order of the rows.
 
         Args:
             split: ``train``, ``validation`` or ``test``.
             data_dir: Folder with local files, or with a folder named after the task (``logiqa_explain`` or
                 ``logiqa``) that has them; or one file. Default: the task's own, else the hub.
+            skip_unreadable_rows: Whether rows that can't be read are left out and told, instead of refused.
 
         Raises:
             ConfigError: If the task has no such split.
-            DataError: If the rows can't be found or read.
+            DataError: If the rows can't be found, or one of them (with skipping: none of them) can be read.
         """
         place = Path(data_dir).expanduser() if data_dir is not None else self.data_dir
         if place is not None:
             if split not in SPLITS:
                 raise ConfigError(f"no split {split!r}: {nearest(split, SPLITS)}")
-            rows = [row for path in self._local_files(place, split) for row in read_rows(path)]
+            files = self._local_files(place, split)
+            rows = [row for path in files for row in read_rows(path, keep_unreadable=skip_unreadable_rows)]
         elif split not in self.splits and (self.dataset_path or self.custom_dataset):
             raise ConfigError(f"task {self.name} has no split {split!r}: {nearest(split, self.splits)}")
         elif self.custom_dataset is not None:
@@ -361,7 +371,7 @@ class TaskSpec:
             raise ConfigError(
                 f"task {self.name} has none of dataset_path, custom_dataset and data_dir; give one of them"
             )
-        return questions_of(rows, self.layouts)
+        return questions_of(rows, self.layouts, skip_unreadable=skip_unreadable_rows)
 
     def _local_files(self, place: Path, split: str) -> list[Path]:
         if place.is_file():

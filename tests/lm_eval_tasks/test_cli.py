@@ -17,6 +17,7 @@ import pytest
 from judges.cache import ReplyCache
 from lm_eval_tasks.cli import COMMANDS
 from lm_eval_tasks.records import ScoredQuestion
+from lm_eval_tasks.runs.discovery import load_run
 from tests.lm_eval_tasks.run_folders import DATE, RUBRIC, level, question, write_run
 
 TASK = "aqua_rat_explain"
@@ -416,3 +417,39 @@ def test_show_pages_through_replies_and_says_when_there_is_none(anchor_eval: Anc
     assert [json.loads(row)["reply"]["score"] for row in rows] == [25, 25, 15]
     assert "no reply is unreadable" in anchor_eval("show", "run", "--only", "unreadable").stderr
     assert "exclude each other" in anchor_eval.refused("show", "run", "--only", "top", "--only", "bottom")
+
+
+def test_rows_that_cannot_be_read_bar_nobody_from_the_others_and_are_counted(
+    anchor_eval: AnchorEval, tiny_model: Path
+) -> None:
+    judge = write_judge(anchor_eval.folder / "judge.yaml", "GOOD")
+    choices = {"label": ["A", "B"], "text": ["one", "two"]}
+    good = {"question": "Which?", "choices": choices, "answerKey": "B"}
+    rows = [json.dumps({**good, "id": k}) for k in range(3)]
+    rows[1:1] = [json.dumps({**good, "id": 3, "answerKey": "C"}), "{"]
+    (anchor_eval.folder / "test.jsonl").write_text("\n".join(rows))
+    model = ["--model", "hf", "--model-args", f"pretrained={tiny_model}", "--device", "cpu"]
+    size = ["--repeats", 2, "--gen-kwargs", "max_gen_toks=8", "--reply-form", "asked"]
+    arguments = [
+        "run",
+        *model,
+        "--tasks",
+        "arc_challenge_explain",
+        "--data-dir",
+        "test.jsonl",
+        *size,
+        "-o",
+        "m1",
+    ]
+    assert "line 3: not JSON" in anchor_eval.refused(*arguments)
+    done = anchor_eval(*arguments, "--skip-unreadable-rows")
+    assert done.returncode == 0, done.stderr
+    assert "arc_challenge_explain: 3 questions x 2 samples" in done.stderr
+    assert "2 rows that can't be read left out: test.jsonl, line 2: 'answerKey' = 'C'" in done.stderr
+    assert "data: 2 rows that can't be read left out" in done.stdout
+    (results,) = (anchor_eval.folder / "m1").rglob("results_*.json")
+    metadata = json.loads(results.read_text())["configs"]["arc_challenge_explain"]["metadata"]
+    assert metadata["counts"]["rows_left_out"] == 2
+    told = "2 rows that can't be read left out of the data"
+    assert f"arc_challenge_explain: {told}" in load_run(anchor_eval.folder / "m1").notes
+    assert f"note: {told}" in anchor_eval("score", "m1", "--judge", judge).stdout

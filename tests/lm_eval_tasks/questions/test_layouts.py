@@ -165,3 +165,43 @@ def test_printed_labels_survive_any_order(order: list[str], data: st.DataObject)
     texts = [data.draw(digits).strip() for _ in order]
     printed = [f"{label}){text}" for label, text in zip(order, texts, strict=True)]
     assert printed_labels(printed) == list(zip(order, texts, strict=True))
+
+
+NAN = float("nan")
+COLUMNS = Layout(question="question", choices=("x", "y", "z"), gold="gold")
+
+
+@pytest.mark.parametrize(
+    ("changes", "layout"),
+    [
+        ({"choices": ["one", None, "three"]}, PLAIN),
+        ({"choices": ["one", "two", NAN]}, PLAIN),
+        ({"choices": {"label": ["A", "B"], "text": ["one", None]}}, PLAIN),
+        ({"choices": {"label": ["A", NAN], "text": ["one", "two"]}}, PLAIN),
+        ({"choices": [{"label": "A", "text": "one"}, {"label": None, "text": "two"}]}, PLAIN),
+        ({"choices": {"A": None, "B": "two", "C": "three"}}, PLAIN),
+        ({"x": "one", "y": NAN, "z": "three"}, COLUMNS),
+    ],
+)
+def test_a_choice_that_is_not_there_is_no_choice_without_text(
+    changes: dict[str, Any], layout: Layout
+) -> None:
+    with pytest.raises(RowError, match="is null"):
+        read_row(row(**changes), [layout], "new")
+
+
+def test_tables_fill_short_rows_up_with_nulls() -> None:
+    columns = read_row(row(x="one", y="two", z=None), [COLUMNS], "new")
+    mapping = read_row(row(choices={"A": "one", "B": "two", "C": NAN}), [PLAIN], "new")
+    assert columns.labels == mapping.labels == ("A", "B")
+    with pytest.raises(RowError, match="none of the labels A, B"):
+        read_row(row(x="one", y="two", z=None, gold="C"), [COLUMNS], "new")
+
+
+@pytest.mark.parametrize("nothing", [None, NAN])
+def test_nothing_is_no_gold_no_question_and_no_id(nothing: float | None) -> None:
+    with pytest.raises(RowError, match="none of the labels"):
+        read_row(row(gold=nothing), [PLAIN], "new")
+    with pytest.raises(RowError, match="'question' is empty"):
+        read_row(row(question=nothing), [PLAIN], "new")
+    assert read_row(row(n=nothing), [PLAIN.model_copy(update={"id": "n"})], "new").id == "new"

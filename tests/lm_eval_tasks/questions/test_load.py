@@ -23,7 +23,7 @@ def rows(*values: dict[str, object]) -> list[Row]:
 
 
 def test_a_repeated_row_keeps_its_own_place() -> None:
-    first, other, second = questions_of(rows(GOOD, {**GOOD, "gold": "A"}, GOOD), [LAYOUT])
+    first, other, second = questions_of(rows(GOOD, {**GOOD, "gold": "A"}, GOOD), [LAYOUT]).questions
     assert second.id == f"{first.id}#2"
     assert "#" not in other.id
     assert other.id != first.id
@@ -39,11 +39,30 @@ def test_unreadable_rows_are_all_named_and_none_is_left_out() -> None:
     assert "a.jsonl, line 3: expected the fields (question, choices, gold), found (text)" in message
 
 
+def test_unreadable_rows_are_left_out_only_if_asked_for_and_told() -> None:
+    mixed = rows({**GOOD, "gold": "C"}, GOOD, {"text": "?"}, {**GOOD, "question": "What?"})
+    loaded = questions_of([*mixed, Row({}, "a.jsonl, line 9", "not JSON")], [LAYOUT], skip_unreadable=True)
+    assert [question.question for question in loaded.questions] == ["Which?", "What?"]
+    assert [place.partition(":")[0] for place in loaded.left_out] == [
+        "a.jsonl, line 1", "a.jsonl, line 3", "a.jsonl, line 9",
+    ]  # fmt: skip
+    assert loaded.note is not None
+    assert loaded.note.startswith("3 rows that can't be read left out: a.jsonl, line 1: 'gold' = 'C'")
+    assert questions_of(rows(GOOD), [LAYOUT], skip_unreadable=True).note is None
+
+
+def test_a_file_of_which_nothing_can_be_read_is_refused_all_the_same() -> None:
+    with pytest.raises(DataError, match="2 of 2 rows can't be read"):
+        questions_of(rows({"text": "?"}, {"text": "!"}), [LAYOUT], skip_unreadable=True)
+
+
 @given(st.text(" \n\t", max_size=3), st.text(" \n\t", min_size=1, max_size=3))
 def test_an_id_does_not_depend_on_white_space(around: str, inside: str) -> None:
     plain = {**GOOD, "question": "Which one?"}
     spaced = {**GOOD, "question": f"{around}Which{inside}one?{around}"}
-    assert questions_of(rows(plain), [LAYOUT])[0].id == questions_of(rows(spaced), [LAYOUT])[0].id
+    (one,) = questions_of(rows(plain), [LAYOUT]).questions
+    (other,) = questions_of(rows(spaced), [LAYOUT]).questions
+    assert one.id == other.id
 
 
 @pytest.mark.parametrize("name", ["aqua_rat", "arc_challenge", "openbookqa", "logiqa"])

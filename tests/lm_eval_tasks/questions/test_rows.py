@@ -98,6 +98,24 @@ def test_what_is_wrong_with_a_file(tmp_path: Path, name: str, content: str, mess
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "good"),
+    [
+        ("a.jsonl", '{"a": 1}\n{"a": \n[1]\n{"a": 2}\n', [{"a": 1}, {"a": 2}]),
+        ("a.json", '[{"a": 1}, 7, {"a": 2}]', [{"a": 1}, {"a": 2}]),
+        ("a.csv", "a,b\n1,2\n3\n4,5\n", [{"a": "1", "b": "2"}, {"a": "4", "b": "5"}]),
+    ],
+)
+def test_a_broken_line_can_be_kept_as_a_row_with_a_problem(
+    tmp_path: Path, name: str, content: str, good: list[dict[str, object]]
+) -> None:
+    (tmp_path / name).write_text(content)
+    found = read_rows(tmp_path / name, keep_unreadable=True)
+    assert [dict(row.values) for row in found if row.problem is None] == good
+    with pytest.raises(DataError):
+        read_rows(tmp_path / name)
+
+
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"a": "\xff"}')
     with pytest.raises(DataError, match="not UTF-8 text"):

@@ -27,8 +27,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from judges import Statement, load_judge
+from judges.rubrics.load import load_rubric
 from judges.rubrics.prompt import judge_conversation
-from judges.rubrics.rubric import load_rubric
 
 QUESTION = "Which of these follows from the passage? " + "The passage says this and that. " * 12
 EXPLANATION = "Since the passage says so, the second choice follows, and the others do not. " * 10

@@ -73,7 +73,7 @@ def judging(model: Path, options: argparse.Namespace, stack: ExitStack) -> dict[
     from benchmarks.peers.items import make_items
     from judges import Statement, load_judge
     from judges.records import Judgement
-    from judges.rubrics.rubric import load_rubric
+    from judges.rubrics.load import load_rubric
 
     judge = stack.enter_context(
         load_judge(_vllm_settings(model, options), cache=model.parent / "cache.sqlite")

@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 
 from judges import Reply, Statement, Usage, load_judge
 from judges.judge import Judge
+from judges.rubrics.load import load_rubric
 from judges.rubrics.prompt import JudgePrompt
-from judges.rubrics.rubric import load_rubric
 from tests.tiny_models import make_tiny_model
 
 RUBRIC = load_rubric()

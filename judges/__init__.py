@@ -33,7 +33,8 @@ from judges.records import (
     Unjudged,
     Usage,
 )
-from judges.rubrics.rubric import Criterion, Rubric, load_rubric
+from judges.rubrics.load import load_rubric
+from judges.rubrics.rubric import Criterion, Rubric
 from judges.spending.accounts import Accounts, Prices
 from judges.spending.budget import Budget
 from judges.spending.estimate import Estimate

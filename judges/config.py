@@ -24,7 +24,9 @@ from judges.errors import AnchorError, ConfigError
 from judges.judge import JUDGE_SAMPLING, Judge
 from judges.records import VerdictForm
 from judges.rubrics.forms import output_form
-from judges.rubrics.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
+from judges.rubrics.load import load_rubric
+from judges.rubrics.rubric import Rubric
+from judges.rubrics.rubric_files import DEFAULT_RUBRIC
 from judges.settings import Settings, load_yaml, parse
 from judges.spending.accounts import Prices
 from judges.spending.budget import Budget

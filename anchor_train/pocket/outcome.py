@@ -26,7 +26,7 @@ from anchor_train.stages.registry import KINDS
 from anchor_train.stages.table import Table, table_of
 from anchor_train.training.job import OutputFolder
 from judges.config import load_judge
-from judges.rubrics.rubric import load_rubric
+from judges.rubrics.load import load_rubric
 from lm_eval_tasks.records import Json, Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import TaskRun
 from lm_eval_tasks.runs.rescoring import score_task

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from anchor_train.pocket.outcome import Exhibit, Outcome
 from anchor_train.records import Behaviour
-from judges.rubrics.rubric import load_rubric
+from judges.rubrics.load import load_rubric
 from lm_eval_tasks.tables import percent, text_table
 
 BEHAVIOURS: tuple[Behaviour, ...] = ("consistently_correct", "variable", "consistently_incorrect")

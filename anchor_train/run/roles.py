@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 
 from anchor_train.recipes.config import Recipe, RoleBackend
 from judges.errors import ConfigError
-from judges.rubrics.rubric import DEFAULT_RUBRIC, Rubric, load_rubric
+from judges.rubrics.load import load_rubric
+from judges.rubrics.rubric import Rubric
+from judges.rubrics.rubric_files import DEFAULT_RUBRIC
 from judges.settings import load_yaml
 
 BASE = "base"

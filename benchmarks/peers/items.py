@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from judges import Statement
+from judges.rubrics.load import load_rubric
 from judges.rubrics.prompt import judge_conversation
-from judges.rubrics.rubric import load_rubric
 
 SAMPLES = 16
 NAMES = ("Ann", "Ben", "Carla", "Dan", "Eve", "Finn", "Gita", "Hugo")

@@ -21,7 +21,8 @@ from pydantic import Field, field_validator
 
 from judges.errors import ConfigError
 from judges.rubrics.prompt import defuse, tags_of
-from judges.rubrics.rubric import Criterion, Rubric, load_rubric
+from judges.rubrics.rubric import Criterion, Rubric
+from judges.rubrics.rubric_files import built_in_rubric
 from judges.settings import Settings, load_yaml, parse
 
 MAX_PRINCIPLE = 500
@@ -113,7 +114,7 @@ class Constitution(Settings):
 
         Scale and prompt are those of the built-in rubric, all weights are 1.
         """
-        standard = load_rubric()
+        standard = built_in_rubric()
         tags = tags_of(standard)
         keys = _keys(self.principles)
         criteria = [
@@ -136,7 +137,7 @@ class Constitution(Settings):
 
     def guide(self) -> str:
         """The constitution as advice for who writes an explanation."""
-        tags = tags_of(load_rubric())
+        tags = tags_of(built_in_rubric())
         lines = [f"- {defuse(text, tags)}" for text in self.texts]
         return "\n".join(["Follow these principles as far as they apply:", *lines])
 

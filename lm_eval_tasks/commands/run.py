@@ -98,7 +98,7 @@ def command(
     from judges.config import load_judge
     from judges.errors import ConfigError
     from judges.files import parse_object
-    from judges.rubrics.rubric import load_rubric
+    from judges.rubrics.load import load_rubric
     from lm_eval_tasks.comparison.named import compare_runs
     from lm_eval_tasks.comparison.pair import Settings
     from lm_eval_tasks.comparison.text import as_json as comparison_json

@@ -67,7 +67,7 @@ def command(
     anchor-eval score runs/m1 --judge vllm:JUDGE --executor ray --workers 8
     """
     from judges.config import DEFAULT, load_judge
-    from judges.rubrics.rubric import load_rubric
+    from judges.rubrics.load import load_rubric
     from lm_eval_tasks.comparison.score_report import mean_text, summary_text
     from lm_eval_tasks.runs.discovery import load_run
     from lm_eval_tasks.runs.reply_account import account, account_text

@@ -23,7 +23,8 @@ from judges.records import (
     VerdictForm,
 )
 from judges.rubrics.forms import output_form, reply_in
-from judges.rubrics.rubric import Rubric, load_rubric
+from judges.rubrics.load import load_rubric
+from judges.rubrics.rubric import Rubric
 from judges.settings import Settings, parse
 from lm_eval_tasks.pocket.grading import find_story, grade
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from judges.judge import JudgeInfo
 from judges.records import Assessment, Judgement, Unjudged
-from judges.rubrics.rubric import load_rubric
+from judges.rubrics.load import load_rubric
 from lm_eval_tasks.records import Choice, Question, Response, ScoredQuestion, ScoredResponse
 
 DATE = "2025-03-01T10-00-00.000000"

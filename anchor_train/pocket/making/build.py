@@ -15,8 +15,9 @@ from anchor_train.pocket.making.growth import GrowthSettings, Progress, grow, ne
 from anchor_train.pocket.making.refinement import FAMILIES
 from anchor_train.pocket.making.tokens import build_tokenizer
 from judges.records import Conversation, Statement
+from judges.rubrics.load import load_rubric
 from judges.rubrics.prompt import JudgePrompt
-from judges.rubrics.rubric import Rubric, load_rubric
+from judges.rubrics.rubric import Rubric
 from lm_eval_tasks.pocket.explanations import PADDING, full_explanation
 from lm_eval_tasks.pocket.questions import draw_stories, question_of, range_of
 from lm_eval_tasks.records import Json

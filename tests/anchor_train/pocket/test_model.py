@@ -23,7 +23,7 @@ from anchor_train.preferences.behaviour import behaviour_of, candidates
 from judges.backends.protocol import ChatBackend, answer_all
 from judges.config import load_backend, load_judge
 from judges.records import Message, Reply, Sampling
-from judges.rubrics.rubric import load_rubric
+from judges.rubrics.load import load_rubric
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.replies.responses import read_principle, read_refined
 from lm_eval_tasks.runs.scoring import score_questions

@@ -27,7 +27,7 @@ from anchor_train.stages.table import Table, TableRow
 from judges.errors import DataError
 from judges.files import write_json
 from judges.records import Assessment, Judgement
-from judges.rubrics.rubric import load_rubric
+from judges.rubrics.load import load_rubric
 from lm_eval_tasks.pocket.questions import questions
 from lm_eval_tasks.records import Response, ScoredQuestion, ScoredResponse
 

@@ -36,7 +36,7 @@ from anchor_train.stages.discover import (
 from anchor_train.stages.sample import read_samples
 from judges.errors import BackendError, ConfigError, DataError
 from judges.files import read_records
-from judges.rubrics.rubric import load_rubric
+from judges.rubrics.load import load_rubric
 from tests.anchor_train.principles.scripted_staple import (
     NAMED,
     PEOPLE,

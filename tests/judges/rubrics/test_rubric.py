@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judges import ConfigError, Judgement, load_rubric
-from judges.rubrics.rubric import rubric_from
+from judges.rubrics.rubric_files import rubric_from
 
 RUBRIC = load_rubric()
 KEYS = [criterion.key for criterion in RUBRIC.criteria]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judges.records import Judgement
-from judges.rubrics.rubric import load_rubric
+from judges.rubrics.load import load_rubric
 from lm_eval_tasks.stats.win_rate import UNSCORED, pair_counts, rates, standing
 
 samples = st.lists(st.integers(0, 25), min_size=1, max_size=9)

@@ -14,9 +14,9 @@ from anchor_train.pocket.making.growth import lesson_tokens
 from anchor_train.pocket.making.refinement import FAMILIES
 from anchor_train.pocket.making.tokens import END, build_tokenizer
 from judges.records import Completion, Judgement, Statement
+from judges.rubrics.load import load_rubric
 from judges.rubrics.parsing import read_verdicts
 from judges.rubrics.prompt import judge_conversation
-from judges.rubrics.rubric import load_rubric
 from lm_eval_tasks.pocket.explanations import full_explanation
 from lm_eval_tasks.pocket.grading import find_story, grade
 from lm_eval_tasks.pocket.oracle import verdict_lines

@@ -1,0 +1,110 @@
+"""Rubrics as YAML files: how one is written, what is checked, and those that ship with the package."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from judges.errors import ConfigError
+from judges.rubrics.rubric import Criterion, Rubric
+from judges.settings import Settings, load_yaml, nearest, parse
+
+BUILT_IN = Path(__file__).parent
+DEFAULT_RUBRIC = "explanation_quality"
+
+
+def _exact(value: Any) -> Fraction:
+    """A YAML number or fraction as it is written: 0.2 is 1/5, not the binary double next to it."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Fraction):
+        raise ValueError("expected a number or a fraction such as 1/3")
+    try:
+        return Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise ValueError("expected a number or a fraction such as 1/3") from None
+
+
+class _CriterionSettings(Settings):
+    key: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(min_length=1, pattern=r"^[^:\n]+$")
+    question: str = Field(min_length=1)
+    weight: Any = 1
+
+    @field_validator("weight")
+    @classmethod
+    def _weight(cls, value: Any) -> Fraction:
+        weight = _exact(value)
+        if weight <= 0:
+            raise ValueError("a weight must be positive")
+        return weight
+
+
+class _PromptSettings(Settings):
+    system: str = Field(min_length=1)
+    user: str = Field(min_length=1)
+
+
+class _RubricSettings(Settings):
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    version: int | str = 1
+    scale: dict[str, Any] = Field(min_length=2)
+    criteria: list[_CriterionSettings] = Field(min_length=1)
+    prompt: _PromptSettings
+
+    @field_validator("scale")
+    @classmethod
+    def _scale(cls, value: dict[str, Any]) -> dict[str, Fraction]:
+        scale = {}
+        for verdict, points in value.items():
+            if points is None:
+                raise ValueError(f"verdict {verdict!r} has no points")
+            if not re.fullmatch(r"[^\s:,|](?:[^:\n,|]*[^\s:,|])?", str(verdict)):
+                raise ValueError(f"verdict {verdict!r} must be a plain phrase without ':' ',' or '|'")
+            scale[str(verdict)] = _exact(points)
+        if min(scale.values()) < 0:
+            raise ValueError("points must not be negative")
+        if len({verdict.casefold() for verdict in scale}) < len(scale):
+            raise ValueError("two verdicts differ only in case")
+        return scale
+
+    @model_validator(mode="after")
+    def _unique(self) -> _RubricSettings:
+        for attribute in ("key", "name"):
+            values = [getattr(criterion, attribute).casefold() for criterion in self.criteria]
+            if len(set(values)) < len(values):
+                raise ValueError(f"two criteria have the same {attribute}")
+        return self
+
+
+def rubric_from(values: Mapping[str, Any], where: str) -> Rubric:
+    """Builds a rubric from the mapping that a rubric file holds.
+
+    Raises:
+        ConfigError: Listing everything that is wrong with it.
+    """
+    settings = parse(_RubricSettings, values, where)
+    return Rubric(
+        name=settings.name,
+        version=str(settings.version),
+        scale=settings.scale,
+        criteria=tuple(Criterion(c.key, c.name, c.question, c.weight) for c in settings.criteria),
+        system_template=settings.prompt.system,
+        user_template=settings.prompt.user,
+    )
+
+
+def built_in_rubric(name: str = DEFAULT_RUBRIC) -> Rubric:
+    """A rubric that ships with the package.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    path = BUILT_IN / f"{name}.yaml"
+    if not path.is_file():
+        names = [found.stem for found in BUILT_IN.glob("*.yaml")]
+        raise ConfigError(f"no rubric {name!r}: {nearest(name, names)}; or a .yaml file")
+    return rubric_from(load_yaml(path), str(path))

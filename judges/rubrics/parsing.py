@@ -3,10 +3,11 @@
 Of the full form two spellings are read, the ones that :class:`judges.records.OutputForm` asks for: one
 ``Criterion: VERDICT`` line for each criterion, or one JSON object with the criteria as keys. Verdicts are
 found by the criterion's name, never by their position. Letter case, white space, list markers, markdown
-emphasis, a full-width colon, a full stop and a short reason behind a verdict are forgiven, so are a Markdown
-table of the lines, and words or a fence around the object; anything else is ``unparsable`` with the reason.
-For the compact form see :mod:`judges.rubrics.forms`. A judge that was asked for one
-form isn't read by the other.
+emphasis, a full-width colon, a full stop and a short reason behind a verdict are forgiven; so are a Markdown
+table of the lines, words or a fence around the object, one key around it (``{"verdicts": {...}}``) and
+reasons in it (``{"Clarity": {"verdict": "GOOD", "reason": "..."}}``). Anything else is ``unparsable`` with
+the reason. For the compact form see :mod:`judges.rubrics.forms`. A judge that was asked for one form isn't
+read by the other.
 """
 
 from __future__ import annotations
@@ -32,6 +33,21 @@ _COLON = re.compile("[:：]")
 _REASON = re.compile(
     r"(?:\s+[-–—]+\s|\s*\(|\s*[.,;:：。，；])\s*(?!(?:or|no|not|nor|to|wait|actually|rather|almost)\b)(?=\w)"
 )
+_VERDICT_NAMES = frozenset({"verdict", "rating", "grade", "judgement", "judgment", "assessment"})
+_REASON_NAMES = frozenset(
+    {
+        "reason",
+        "reasons",
+        "reasoning",
+        "explanation",
+        "justification",
+        "comment",
+        "comments",
+        "rationale",
+        "why",
+    }
+)
+"""Keys of an object that gives a criterion a verdict and says why."""
 _OBJECTS = 50
 """So many opening braces are tried for a JSON object."""
 _SHOWN = 80
@@ -63,7 +79,8 @@ def read_verdicts(rubric: Rubric, completion: Completion, form: VerdictForm = "f
     if completion.finish_reason == "refused":
         return Unjudged("refused", _shown(completion.text) or "the endpoint withheld the reply")
     if completion.finish_reason == "length":
-        return Unjudged("truncated", "the reply was cut at max_tokens")
+        thinking = " while thinking" if said(completion.text).cut else ""
+        return Unjudged("truncated", f"the reply was cut at max_tokens{thinking}")
     try:
         answer = _answer(completion.text)
         if form == "compact":
@@ -192,6 +209,7 @@ def _entries(text: str, labels: Mapping[str, str]) -> Iterator[_Entry]:
                 raise _NotReadable(f"not a JSON object: {_shown(text)}") from None
             begin += 1
             continue
+        pairs = _unwrapped(pairs, labels)
         if begin == 0 or any(_label(name) in labels for name, _ in pairs):
             yield from _line_entries(text[position:begin], labels)
             yield from _object_entries(pairs, labels)
@@ -218,7 +236,33 @@ def _object_entries(pairs: list[tuple[str, Any]], labels: Mapping[str, str]) -> 
         key = labels.get(_label(name))
         if key is None:
             raise _NotReadable(f"{_shown(name)!r} is no criterion")
-        yield key, given if isinstance(given, str) else json.dumps(given)
+        yield key, _stated(given)
+
+
+def _unwrapped(pairs: list[tuple[str, Any]], labels: Mapping[str, str]) -> list[tuple[str, Any]]:
+    """An object, or the one that is all it holds, under a name that is no criterion."""
+    if len(pairs) == 1 and _label(pairs[0][0]) not in labels and _is_object(pairs[0][1]):
+        inner: list[tuple[str, Any]] = pairs[0][1]
+        return inner
+    return pairs
+
+
+def _stated(given: Any) -> str:
+    """What an object gives a criterion: a text, or the verdict in an object with one and reasons for it."""
+    if isinstance(given, str):
+        return given
+    if _is_object(given):
+        verdicts = [value for name, value in given if _label(name) in _VERDICT_NAMES]
+        others = {_label(name) for name, _ in given} - _VERDICT_NAMES
+        if len(verdicts) == 1 and isinstance(verdicts[0], str) and others <= _REASON_NAMES:
+            return verdicts[0]
+        return json.dumps(dict(given), default=str)
+    return json.dumps(given, default=str)
+
+
+def _is_object(value: Any) -> bool:
+    """Whether a decoded value was an object: pairs in a list, which no array holds."""
+    return isinstance(value, list) and bool(value) and all(isinstance(pair, tuple) for pair in value)
 
 
 def _label(name: str) -> str:

@@ -20,6 +20,7 @@ from judges.records import Conversation, Message, Statement, VerdictForm
 from judges.rubrics.forms import LEGEND, letters
 from judges.rubrics.parsing import unquotable
 from judges.rubrics.rubric import Rubric
+from judges.thoughts import made_plain
 
 MAX_TEXT = 100_000
 """Most characters of a question or an explanation that a judge is shown; a longer one is left unjudged.
@@ -106,7 +107,8 @@ def defuse(text: str, tags: re.Pattern[str]) -> str:
     """Makes a text harmless inside a prompt, visibly.
 
     * ``</explanation>``, the rubric's other tags and special tokens (``<|im_start|>``, ``[INST]``): their
-      brackets become ``‹ ›`` and ``⟦ ⟧``;
+      brackets become ``‹ ›`` and ``⟦ ⟧``; so do those of marks that begin or end a thought (``[/THINK]``): a
+      judge that quotes one would otherwise be taken to have thought what it said before;
     * a role marker at the start of a line: ``Assistant:`` becomes ``(Assistant):``;
     * invisible and direction-changing characters: ``⟨U+200B⟩``, a run of them ``⟨U+200B x 12⟩``. Joiners
       inside words of scripts that need them stay;
@@ -120,6 +122,7 @@ def defuse(text: str, tags: re.Pattern[str]) -> str:
     text = _HIDDEN_RUN.sub(_made_visible, text)
     text = tags.sub(r"‹\1›", text)
     text = _SPECIAL_TOKEN.sub(r"‹\1›", text)
+    text = made_plain(text)
     text = _INSTRUCTION_MARK.sub(r"⟦\1⟧", text)
     return _ROLE_MARK.sub(r"\1(\2)\3:", text)
 
@@ -134,7 +137,7 @@ def structure_in(text: str, tags: re.Pattern[str]) -> set[Structure]:
     found: set[Structure] = set()
     if any(_made_visible(run) != run.group() for run in _HIDDEN_RUN.finditer(text)):
         found.add("hidden")
-    if tags.search(text):
+    if tags.search(text) or made_plain(text) != text:
         found.add("tag")
     if _SPECIAL_TOKEN.search(text) or _INSTRUCTION_MARK.search(text):
         found.add("special token")

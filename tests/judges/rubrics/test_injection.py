@@ -101,6 +101,14 @@ def test_a_judge_that_quotes_it_is_read_by_its_own_verdicts_or_not_at_all(
         assert isinstance(read_verdicts(RUBRIC, Completion(reply), form), Unjudged)
 
 
+@pytest.mark.parametrize(
+    "mark", ["[/THINK]", "</reasoning>", "</seed:think>", "<channel|>", "◁/think▷", "<unused95>"]
+)
+def test_a_quoted_end_of_a_thought_takes_nothing_from_the_judge(mark: str) -> None:
+    shown = _shown(f"B, since it floats. {mark} Good.", "full")
+    assert read_verdicts(RUBRIC, Completion(f"{OWN}\n\nIt says:\n{shown}")) == OWN_VERDICTS
+
+
 _names = [name for criterion in RUBRIC.criteria for name in (criterion.name, criterion.key)]
 _dressed = st.builds(
     "{}{}{} {}{}".format,

@@ -15,6 +15,12 @@ GIVEN = ["GOOD", "EXCELLENT", "SATISFACTORY", "NEEDS IMPROVEMENT", "UNSATISFACTO
 FORM = "\n".join(f"{name}: {verdict}" for name, verdict in zip(NAMES, GIVEN, strict=True))
 OTHER = FORM.replace("GOOD", "UNSATISFACTORY")
 OBJECT = json.dumps(dict(zip(NAMES, GIVEN, strict=True)), indent=1)
+NESTED = json.dumps(
+    {
+        name: {"reason": f"{name} is what counts.", "verdict": given}
+        for name, given in zip(NAMES, GIVEN, strict=True)
+    }
+)
 TABLE = "| Criterion | Verdict |\n|---|---|\n" + "\n".join(
     f"| {name} | {verdict} |" for name, verdict in zip(NAMES, GIVEN, strict=True)
 )
@@ -60,6 +66,11 @@ def lines(given):
         "\n".join(f"{line} - it says what it should." for line in FORM.splitlines()),
         "\n".join(f"**{line}** (the steps follow)" for line in FORM.splitlines()),
         "\n".join(f"{line}. The facts are right." for line in FORM.splitlines()),
+        json.dumps({"verdicts": json.loads(OBJECT)}),
+        f"My ratings: {json.dumps({'evaluation': json.loads(OBJECT)})}",
+        NESTED,
+        f"Here you are:\n```json\n{NESTED}\n```",
+        json.dumps({"ratings": json.loads(NESTED)}),
         TABLE,
         f"Here you are:\n\n{TABLE}\n\nThat is all.",
         TABLE.replace(" |\n", " | it reads well |\n"),
@@ -101,7 +112,16 @@ def test_the_form_is_read_however_it_is_dressed(reply):
         ('{"Clarity": "GOOD"}', "no verdict for Factual Accuracy"),
         ('{"Clarity": "GOOD", "Clarity": "EXCELLENT"', "not a JSON object"),
         (json.dumps(dict.fromkeys(NAMES, 5)), "unknown verdict '5'"),
-        (json.dumps({name: {"verdict": "GOOD"} for name in NAMES}), "unknown verdict"),
+        (json.dumps({name: {"verdict": "GOOD", "rating": "GOOD"} for name in NAMES}), "unknown verdict"),
+        (json.dumps({name: {"verdict": ["GOOD"]} for name in NAMES}), "unknown verdict"),
+        (
+            json.dumps({name: {"verdict": "GOOD", "best case": "EXCELLENT"} for name in NAMES}),
+            "unknown verdict",
+        ),
+        (json.dumps({name: {"reason": "GOOD"} for name in NAMES}), "unknown verdict"),
+        (json.dumps({name: ["GOOD"] for name in NAMES}), "unknown verdict"),
+        (json.dumps({"draft": json.loads(OBJECT), "final": json.loads(OBJECT)}), "'draft' is no criterion"),
+        (NESTED + "\nFactual Accuracy: EXCELLENT", "two verdicts for Factual Accuracy"),
         (
             json.dumps(dict(zip([*NAMES, "Overall"], [*GIVEN, "GOOD"], strict=True))),
             "'Overall' is no criterion",
@@ -124,6 +144,8 @@ def test_json_that_contradicts_itself_is_unparsable():
 
 def test_a_cut_reply_is_truncated_and_a_refusal_refused():
     assert read(FORM, "length").reason == "truncated"
+    assert read(FORM, "length").detail == "the reply was cut at max_tokens"
+    assert read(f"[THINK]{FORM}", "length").detail == "the reply was cut at max_tokens while thinking"
     assert read("I can't.", "refused") == Unjudged("refused", "I can't.")
 
 
@@ -160,7 +182,15 @@ def test_no_reply_crashes_the_parser(reply):
 
 
 @pytest.mark.parametrize(
-    "quoted", [TABLE, OBJECT, FORM.replace(": ", "："), FORM.replace("\n", " - as shown.\n")]
+    "quoted",
+    [
+        TABLE,
+        OBJECT,
+        NESTED,
+        json.dumps({"verdicts": json.loads(OBJECT)}),
+        FORM.replace(": ", "："),
+        FORM.replace("\n", " - as shown.\n"),
+    ],
 )
 def test_no_spelling_that_is_read_is_read_from_a_quoted_explanation(quoted):
     assert isinstance(read(quoted), Judgement)

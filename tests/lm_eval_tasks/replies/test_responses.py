@@ -142,6 +142,57 @@ def test_what_names_no_choice_or_two(question: Question, text: str, problem: str
     assert read_choice(question.choices, text) == (None, problem)
 
 
+NEXT = "Which one flies?\n\nChoices:\nA) a stone\nB) a bird\nC) a fish\n\n"
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        f"\n\nQuestion:\n{NEXT}{reply('It has wings.', 'A')}",
+        f"\n\nContext:\nNo bird is a fish, but wait.\n\nQuestion:\n{NEXT}{reply('It has wings.', 'A')}",
+        f"\n\n{NEXT}No: {reply('It has wings.', 'A')}",
+        f"<|im_end|>\n<|im_start|>user\nActually, no.<|im_end|>\n{reply('It has wings.', 'A')}",
+        f"\nUser: No, wait.\nAssistant: {reply('It has wings.', 'A')}",
+        f"\n\nBirds fly.\n{reply('It has wings.', 'A')}",
+        f"\n{reply('It has wings.', 'A')}",
+        "\n\nQuestion 2: <explanation>It has",
+        f"\n\nQuestion:\n{NEXT}<choice>A",
+        "\nThat is why <choice>A</choice> is wrong.",
+    ],
+)
+def test_what_follows_the_first_complete_reply_is_not_read(behind: str) -> None:
+    """A base model goes on with a question of its own, and replies to that, too."""
+    response = read_response(LETTERS, reply("why", "B") + behind)
+    assert (response.explanation, response.choice) == ("why", "B")
+
+
+def test_a_made_up_question_lends_its_reply_to_no_unfinished_one() -> None:
+    text = f"<explanation>why</explanation>\nAnswer: B\n\nQuestion:\n{NEXT}{reply('It has wings.', 'A')}"
+    response = read_response(LETTERS, text)
+    assert (response.explanation, response.choice, response.choice_problem) == ("why", None, "no_tag")
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        "No: ",
+        "\n\nWait, that is wrong. Let me reconsider.\n",
+        " Correction: ",
+        "\nNein, falsch:\n",
+        "\n不对，重新：\n",
+    ],
+)
+def test_a_reply_that_is_taken_back_in_words_is_replaced(between: str) -> None:
+    response = read_response(LETTERS, reply("draft", "A") + between + reply("why", "B"))
+    assert (response.explanation, response.choice) == ("why", "B")
+
+
+def test_the_form_repeated_before_the_reply_is_no_reply() -> None:
+    form = "<explanation>\nyour reasoning\n</explanation>\n<choice>\nthe label\n</choice>\n"
+    response = read_response(LETTERS, f"I use the form\n{form}So:\n{reply('why', 'B')}")
+    assert (response.explanation, response.choice) == ("why", "B")
+
+
 WORDS = st.text(st.characters(exclude_characters="<>", exclude_categories=("Cs",)), min_size=1).filter(
     str.strip
 )

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 FIXTURES = Path(__file__).resolve().parent / "fixtures" / "earlier_version"
 MODEL_DATE = 1767225600  # 2026-01-01T00:00:00Z
 ORACLE = "pocket-oracle-ground-truth-explanation-quality"
+TOKENS = ("prompt_tokens", "completion_tokens", "cached_prompt_tokens")
 STAGES = {
     *("questions", "sft", "round-1/sample", "round-1/judge", "round-1/consult"),
     *("round-1/rank/pairs", "round-1/rank/dpo", "round-1/anchor/pairs", "round-1/anchor/dpo"),
@@ -102,10 +104,27 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def flat(settings: dict[str, Any], above: str = "") -> dict[str, str]:
+    """Dotted name -> value, in words, of every setting."""
+    found: dict[str, str] = {}
+    for key, value in settings.items():
+        inner = isinstance(value, dict) and value
+        found |= flat(value, f"{above}{key}.") if inner else {f"{above}{key}": repr(value)}
+    return found
+
+
 def judged_rows(path: Path) -> list[Any]:
-    """Questions with their judged replies, but for whether a judgement came from the cache."""
-    text = path.read_text(encoding="utf-8").replace('"cached": true', '"cached": false')
-    return [json.loads(line) for line in text.splitlines()]
+    """Questions with their judged replies, but for whether a judgement came from the cache.
+
+    Tokens that a backend didn't tell were zeros in the earlier version; now they are null.
+    """
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for judgement in (response["judgement"] for row in rows for response in row["responses"]):
+        if judgement is not None:
+            judgement["cached"] = False
+            if judgement["prompt_tokens"] in {0, None}:
+                judgement |= dict.fromkeys(TOKENS)
+    return rows
 
 
 def figures(text: str) -> dict[str, float]:
@@ -250,7 +269,12 @@ def test_run_does_nothing_again(work: Path) -> None:
     done = anchor_train(work, "run", "training")
     told = [line for line in done.stderr.splitlines() if line.partition(":")[0] in STAGES]
     assert sorted(told) == sorted(f"{stage}: finished" for stage in STAGES)
-    assert contents(work / "training") == before
+    after = contents(work / "training")
+    # Written at every run, with the settings that this version has beside the earlier ones.
+    used_before, used_now = (yaml.safe_load(found.pop("resolved.yaml")) for found in (before, after))
+    assert flat(used_before).items() <= flat(used_now).items()
+    assert used_now["reply_form"] == "asked"  # as this run began, not the default of today
+    assert after == before
 
 
 def test_retrying_asks_nothing_where_nothing_failed(work: Path) -> None:

@@ -17,10 +17,11 @@ from functools import lru_cache
 
 OPENING = "([{<«‹„‚“‘「『【〔《〈⟨⟦〖"
 CLOSING = ")]}>»›”’」』】〕》〉⟩⟧〗"
-QUOTES = "\"'`´*_~$#|“”‘’"
-"""Characters of quotation and emphasis, which stand on both sides."""
+QUOTES = "\"'`´*_~$#|“”‘’✓✔☑✅👉☞\ufe0f"
+"""Characters of quotation, emphasis and approval, which stand on both sides."""
 MARKS = ".:,;?!。、·，．：；？！،؛؟।"
 DASHES = "-–—―−‐‑"
+BULLETS = "•·∙●○◦‣⁃▪▫■□◆◇"
 
 _DRESS = re.escape(OPENING + QUOTES)
 _UNDRESS = re.escape(CLOSING + QUOTES)
@@ -72,6 +73,8 @@ def same_letters(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _same_letter(character: str) -> str:
+    if unicodedata.category(character) == "Cf":  # a zero-width space, a byte order mark: nothing one sees
+        return ""
     kind = unicodedata.decomposition(character).partition(" ")[0]
     return unicodedata.normalize("NFKC", character) if kind in _SAME_LETTER else character
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -265,4 +265,4 @@ def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list
 
 
 def _as_json(metrics: Mapping[str, Summary]) -> dict[str, Any]:
-    return {name: asdict(found) for name, found in metrics.items()}
+    return {name: found.to_json() for name, found in metrics.items()}

@@ -91,9 +91,15 @@ def mean_text(tasks: Sequence[Mapping[str, Summary]]) -> str:
 
 
 def metrics_table(metrics: Mapping[str, Summary]) -> str:
-    """Metric, value, standard error and how many questions it rests on."""
+    """Metric, value, standard error, interval and how many questions it rests on."""
     rows = [
-        (name, number(found.value), number(found.stderr), str(found.questions))
+        (name, number(found.value), number(found.stderr), _interval(found), str(found.questions))
         for name, found in metrics.items()
     ]
-    return text_table(("metric", "value", "stderr", "questions"), rows)
+    return text_table(("metric", "value", "stderr", "95% interval", "questions"), rows)
+
+
+def _interval(found: Summary) -> str:
+    if found.low is None or found.high is None:
+        return "-"
+    return f"[{number(found.low)}, {number(found.high)}]"

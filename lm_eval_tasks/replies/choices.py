@@ -23,6 +23,7 @@ from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from lm_eval_tasks.labels import (
+    BULLETS,
     CLOSING,
     DASHES,
     MARKS,
@@ -38,18 +39,27 @@ from lm_eval_tasks.replies import words
 Problem: TypeAlias = Literal["unknown_choice", "ambiguous_choice"]
 
 _MARKUP = "*_`\"'“”‘’$ \t\r\n"
-_SEPARATORS = re.compile(rf"[\s{re.escape(MARKS + QUOTES + OPENING + CLOSING + DASHES)}/&+|\\]*")
-_LIST_MARK = re.compile(r"\A\s*[-+*>#•]+\s+")
+_JOINS = re.escape("/&|;+\\=→⇒" + BULLETS)
+_SEPARATORS = re.compile(rf"[\s{re.escape(MARKS + QUOTES + OPENING + CLOSING + DASHES)}{_JOINS}]*")
+_LIST_MARK = re.compile(rf"\A\s*[-+*>#{BULLETS}]+\s+")
+# Before a number these may be its sign or its decimal point.
+_POINTS_AT = re.compile(rf"\A(?:[\s:=>→⇒…]|[{DASHES}]+>|[–—]\s|\.{{2,}})+(?=\D)")
+_OPENS = re.compile(rf"\s*[{re.escape(OPENING)}]")
 _WORD = re.compile(r"[^\W_]")
 _BETWEEN = re.compile(
-    rf"(?:{words.CONJUNCTION}|[,/&|;،、])[\s{re.escape(OPENING + QUOTES)}]*\Z", re.IGNORECASE
+    rf"(?:{words.CONJUNCTION}|[,،、{_JOINS}])[\s{re.escape(OPENING + QUOTES)}]*\Z", re.IGNORECASE
 )
 _ENDS_ITEM = re.compile(
     rf"[\s{re.escape(QUOTES + CLOSING)}]*"
-    rf"(?:\Z|[{re.escape(MARKS)}](?!\d)|[/&|;+\n]|\s[{DASHES}](?=\s)|{words.CONJUNCTION})",
+    rf"(?:\Z|[{re.escape(MARKS)}](?!\d)|[{_JOINS}\n\t]|\s[{DASHES}]+>?(?=\s)|{words.CONJUNCTION})",
     re.IGNORECASE,
 )
 _LISTING = ",;、，；"
+_JOINED_TO_LAST = re.compile(
+    rf"[\s{re.escape(MARKS + QUOTES + OPENING + CLOSING)}/&]*(?:{words.CONJUNCTION})?"
+    rf"[\s{re.escape(QUOTES + OPENING)}]*",
+    re.IGNORECASE,
+)
 _EXAMINED = 4_000
 """Characters of a text that are searched for further labels; a choice block is a line."""
 
@@ -122,7 +132,7 @@ class _Reading:
 
     def named(self, text: str) -> list[str]:
         """Labels of the choices that a text names: one; several, if it is ambiguous; none."""
-        text = _LIST_MARK.sub("", text).strip()
+        text = _POINTS_AT.sub("", _LIST_MARK.sub("", text)).strip()
         label = self._labels.named(text)
         if label is not None:
             return [label]
@@ -153,7 +163,7 @@ class _Reading:
             and mark.label in _equal(self._plain, text[mark.end :])
         ):
             return [mark.label]  # a label and its own text, which is another label as well
-        parts = [part for part in re.split(r"[\s,;/|&+、，-]+", text.strip(_MARKUP + MARKS)) if part]
+        parts = [part for part in re.split(rf"[\s,、，\-{_JOINS}]+", text.strip(_MARKUP + MARKS)) if part]
         labels = [self._labels.named(part) for part in parts]
         return list(dict.fromkeys(filter(None, labels))) if len(parts) > 1 and all(labels) else []
 
@@ -201,9 +211,10 @@ class _Reading:
         if mark is not None and (mark.after or mark.opened):
             style = ("(" if mark.opened else "") + mark.after
             return _Item(mark.label, mark.end, style=style)
-        if texts and (mark is None or end > mark.end) and _ENDS_ITEM.match(text, end):
-            return _Item(texts[0], end, is_text=True) if len(texts) == 1 else None
-        if texts and (mark is None or end > mark.end) and words.REASON.match(text, end):
+        ends = texts and (
+            _ENDS_ITEM.match(text, end) or _OPENS.match(text, end) or words.REASON.match(text, end)
+        )
+        if ends and (mark is None or end > mark.end):
             return _Item(texts[0], end, is_text=True) if len(texts) == 1 else None
         if mark is None:
             return None
@@ -257,6 +268,8 @@ class _Reading:
                 item = self._item(text, start)
                 if item is None or not self._is_listed(text, item, start, conjunction is not None):
                     return (conjunction.start() if conjunction else start), others
+            if words.TAKEN_BACK.match(text, item.end):
+                return start, others
             if item.label != first.label and item.label not in others:
                 others.append(item.label)
             position = item.end
@@ -272,7 +285,10 @@ class _Reading:
         item = self._item(text, noun.end()) if noun else None
         if item is None or item.is_text:
             return None
-        ends = item.style[-1:] in (*_LISTING,) or _ENDS_ITEM.match(text, item.end)
+        ends = item.style[-1:] in (*_LISTING, *DASHES) or _ENDS_ITEM.match(text, item.end)
+        behind = self._labels.at(text, item.end)
+        if behind is not None and behind.exact and behind.label.casefold() not in words.ALSO_LABELS:
+            return item
         return item if ends or item.label in self._texts_at(text, item.end)[0] else None
 
     def _with_its_text(self, text: str, position: int) -> bool:
@@ -319,6 +335,7 @@ class _Reading:
         reason = words.REASON_ANYWHERE.search(text)
         listed = text[: reason.start()] if reason else text
         depth = position = 0
+        set_against = -1  # where the last label ends that is set against the first
         for candidate in re.finditer(rf"(?<![^\W_]){self._labels.pattern}", listed, re.IGNORECASE):
             begin = candidate.start()
             skipped = listed[position:begin]
@@ -328,7 +345,9 @@ class _Reading:
             if mark is None or mark.label == first.label:
                 continue
             before = listed[:begin].rstrip()
-            if words.CONTRASTED.search(before.rstrip(OPENING + QUOTES)):
+            joined = set_against >= 0 and _JOINED_TO_LAST.fullmatch(listed, set_against, begin)
+            if joined or words.CONTRASTED.search(before.rstrip(OPENING + QUOTES)):
+                set_against = mark.end
                 continue
             grouped = before.endswith(tuple("([【（"))
             closed = mark.after[:1] in tuple(")]】")

@@ -28,7 +28,7 @@ _NOUNS = (
 )
 _PHRASE_NOUNS = ("đáp án", "câu trả lời", "right one", "correct one", "best one")
 _COPULAS = (
-    "is are was be isn't would should must will has to be ist lautet wäre wird es sería seria est "
+    "is are was be would should must will has to be ist lautet wäre wird es sería seria est "
     "serait è sarà é это является jest to är er on είναι adalah là है هي هو 是 为 為 就是 应该是 應該是 "
     "应为 应是 应选 選 选 は が 은 는 이 가 는요"
 )
@@ -74,6 +74,15 @@ _ADJECTIVE = _any(_ADJECTIVES)
 _ARTICLE = f"(?:{_any(_ARTICLES.replace(chr(108) + chr(39), ''))}|l['’])"
 _COPULA = _any(_COPULAS)
 _CONJUNCTION = _any(_AND)
+_PERHAPS = _any(
+    "maybe perhaps possibly potentially vielleicht eventuell quizás quizá tal peut forse talvez misschien "
+    "возможно może belki 也许 可能 たぶん 아마"
+)
+# "B versus C" decides nothing; "B (versus C)" sets C against B.
+_JOINING = (
+    rf"(?:{_CONJUNCTION}|{_any('plus')}|{_any(('as well as', 'along with', 'together with'))}"
+    rf"|(?<![(\[])(?:versus|vs)(?![^\W_])\.?)"
+)
 # An article of one letter may be a label: it leads to a noun, or not at all.
 _SAFE_ARTICLE = _any("the die der das la el le l il lo de het option label letter number no nr")
 _NUMBER = r"(?:number|no\.|nr\.?|#|№|n°)"
@@ -116,16 +125,17 @@ NAMED_ANEW = re.compile(
 """Words by which a text names a choice again, later on."""
 
 JOINED = re.compile(
-    rf"(?:{_CONJUNCTION}|{_any('then also plus to through bis hasta jusqu à até')}"
-    rf"|{_any(('as well as', 'along with', 'together with'))})"
-    rf"(?:\s*/\s*{_CONJUNCTION}|\s+{_any('then also')})*\s*(?:{_NOUN}\s*)?",
+    r"(?:(?:i\.?e|viz|namely|meaning)(?![^\W_])\.?"
+    rf"|{_JOINING}|{_PERHAPS}|{_any('then also to through bis hasta jusqu à até')})"
+    rf"(?:\s*/\s*{_CONJUNCTION}|\s+{_any('then also')}|\s+{_PERHAPS})*\s*(?:{_NOUN}\s*)?",
     re.IGNORECASE,
 )
 """What joins a further item of a list, behind separators."""
 
 NOUN = re.compile(rf"(?:{_SAFE_ARTICLE}\s*)?{_NOUN}\s*", re.IGNORECASE)
 """What a choice is called: "option", "the answer"."""
-CONJUNCTION = rf"(?<![^\W_]){_CONJUNCTION}"
+CONJUNCTION = rf"(?<![^\W_]){_JOINING}"
+"""What stands between two items and is no word of a sentence about one of them."""
 REASON = re.compile(
     rf"[\s,;:.–—-]*(?:{_any(_BECAUSE)}"
     r"|(?:is|are|seems|must be|should be|would be|looks)\s+(?:\w+ly\s+)?(?:the\s+|my\s+|a\s+)?"
@@ -141,7 +151,7 @@ REASON_ANYWHERE = re.compile(
 """Behind a reason other labels are spoken about."""
 NOT_THIS = re.compile(
     rf"[\s(]*(?:(?:{_any('but and aber sondern mais pero')}\s+)?(?:definitely\s+|certainly\s+)?{_any(_NOT)}"
-    rf"|{_any(_RATHER)}|{_any('versus vs')})"
+    rf"|{_any(_RATHER)}|(?<=[(\[])(?:versus|vs)(?![^\W_]))"
     rf"\s*(?:{_SAFE_ARTICLE}\s*)?(?:{_NOUN}\s*)?",
     re.IGNORECASE,
 )
@@ -158,7 +168,8 @@ TAKEN_BACK = re.compile(
     r"(?:not|n't|wrong|incorrect|false|impossible|out|ruled|eliminated|excluded"
     r"|nicht|falsch|pas|faux|incorrecta?|no|sbagliat\w*)(?![^\W_])"
     r"|[\s,;:.()–—-]*(?:isn't|isn’t|can't|cannot|wrong|incorrect|false|falsch|faux)(?![^\W_])"
-    r"|[\s,:]*(?:不对|不正确|错|錯|是错|不是)",
+    r"|[\s?]*(?:no|nope|nein|non|нет)[\s.!]*\Z"
+    r"|[\s,:]*(?:不对|不正确|错|錯|是错|不是(?=[\s。.!！]*\Z))",
     re.IGNORECASE,
 )
 """What says that the choice just named is the wrong one."""

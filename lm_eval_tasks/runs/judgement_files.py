@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ class JudgementSummary:
             "unreadable": dict(self.unreadable),
             "unjudged": dict(self.unjudged),
             "accounts": dict(self.accounts),
-            "metrics": {name: asdict(value) for name, value in self.metrics.items()},
+            "metrics": {name: value.to_json() for name, value in self.metrics.items()},
             "notes": list(self.notes),
             "flagged": dict(self.flagged),
             "failures": dict(self.failures),

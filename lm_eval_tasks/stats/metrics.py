@@ -2,7 +2,8 @@
 
 All but ``acc_spread`` are means over questions of one value a question, which makes the standard error that
 of questions, not of samples. A question without the data for a metric (nothing judged, no right sample ...)
-has no value there: it is left out of that mean, and the number of questions in it is reported.
+has no value there: it is left out of that mean, and the number of questions in it is reported. Intervals are
+those of all other figures (:mod:`lm_eval_tasks.stats.intervals`), which know the range of each metric.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from judges.errors import ConfigError
 from judges.records import Judgement
 from judges.rubrics.rubric import Rubric
 from lm_eval_tasks.records import ScoredQuestion, ScoredResponse
+from lm_eval_tasks.stats.estimates import Mean, average, means
+from lm_eval_tasks.stats.intervals import MARGIN, SHARE, Bounds
 from lm_eval_tasks.stats.win_rate import rates
 
 MetricValue: TypeAlias = float | None
@@ -61,6 +64,28 @@ def higher_is_better(name: str) -> bool | None:
     if name in (ACC_SPREAD, "explanation_words", "tie"):
         return None
     return name not in ("loss", "spoilt")
+
+
+def range_of(name: str, rubric: Rubric | None) -> Bounds:
+    """What a metric of one question lies between.
+
+    Args:
+        name: Of the metric; not ``acc_spread``, which is none of a question.
+        rubric: What the judge judged by.
+    """
+    if name == "explanation_words":
+        return Bounds(0.0, math.inf)
+    if name == "win_minus_loss":
+        return MARGIN
+    if rubric is not None:
+        points = [float(points) for points in rubric.scale.values()]
+        worst, best = (min(points), max(points)) if len(set(points)) > 1 else (0.0, 1.0)
+        if name.startswith("explanation_score"):
+            weights = float(sum(criterion.weight for criterion in rubric.criteria))
+            return Bounds(worst * weights, best * weights)
+        if name in {criterion.key for criterion in rubric.criteria}:
+            return Bounds(worst, best)
+    return SHARE
 
 
 def question_metrics(
@@ -161,11 +186,21 @@ class Summary:
         value: Mean over questions (``acc_spread``: over the whole).
         stderr: Standard error by question; None with fewer than two questions, and for ``acc_spread``.
         questions: How many questions have data for it.
+        low: Lower end of the 95% interval; None where there is no standard error.
+        high: Upper end.
+        mean: What the interval was taken from, to average it over tasks; None if it was read from a file.
     """
 
     value: float
     stderr: float | None
     questions: int
+    low: float | None = None
+    high: float | None = None
+    mean: Mean | None = field(default=None, repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """For files and machines."""
+        return {name: getattr(self, name) for name in ("value", "stderr", "questions", "low", "high")}
 
 
 def summarise(
@@ -191,7 +226,9 @@ def summarise(
             continue
         known = [value for value in column if isinstance(value, float)]
         error = statistics.stdev(known) / math.sqrt(len(known)) if len(known) > 1 else None
-        found[name] = Summary(statistics.fmean(known), error, len(known))
+        (mean,) = means(known, range_of(name, rubric))
+        interval = mean.estimate()
+        found[name] = Summary(statistics.fmean(known), error, len(known), interval.low, interval.high, mean)
     return found
 
 
@@ -201,18 +238,22 @@ def mean_of_tasks(tasks: Sequence[Mapping[str, Summary]]) -> dict[str, Summary]:
     ``acc_spread`` has no meaning across tasks and is left out. The tasks' questions are independent, so the
     standard error is the root of the summed squares of theirs, divided by the number of tasks.
     """
-    means = {}
+    together = {}
     for name in tasks[0] if tasks else ():
         found = [task[name] for task in tasks if name in task]
         if name == ACC_SPREAD or len(found) < len(tasks):
             continue
         errors = [summary.stderr for summary in found if summary.stderr is not None]
-        means[name] = Summary(
+        parts = [summary.mean for summary in found if summary.mean is not None]
+        interval = average(parts).estimate() if len(parts) == len(tasks) else None
+        together[name] = Summary(
             statistics.fmean(summary.value for summary in found),
             math.hypot(*errors) / len(tasks) if len(errors) == len(tasks) else None,
             sum(summary.questions for summary in found),
+            None if interval is None else interval.low,
+            None if interval is None else interval.high,
         )
-    return means
+    return together
 
 
 def values_by_question(

@@ -230,26 +230,33 @@ def _fit(counts: Floats, pairs: NDArray[np.intp], models: int) -> Floats:
     Returns:
         ln strength of each model, shape (tables, models); the last model has 0.
     """
-    design = np.zeros((len(pairs), 3, models + 1))
-    for row, (first, second) in enumerate(pairs):
-        design[row, 0, first] = design[row, 2, second] = 1
-        design[row, 1, [first, second]] = 0.5
-        design[row, 1, models] = 1
-    design = np.delete(design, models - 1, axis=2)
+    first, second = pairs.T
     counts = counts + _PRIOR
-    totals = counts.sum(axis=2)
-    found = np.zeros((len(counts), models))
+    won, tied, lost = (np.ascontiguousarray(counts[..., outcome]) for outcome in range(3))
+    totals = won + tied + lost
+    # Each pair touches two models and the tie parameter: sums over pairs are products with these two.
+    of_first, of_second = np.eye(models)[first], np.eye(models)[second]
+    strengths, tie = np.zeros((len(counts), models)), np.zeros((len(counts), 1))
+    free = [model for model in range(models + 1) if model != models - 1]  # the last model's stays 0
     for _ in range(_STEPS):
-        logits = np.einsum("pkm,bm->bpk", design, found)
-        odds = np.exp(logits - logits.max(axis=2, keepdims=True))
-        shares = odds / odds.sum(axis=2, keepdims=True)
-        expected = np.einsum("bpk,pkm->bpm", shares, design)
-        gradient = np.einsum("bpk,pkm->bm", counts - totals[..., None] * shares, design)
-        spread = np.einsum("bp,bpk,pkm,pkn->bmn", totals, shares, design, design, optimize=True)
-        spread -= np.einsum("bp,bpm,bpn->bmn", totals, expected, expected, optimize=True)
-        step = np.linalg.solve(spread, gradient[..., None])[..., 0]
-        found += step.clip(-1, 1)
+        ahead = (strengths[:, first] - strengths[:, second]) / 2
+        odds = np.exp(np.stack([ahead, np.broadcast_to(tie, ahead.shape), -ahead]))
+        win, draw, _ = odds / odds.sum(axis=0)
+        score = win + draw / 2  # the first model's, a tie being half a win
+        missing = won + tied / 2 - totals * score
+        gradient = np.zeros((len(counts), models + 1))
+        gradient[:, :models] = missing @ (of_first - of_second)
+        gradient[:, models] = (tied - totals * draw).sum(axis=1)
+        spread = np.zeros((len(counts), models + 1, models + 1))
+        between = totals * (win + draw / 4 - score * score)
+        spread[:, first, second] = spread[:, second, first] = -between
+        spread[:, range(models), range(models)] = between @ (of_first + of_second)
+        with_tie = (totals * draw * (0.5 - score)) @ (of_first - of_second)
+        spread[:, :models, models] = spread[:, models, :models] = with_tie
+        spread[:, models, models] = (totals * draw * (1 - draw)).sum(axis=1)
+        step = np.linalg.solve(spread[:, free][:, :, free], gradient[:, free, None])[..., 0].clip(-1, 1)
+        strengths[:, :-1] += step[:, :-1]
+        tie += step[:, -1:]
         if np.abs(step).max() < 1e-9:
             break
-    strengths: Floats = np.insert(found[:, :-1], models - 1, 0.0, axis=1)
     return strengths

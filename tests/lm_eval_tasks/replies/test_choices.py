@@ -52,6 +52,17 @@ NUMBERED = tuple(Choice(str(number), choice.text) for number, choice in enumerat
         "A, ice",
         "The answer is A or B",
         "A, then B because of the cold",
+        "A, maybe B",
+        "A or possibly B",
+        "A, i.e., ice",
+        "ice (A)",
+        "A (maybe B)",
+        "A vs. B",
+        "• A\n• B",
+        "option A -- option B -- option C",
+        "A ✅ B ✅",
+        "['A', 'B']",
+        "A: water vs B: ice",
     ],
 )
 def test_a_list_of_labels_is_never_its_first_label(text: str) -> None:
@@ -97,6 +108,16 @@ def test_neither_is_a_list_of_numbers(text: str) -> None:
         "La respuesta es B",
         "La réponse est B",
         "Ответ: B",
+        "It's B, not A or C",
+        "B; C is wrong",
+        "a river (B)",
+        "B, i.e. a river",
+        "B (vs C)",
+        "✅ B",
+        "→ B",
+        "... B",
+        "\u200bB\u200b",
+        "答案是B，不是C",
     ],
 )
 def test_wordings_that_name_one_choice(text: str) -> None:
@@ -105,16 +126,43 @@ def test_wordings_that_name_one_choice(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["A river carries water", "A lake is still", "A is wrong", "not A", "none of them", "I can't tell", "E"],
+    [
+        "A river carries water",
+        "A lake is still",
+        "A is wrong",
+        "not A",
+        "none of them",
+        "I can't tell",
+        "E",
+        "The answer isn't B",
+        "The answer can't be B",
+        "It's not B",
+        "I wouldn't choose B",
+        "anything but B",
+        "neither A nor B",
+        "B? No.",
+        "B ❌",
+        "¬B",
+        "-B",
+        "either",
+        "all of the above",
+        "None of A, B or C",
+    ],
 )
 def test_a_word_of_a_sentence_is_no_label(text: str) -> None:
     assert read_choice(RIVERS, text) == (None, "unknown_choice")
 
 
 _SEPARATORS = st.sampled_from(
-    [", ", " and ", ", and ", " or ", "/", " / ", ";", " & ", "\n", " - ", " | ", ". ", "、", " "]
+    [
+        *(", ", " and ", ", and ", " or ", "/", " / ", ";", " & ", "\n", " - ", " | ", ". ", "、", " "),
+        *(" vs ", " vs. ", " versus ", " as well as ", " plus ", " • ", " · ", " -- ", "\t", " → "),
+        *(" &amp; ", "<br>", " &#124; ", "\u200b,\u200b", "\xa0", "&nbsp;or&nbsp;", ", maybe ", " = "),
+    ]
 )
-_DRESSES = st.sampled_from(["{}", "({})", "[{}]", "**{}**", "（{}）", '"{}"', "{})", "`{}`"])
+_DRESSES = st.sampled_from(
+    ["{}", "({})", "[{}]", "**{}**", "（{}）", '"{}"', "{})", "`{}`", "option {}", "“{}”", "&quot;{}&quot;"]
+)
 
 
 @given(

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from judges.errors import ConfigError
 from lm_eval_tasks.records import Draft, ScoredQuestion, ScoredResponse
+from lm_eval_tasks.stats.estimates import average, means
+from lm_eval_tasks.stats.intervals import SHARE, Bounds
 from lm_eval_tasks.stats.metrics import (
     Summary,
     accuracy_spread,
@@ -108,6 +110,39 @@ def test_summary_counts_the_questions_that_a_metric_is_of() -> None:
     assert summary["explanation_score_right"].questions == 1
     assert summary["explanation_score_right"].stderr is None
     assert "win" not in summary
+
+
+def test_every_metric_has_the_interval_that_comparisons_give_the_same_figure() -> None:
+    rows = [
+        scored(sample("AB"[k % 2], BEST if k % 3 else MIDDLE), question=replace(QUESTION, id=f"q{k}"))
+        for k in range(12)
+    ]
+    summary = summarise(rows, RUBRIC, {row.question.id: row for row in rows})
+    right = [float(k % 2 == 0) for k in range(12)]
+    scores = [5.0 if k % 3 else 3.0 for k in range(12)]
+    for name, values, bounds in (("acc", right, SHARE), ("explanation_score", scores, Bounds(0, 5))):
+        expected = means(values, bounds)[0].estimate()
+        assert (summary[name].low, summary[name].high) == (expected.low, expected.high)
+        assert summary[name].stderr == pytest.approx(expected.stderr)
+    for name, found in summary.items():
+        assert name == "acc_spread" or (found.low is not None and found.low < found.high), name
+    assert summary["tie"].low == pytest.approx(1 - 3 / 12, abs=0.06)  # twelve ties, and no certainty
+    assert summary["win_minus_loss"].high == -summary["win_minus_loss"].low
+
+
+def test_the_interval_of_a_mean_of_tasks_is_that_of_independent_means() -> None:
+    tasks = [
+        [scored(sample("AB"[k % every == 0]), question=replace(QUESTION, id=f"q{k}")) for k in range(size)]
+        for every, size in ((3, 30), (2, 11))
+    ]
+    summaries = [summarise(rows, None) for rows in tasks]
+    right = [[float(k % every != 0) for k in range(size)] for every, size in ((3, 30), (2, 11))]
+    expected = average([means(values, SHARE)[0] for values in right]).estimate()
+    found = mean_of_tasks(summaries)["acc"]
+    assert (found.low, found.high) == (expected.low, expected.high)
+    read = [{"acc": Summary(**summary["acc"].to_json())} for summary in summaries]
+    assert mean_of_tasks(read)["acc"].low is None
+    assert mean_of_tasks(read)["acc"].stderr == pytest.approx(expected.stderr)
 
 
 def test_a_question_that_the_baseline_lacks_is_in_no_win_rate() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
+from lm_eval_tasks.stats import ratings as room
 from lm_eval_tasks.stats.marks import NO_MARKS, Marks
 from lm_eval_tasks.stats.ratings import POINTS_PER_UNIT, Outcomes, groups, outcomes, ratings
 
@@ -99,3 +100,38 @@ def test_ratings_of_equal_models_hold_1000_where_few_questions_differ(questions:
         found = ratings(["a", "b", "c"], [outcomes(judged(scores), draws=300, seed=seed)])
         held += [rating.low <= 1000 <= rating.high for rating in found]
     assert np.mean(held) >= 0.93
+
+
+def newton_with_a_dense_design(counts: np.ndarray, pairs: np.ndarray, models: int) -> np.ndarray:
+    """Davidson's model for one table, each outcome of each pair as a row of a design matrix."""
+    design = np.zeros((len(pairs), 3, models + 1))
+    for row, (first, second) in enumerate(pairs):
+        design[row, 0, first] = design[row, 2, second] = 1
+        design[row, 1, [first, second]] = 0.5
+        design[row, 1, models] = 1
+    design = np.delete(design, models - 1, axis=2)
+    counts, found = counts + 0.1, np.zeros(models)
+    for _ in range(60):
+        odds = np.exp(design @ found)
+        shares = odds / odds.sum(axis=1, keepdims=True)
+        expected = np.einsum("pk,pkm->pm", shares, design)
+        totals = counts.sum(axis=1)
+        gradient = np.einsum("pk,pkm->m", counts - totals[:, None] * shares, design)
+        spread = np.einsum("p,pk,pkm,pkn->mn", totals, shares, design, design)
+        spread -= np.einsum("p,pm,pn->mn", totals, expected, expected)
+        found += np.linalg.solve(spread, gradient).clip(-1, 1)
+    return np.append(found[:-1], 0.0)
+
+
+@pytest.mark.parametrize("models", [2, 4, 7])
+def test_strengths_are_those_of_the_models_likelihood(models: int) -> None:
+    random = np.random.default_rng(models)
+    every = np.array(list(combinations(range(models), 2)))
+    pairs = every[(every[:, 0] == 0) | (random.random(len(every)) < 0.7)]  # some were never compared
+    counts = random.dirichlet([1, 1, 0.3], (9, len(pairs)))
+    counts *= random.choice([0, 2, 60, 900], (9, len(pairs), 1))
+    counts[0] = 0
+    counts[1, :, 2] = 0
+    found = room._fit(counts, pairs, models)
+    for table, strengths in zip(counts, found, strict=True):
+        assert strengths == pytest.approx(newton_with_a_dense_design(table, pairs, models), abs=1e-9)

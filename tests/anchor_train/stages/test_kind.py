@@ -102,4 +102,4 @@ def test_every_kind_is_done_by_some_command_and_can_be_told_of():
     assert {kind for kinds in commands().values() for kind in kinds} == set(KINDS)
     assert all(kind.file for kind in KINDS.values() if kind.show is not None)
     assert commands()["pairs"] == {"consult", "pairs"}
-    assert commands()["evaluate"] == {"generate", "score", "table"}
+    assert commands()["evaluate"] == {"form", "generate", "score", "table"}

@@ -66,6 +66,7 @@ def forms(options: argparse.Namespace) -> None:
                 *("--model-args", _model_args(options), "--tasks", task, "--split", SPLIT),
                 *("--data-dir", options.data, "--limit", options.limit, "--repeats", 4, "--reply-form", form),
                 *("--gen-kwargs", f"max_gen_toks={options.max_tokens}", "-o", folder),
+                *(("--batch-size", options.engine_batch) if options.engine == "transformers" else ()),
             )
             run = load_run(folder).task(task)
             found = account(run.read())
@@ -102,8 +103,6 @@ def training(options: argparse.Namespace) -> None:
         f"evaluate.limit={options.limit}",
         f"evaluate.max_tokens={options.max_tokens}",
         *("evaluate.n=4", "dpo.sample_every=null"),
-        f"sft.optimiser.per_device_batch_size={options.batch}",
-        f"dpo.optimiser.per_device_batch_size={options.batch}",
         *options.set,
     ]
     memory = _Memory()
@@ -210,7 +209,7 @@ def _command(
 
 
 def _model_args(options: argparse.Namespace) -> str:
-    further = ",max_model_len=2048" if options.engine == "vllm" else f",batch_size={options.engine_batch}"
+    further = ",max_model_len=2048" if options.engine == "vllm" else ""
     return f"pretrained={options.model},dtype={options.dtype}{further}"
 
 
@@ -249,7 +248,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=40, help="questions that are evaluated")
     parser.add_argument("--train", type=int, default=24, help="questions that are trained on")
     parser.add_argument("--samples", type=int, default=4, help="replies to each of them")
-    parser.add_argument("--batch", type=int, default=4, help="of training, a device")
     parser.add_argument("--set", action="append", default=[], help="further settings of the recipe")
     return parser.parse_args()
 

@@ -43,6 +43,7 @@ class TrainGroup(LazyGroup):
 
     package = "anchor_train.commands"
     table = _LISTED
+    goes_on = frozenset(_LISTED) - {"init", "status", "show", "pocket", "export"}
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A command of a file of its own, or one that does stages."""

@@ -20,6 +20,8 @@ from multiprocessing import reduction
 from pathlib import Path
 from typing import Any
 
+from judges import notices
+
 # Set for a process whose standard input is a pipe that closes when its parent is gone, however that went.
 PARENT_PIPE = "ANCHOR_PARENT_PIPE"
 # A library may look at the GPUs while it is imported, and a process forked after that can't use them.
@@ -29,7 +31,7 @@ _GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 def run_main(module: str, job: Path, lock: int | None = None, *, preload: str | None = None) -> int:
     """Runs ``module``'s ``main([job])`` in a process of its own and waits for it.
 
-    What it prints goes to standard error.
+    What it prints goes to standard error; what it tells goes where it goes from here.
 
     Args:
         module: Full name of a module whose ``main`` takes a list of arguments and returns an exit code.
@@ -46,7 +48,10 @@ def run_main(module: str, job: Path, lock: int | None = None, *, preload: str | 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([preload])
     held = None if lock is None else _Descriptor(lock)
-    process = context.Process(target=_enter, args=(module, job, held, _Descriptor(2), dict(os.environ)))
+    channel = notices.current()
+    told = None if channel is None else (_Descriptor(channel.descriptor), channel.log)
+    arguments = (module, job, held, _Descriptor(2), told, dict(os.environ))
+    process = context.Process(target=_enter, args=arguments)
     process.start()
     try:
         process.join()
@@ -60,12 +65,14 @@ def run_main(module: str, job: Path, lock: int | None = None, *, preload: str | 
 
 def run_command(command: Sequence[str], lock: int | None = None) -> int:
     """Runs a command as ``run_main`` runs a module; it finds ``PARENT_PIPE`` in its environment."""
+    channel = notices.current()
+    held = [lock, None if channel is None else channel.descriptor]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=2,
-        env={**os.environ, PARENT_PIPE: "1"},
-        pass_fds=() if lock is None else (lock,),
+        env={**os.environ, PARENT_PIPE: "1", **({} if channel is None else channel.variable())},
+        pass_fds=[descriptor for descriptor in held if descriptor is not None],
         start_new_session=True,  # Ctrl-C is for this process to answer
     ) as process:
         try:
@@ -78,11 +85,14 @@ def run_command(command: Sequence[str], lock: int | None = None) -> int:
 def end_with_parent() -> bool:
     """Ends this process as soon as the one that started it is gone; Ctrl-C is for that one to answer.
 
+    What this process tells goes where that one's goes.
+
     Returns:
         Whether there is such a parent: False in a process that a person started.
     """
     if os.environ.pop(PARENT_PIPE, None) != "1":
         return False
+    notices.take_up()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
     return True
@@ -116,7 +126,12 @@ def _received(sent: Any) -> _Descriptor:
 
 
 def _enter(
-    module: str, job: Path, held: _Descriptor | None, errors: _Descriptor, environment: dict[str, str]
+    module: str,
+    job: Path,
+    held: _Descriptor | None,
+    errors: _Descriptor,
+    told: tuple[_Descriptor, Path] | None,
+    environment: dict[str, str],
 ) -> None:
     """The forked process: made to look as if it had been started by ``run_command``."""
     parent = multiprocessing.parent_process()
@@ -125,6 +140,8 @@ def _enter(
     os.dup2(parent.sentinel, 0)  # the pipe that closes with the parent
     os.dup2(errors.number, 2)  # the server has the standard error and environment of when it was started
     os.dup2(2, 1)
+    if told is not None:
+        notices.open_channel(told[0].number, told[1])
     os.environ.clear()
     os.environ.update(environment, **{PARENT_PIPE: "1"})
     sys.exit(import_module(module).main([str(job)]))

@@ -5,6 +5,7 @@ AnchorError
 ├── MissingExtraError      an optional library isn't installed: the command that installs it
 ├── DataError              a data file, samples log or artifact can't be read
 ├── TrainingError          a training broke off, or what it trains isn't what it should be
+├── NothingJudgedError     a judge was asked, and not a single explanation has a verdict
 ├── BudgetSpentError       a judge has spent what it may; what was answered is stored
 └── BackendError           a backend can't serve at all (one failed request is a ``Failure`` value instead)
     └── EndpointDownError  the endpoint stopped answering; what was answered is stored
@@ -12,15 +13,28 @@ AnchorError
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 
 class AnchorError(Exception):
     """Base of all errors meant for the user's eyes.
 
     Attributes:
         exit_code: With which a command line ends.
+        in_log: Whether what a process or a library has printed says more (:mod:`judges.run_log`).
     """
 
     exit_code = 1
+    in_log = False
+
+
+E = TypeVar("E", bound=AnchorError)
+
+
+def explained_by_log(error: E) -> E:
+    """The error, marked as one of which the log says more."""
+    error.in_log = True
+    return error
 
 
 class ConfigError(AnchorError):
@@ -40,6 +54,12 @@ class DataError(AnchorError):
 
 class TrainingError(AnchorError):
     """A training broke off (its process ended, its loss isn't a number), or its reference isn't its start."""
+
+
+class NothingJudgedError(AnchorError):
+    """A judge was asked, and not a single explanation has a verdict."""
+
+    exit_code = 5
 
 
 class BudgetSpentError(AnchorError):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
 
 from judges.errors import DataError
+from judges.notices import tell
 
 Json: TypeAlias = dict[str, Any]
 R = TypeVar("R")
@@ -94,7 +95,7 @@ def held(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{path.name}: another process is making it; waiting for its end", file=sys.stderr)
+            tell(f"{path.name}: another process is making it; waiting for its end")
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
             if error.errno not in {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -268,14 +267,13 @@ class Judge:
 
         Args:
             statements: What to assess.
-            progress: Whether to show a progress bar on stderr.
+            progress: Whether the user sees how far it is.
         """
-        from tqdm import tqdm
+        from judges.progress import progress as phase
 
         known = statements if isinstance(statements, list | tuple) else list(statements)
-        pace = 0.2 if sys.stderr.isatty() else 30.0  # seconds between two states of the bar
         found: list[Assessment | None] = [None] * len(known)
-        with tqdm(total=len(known), desc="judging", unit="", disable=not progress, mininterval=pace) as bar:
+        with phase(len(known), "judging", shown=progress) as bar:
             for index, assessment in self.assess(known):
                 found[index] = assessment
                 bar.update()

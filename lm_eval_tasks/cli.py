@@ -7,7 +7,7 @@ Each command is a file in ``commands/`` that exports ``command``; it is imported
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +35,12 @@ class LazyGroup(click.Group):
     Attributes:
         package: Where the command modules are.
         table: As ``COMMANDS``.
+        goes_on: Those that go on where they were stopped.
     """
 
     package = "lm_eval_tasks.commands"
     table: Mapping[str, str] = COMMANDS
+    goes_on: Collection[str] = ("run", "score")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order in which a user needs them."""
@@ -73,6 +75,8 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except KeyboardInterrupt:
+            raise _Stopped(goes_on=ctx.invoked_subcommand in self.goes_on) from None
         except OSError as error:
             # What the machine refuses (full disk, read-only folder); a closed pipe is click's affair.
             if error.errno is None or error.errno == errno.EPIPE:
@@ -96,6 +100,18 @@ class _Ending(click.ClickException):
     def __init__(self, error: AnchorError) -> None:
         super().__init__(" ".join(str(error).split()))
         self.exit_code = error.exit_code  # type: ignore[misc]
+
+
+class _Stopped(click.ClickException):
+    """Ctrl-C, with what to do next."""
+
+    exit_code = 130
+
+    def __init__(self, *, goes_on: bool) -> None:
+        super().__init__("stopped; what was done is kept: run again to go on" if goes_on else "stopped")
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"\n{self.message}", err=True)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

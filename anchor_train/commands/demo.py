@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from anchor_train.commands.options import json_option, print_json, say, set_option
+from anchor_train.commands.options import json_option, print_json, set_option
+from lm_eval_tasks.commands.log_options import verbose_option
 
 
 @click.command("demo")
@@ -19,8 +20,9 @@ from anchor_train.commands.options import json_option, print_json, say, set_opti
     help="The run folder.",
 )
 @set_option
+@verbose_option
 @json_option
-def command(output: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+def command(output: Path, overrides: tuple[str, ...], verbose: bool, as_json: bool) -> None:
     """The paper's experiment on the pocket model: offline, in minutes.
 
     Trains SFT, Rank and Anchor models from the shipped base model and prints the paper's Table 1, judged by
@@ -32,8 +34,9 @@ def command(output: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     anchor-train demo -o groups --set 'strategies=[anchor, aft, rft]'
     """
     from anchor_train.pocket.demo import demonstrate
+    from judges.notices import tell
 
-    shown = demonstrate(output, overrides, say)
+    shown = demonstrate(output, overrides, tell, verbose=verbose)
     if as_json:
         print_json({"report": str(shown.report), **shown.outcome.to_json()})
     else:

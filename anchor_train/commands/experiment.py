@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from anchor_train.commands.options import say, set_option
+from anchor_train.commands.options import set_option
+from lm_eval_tasks.commands.log_options import verbose_option
 
 MIXES = ("easy", "mixed", "even", "hard")
 
@@ -72,6 +73,7 @@ def _seeds(context: click.Context, option: click.Parameter, value: str) -> range
     help="Gets a run folder for each trial, the report and the figures.",
 )
 @set_option
+@verbose_option
 def pocket(
     seeds: range,
     strategies: str | None,
@@ -80,6 +82,7 @@ def pocket(
     mixes: tuple[str, ...],
     output: Path,
     overrides: tuple[str, ...],
+    verbose: bool,
 ) -> None:
     """Base, SFT and aligned models from the pocket model, seed by seed: by default Rank and Anchor.
 
@@ -95,6 +98,7 @@ def pocket(
     from anchor_train.pocket.experiment_report import experiment_report
     from anchor_train.pocket.figures import draw_figures
     from judges.files import replacing
+    from judges.notices import tell
 
     if all_methods and strategies is not None:
         raise click.UsageError("--all-methods and --strategies exclude each other")
@@ -104,7 +108,8 @@ def pocket(
         seeds,
         mixes,  # type: ignore[arg-type]
         overrides,
-        say,
+        tell,
+        verbose=verbose,
         strategies=EVERY if all_methods else names,
         own_judge={"paper": PAPERS, "all": None, "none": ()}[own_judge],
     )

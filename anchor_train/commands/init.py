@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from anchor_train.commands.options import json_option, print_json, say
+from anchor_train.commands.options import json_option, print_json
 
 
 @click.command("init")
@@ -28,10 +28,11 @@ def command(
     from anchor_train.inspection.preflight import check
     from anchor_train.recipes.new_run import new_recipe
     from anchor_train.run.run_folder import RunFolder
+    from judges.notices import tell
 
     text, settings = new_recipe(run_folder, model, task, data_dir, recipe)
     for warning in check(settings):
-        say(f"warning: {warning}")
+        tell(f"warning: {warning}")
     folder = RunFolder.create(run_folder, text)
     if as_json:
         print_json({"run": str(folder.path), "recipe": str(folder.recipe_path)})

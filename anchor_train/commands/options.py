@@ -39,11 +39,6 @@ def executor_override(options: dict[str, Any]) -> tuple[str, ...]:
     return () if chosen is None else (f"executor={json.dumps(chosen)}",)
 
 
-def say(line: str) -> None:
-    """Progress, on standard error."""
-    click.echo(line, err=True)
-
-
 def open_pipeline(run_folder: Path, overrides: Sequence[str], *, warn: bool = True) -> Pipeline:
     """The pipeline of a run folder, its recipe and its model's files checked.
 
@@ -58,13 +53,14 @@ def open_pipeline(run_folder: Path, overrides: Sequence[str], *, warn: bool = Tr
     from anchor_train.inspection.preflight import check
     from anchor_train.pipeline.pipeline import Pipeline
     from anchor_train.run.run_folder import RunFolder
+    from judges.notices import tell
 
     run = RunFolder.open(run_folder)
     recipe = run.recipe(overrides)
     for warning in check(recipe):
         if warn:
-            say(f"warning: {warning}")
-    return Pipeline(run, recipe, say)
+            tell(f"warning: {warning}")
+    return Pipeline(run, recipe, tell)
 
 
 def print_json(value: Any) -> None:

@@ -16,11 +16,11 @@ from anchor_train.commands.options import (
     print_json,
     retry_option,
     run_argument,
-    say,
     set_option,
 )
 from anchor_train.stages.registry import KINDS, commands
 from lm_eval_tasks.commands.executor_options import executor_options
+from lm_eval_tasks.commands.log_options import verbose_option
 
 if TYPE_CHECKING:
     from anchor_train.pipeline.pipeline import StageStatus
@@ -77,17 +77,19 @@ def _command(name: str, about: str, kinds: Collection[str] | None) -> click.Comm
     @set_option
     @dry_run_option
     @retry_option
+    @verbose_option
     @json_option
     def command(
         run_folder: Path,
         overrides: tuple[str, ...],
         dry_run: bool,
         retry_failed: bool,
+        verbose: bool,
         as_json: bool,
         **options: Any,
     ) -> None:
         overrides += executor_override(options) if asks else ()
-        _do(kinds, run_folder, overrides, dry_run, retry_failed, as_json)
+        _do(kinds, run_folder, overrides, dry_run, retry_failed, verbose, as_json)
 
     return executor_options(command) if asks else command
 
@@ -98,11 +100,14 @@ def _do(
     overrides: tuple[str, ...],
     dry_run: bool,
     retry_failed: bool,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     from anchor_train.inspection.dry_run import describe
     from anchor_train.inspection.status import as_rows, results_text
     from anchor_train.inspection.trial import try_rendering
+    from judges.notices import tell
+    from judges.run_log import quiet
 
     pipeline = open_pipeline(run_folder, overrides)
 
@@ -114,7 +119,7 @@ def _do(
     if renders and any(status.state != "finished" for status in statuses()):
         trial = try_rendering(pipeline.recipe)
         if trial.thinks and not dry_run:
-            say(trial.note)
+            tell(trial.note)
     if dry_run:
         description = describe(pipeline, kinds)
         if as_json:
@@ -122,7 +127,8 @@ def _do(
         else:
             click.echo(description.to_text())
         return
-    pipeline.do(kinds, retry_failed=retry_failed)
+    with quiet(pipeline.run.log, verbose=verbose):
+        pipeline.do(kinds, retry_failed=retry_failed)
     if as_json:
         print_json(as_rows(statuses(), pipeline.run))
     else:

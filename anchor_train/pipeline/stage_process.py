@@ -16,7 +16,7 @@ from anchor_train.run.stage import StageJob, StageResult
 from anchor_train.stages.registry import KINDS, do_work
 from anchor_train.training.launch import PRELOAD, read_error, write_error
 from judges.child_process import end_with_parent, process_ending, run_main
-from judges.errors import AnchorError, BackendError, DataError
+from judges.errors import AnchorError, BackendError, DataError, explained_by_log
 from judges.files import read_object, write_json
 from judges.settings import parse
 
@@ -46,7 +46,7 @@ def do_apart(job: StageJob, lock: int | None = None) -> StageResult:
     if (folder / ERROR).is_file():
         raise read_error(folder / ERROR)
     if code or not (folder / RESULT).is_file():
-        raise BackendError(f"{job.stage.key}: its process {process_ending(code)}; its messages stand above")
+        raise explained_by_log(BackendError(f"{job.stage.key}: its process {process_ending(code)}"))
     row = read_object(folder / RESULT)
     for name in (JOB, RESULT):
         (folder / name).unlink()

@@ -14,6 +14,7 @@ from anchor_train.recipes.new_run import new_recipe
 from anchor_train.run.run_folder import RunFolder
 from judges.errors import ConfigError
 from judges.files import replacing
+from judges.run_log import quiet
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.tasks.spec import load_task
 
@@ -31,7 +32,11 @@ class Demonstration:
 
 
 def demonstrate(
-    folder: Path, overrides: Sequence[str] = (), tell: Callable[[str], None] = lambda line: None
+    folder: Path,
+    overrides: Sequence[str] = (),
+    tell: Callable[[str], None] = lambda line: None,
+    *,
+    verbose: bool = False,
 ) -> Demonstration:
     """Runs everything, or what is missing of it, and writes the report.
 
@@ -39,6 +44,7 @@ def demonstrate(
         folder: The run folder; made if there is none.
         overrides: ``dotted.key=value`` over the recipe ``pocket``.
         tell: Takes one line of progress.
+        verbose: Whether the user sees what libraries print.
 
     Raises:
         ConfigError: If the prompts have changed since the pocket model was made, or a setting is wrong.
@@ -46,9 +52,10 @@ def demonstrate(
     require_own_prompts()
     run = pocket_run(folder, TASK)
     recipe = run.recipe(overrides)
-    Pipeline(run, recipe, tell).do()
-    tell("the pocket model judges the same replies")
-    outcome = outcome_of(run, recipe)
+    with quiet(run.log, verbose=verbose):
+        Pipeline(run, recipe, tell).do()
+        tell("the pocket model judges the same replies")
+        outcome = outcome_of(run, recipe)
     text = demo_report(outcome)
     report = run.path / REPORT
     with replacing(report) as file:

@@ -21,6 +21,7 @@ from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import BASE_MODEL, SFT_MODEL
 from judges.errors import DataError
 from judges.files import replacing, text_hash, write_json
+from judges.run_log import quiet
 from lm_eval_tasks.pocket.questions import Mix
 from lm_eval_tasks.tasks.spec import TASKS
 
@@ -73,6 +74,7 @@ def run_trials(
     overrides: Sequence[str] = (),
     tell: Callable[[str], None] = lambda line: None,
     *,
+    verbose: bool = False,
     strategies: Sequence[str] | None = None,
     own_judge: Collection[str] | None = PAPERS,
 ) -> Iterator[Trial]:
@@ -87,6 +89,7 @@ def run_trials(
         mixes: Mixes of questions.
         overrides: ``dotted.key=value`` over the recipe ``pocket``.
         tell: Takes one line of progress.
+        verbose: Whether the user sees what libraries print.
         strategies: What is compared; None takes the recipe's, :data:`EVERY` all strategies and variants.
         own_judge: Models whose replies the pocket base model judges, too; None for all.
     """
@@ -100,8 +103,10 @@ def run_trials(
                 names = every_strategy(recipe) if strategies == EVERY else strategies
                 recipe = run.recipe([f"seed={seed}", *overrides, f"strategies=[{', '.join(names)}]"])
             tell(f"--- {mix}, seed {seed} of {', '.join(map(str, seeds))}")
-            Pipeline(run, recipe, tell).do()
-            yield Trial(mix, seed, _outcome(run, recipe, own_judge, tell))
+            with quiet(run.log, verbose=verbose):
+                Pipeline(run, recipe, tell).do()
+                outcome = _outcome(run, recipe, own_judge, tell)
+            yield Trial(mix, seed, outcome)
 
 
 def every_strategy(recipe: Recipe) -> list[str]:

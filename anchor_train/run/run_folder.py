@@ -22,6 +22,7 @@ from pathlib import Path
 from anchor_train.recipes.config import Recipe
 from anchor_train.recipes.files import load_recipe, resolved_yaml
 from anchor_train.run.manifest import Manifest
+from judges import run_log
 from judges.errors import ConfigError, DataError
 from judges.files import replacing
 
@@ -70,6 +71,11 @@ class RunFolder:
     def recipe_path(self) -> Path:
         """The recipe."""
         return self.path / "recipe.yaml"
+
+    @property
+    def log(self) -> Path:
+        """What engines and libraries print."""
+        return self.path / run_log.FILE
 
     @property
     def replies(self) -> Path:

@@ -6,7 +6,6 @@ model then go by what it chose: they have the task from :func:`asked_in_form`.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from anchor_train.stages.questions import drawn, read_questions
 from judges.backends.protocol import ChatBackend, answer_all
 from judges.config import load_backend
 from judges.errors import BackendError, ConfigError
+from judges.notices import tell
 from judges.records import Failure, OutputForm, Reply, Sampling
 from lm_eval_tasks.harness import pilot
 from lm_eval_tasks.prompts.reply_form import ReplyForm, read_reply_form
@@ -54,7 +54,7 @@ def choose_form(job: StageJob) -> StageResult:
 
         chosen = pilot.choose(attempt, has_template=True)
     pilot.store(job.folder, chosen)
-    print(f"{'warning: ' if chosen.warning else ''}{chosen.why}", file=sys.stderr)
+    tell(f"{'warning: ' if chosen.warning else ''}{chosen.why}")
     return StageResult((pilot.FILE,), chosen.to_json())
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from anchor_train.preferences.behaviour import behaviour_of, candidates
 from anchor_train.run.dependencies import Basis, Dependencies
@@ -24,6 +21,7 @@ from judges.config import load_judge
 from judges.files import read_records, write_records
 from judges.journal import Journal
 from judges.judge import JudgeInfo
+from judges.progress import progress
 from judges.records import Assessment, Judgement, Statement, Unjudged
 from judges.rubrics.rubric import Rubric
 from judges.spending.accounts import Accounts
@@ -107,7 +105,7 @@ def judge_statements(job: StageJob, statements: Mapping[str, Statement], path: P
         ) as judge,
     ):
         missing = [key for key in statements if not _has(journal, key, job.retry_failed)]
-        with tqdm(total=len(missing), desc="judging", unit="", file=sys.stderr) as bar:
+        with progress(len(missing), "judging") as bar:
             for index, assessment in judge.assess(statements[key] for key in missing):
                 journal.append({"sample": missing[index], "assessment": assessment_to_json(assessment)})
                 bar.update()

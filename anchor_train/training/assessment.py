@@ -9,14 +9,12 @@ Importing this module imports torch and transformers.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
-from tqdm import tqdm
 from transformers import TrainerCallback
 
 from anchor_train.records import Assessment
@@ -25,6 +23,7 @@ from anchor_train.training.collapse import fall_of_the_bad
 from anchor_train.training.methods.group_batches import GroupCollator, reply_scores
 from anchor_train.training.methods.losses import assessment_accuracy
 from anchor_train.training.rendering import TokenisedGroup
+from judges.notices import tell
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -113,10 +112,9 @@ class AssessmentWatch(TrainerCallback):  # type: ignore[misc]
         if self._known[-1].step != state.global_step:
             self._assess(model, state.global_step)
         before, after = self._known[0], self._known[-1]
-        tqdm.write(
+        tell(
             f"assessment accuracy on {after.groups} groups trained on: "
-            f"{before.accuracy:.1%} -> {after.accuracy:.1%}",
-            file=sys.stderr,
+            f"{before.accuracy:.1%} -> {after.accuracy:.1%}"
         )
 
     def _assess(self, model: Any, step: int) -> None:
@@ -125,7 +123,7 @@ class AssessmentWatch(TrainerCallback):  # type: ignore[misc]
         found = assess(getattr(model, "module", model), self.groups, self.padding, step)
         append_row(self.path, found.to_json())
         for sign in self._take_in(found):
-            tqdm.write(f"warning: {sign}", file=sys.stderr)
+            tell(f"warning: {sign}")
 
     def _take_in(self, found: Assessment) -> list[str]:
         self._known.append(found)

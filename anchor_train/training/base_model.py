@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from anchor_train.recipes.training_settings import LoraSettings, ModelSettings
 from judges.errors import ConfigError, MissingExtraError
+from judges.notices import tell
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -153,7 +153,7 @@ def check_adapter(adapter: Path, model: ModelSettings) -> None:
         return
     if Path(base).is_absolute() and not Path(base).exists():
         # The folder may have been moved; weights of other shapes are refused when they are loaded.
-        print(f"warning: adapter {adapter} names {base} as its base, which is gone", file=sys.stderr)
+        tell(f"warning: adapter {adapter} names {base} as its base, which is gone")
         return
     raise ConfigError(f"adapter {adapter} belongs to the base model {base}, not to {model.name}")
 

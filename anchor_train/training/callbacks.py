@@ -8,20 +8,20 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 from transformers import TrainerCallback
 
 from anchor_train.recipes.training_settings import WatchedSettings
 from anchor_train.training.collapse import Sample, repetition, signs
 from anchor_train.training.rendering import Ids
 from judges.errors import TrainingError
+from judges.notices import tell
+from judges.progress import progress
 from lm_eval_tasks.records import Json
 
 # The frozen copy of the adapter that training started from, beside "default", which is trained.
@@ -38,15 +38,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Opens the bar at the step that is resumed from."""
         if state.is_world_process_zero:
-            # A file gets a line every ten seconds, a terminal a moving bar.
-            self.bar = tqdm(
-                total=state.max_steps,
-                initial=state.global_step,
-                desc=self.stage,
-                unit="step",
-                file=sys.stderr,
-                mininterval=0.5 if sys.stderr.isatty() else 10,
-            )
+            self.bar = progress(state.max_steps, f"{self.stage} steps", initial=state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Moves the bar."""
@@ -189,7 +181,7 @@ class CollapseWatch(TrainerCallback):  # type: ignore[misc]
         """Takes samples if it is time."""
         if state.is_world_process_zero and state.global_step % self.every == 0:
             for sign in self._take_in(self._sample(model, state.global_step)):
-                tqdm.write(f"warning: {sign}", file=sys.stderr)
+                tell(f"warning: {sign}")
 
     def _take_in(self, samples: Sequence[Sample]) -> list[str]:
         self.kl = sum(sample.kl for sample in samples) / len(samples)

@@ -14,7 +14,7 @@ from anchor_train.recipes.config import LaunchSettings
 from anchor_train.training.job import OutputFolder, TrainingJob, TrainingReport
 from judges import errors
 from judges.child_process import process_ending, run_command, run_main
-from judges.errors import AnchorError, TrainingError
+from judges.errors import AnchorError, TrainingError, explained_by_log
 
 WORKER = "anchor_train.training.worker"
 PRELOAD = "anchor_train.run.fork_preload"
@@ -23,7 +23,7 @@ PRELOAD = "anchor_train.run.fork_preload"
 def launch(job: TrainingJob, settings: LaunchSettings | None = None) -> TrainingReport:
     """Carries a training out in a process (or several) of its own and waits for it.
 
-    Progress goes to standard error. If this process dies, the worker ends too; run again, it goes on from the
+    Progress is told to the user. If this process dies, the worker ends too; run again, it goes on from the
     last whole checkpoint.
 
     Raises:
@@ -46,9 +46,7 @@ def launch(job: TrainingJob, settings: LaunchSettings | None = None) -> Training
         raise read_error(folder.error)
     report = folder.read_report()
     if code or report is None:
-        raise TrainingError(
-            f"{job.stage}: the training process {process_ending(code)}; its messages stand above"
-        )
+        raise explained_by_log(TrainingError(f"{job.stage}: the training process {process_ending(code)}"))
     return report
 
 
@@ -73,7 +71,8 @@ def command(job: Path, settings: LaunchSettings) -> list[str]:
 
 def write_error(path: Path, error: AnchorError) -> None:
     """Leaves an error for the launching process."""
-    path.write_text(json.dumps({"kind": type(error).__name__, "message": str(error)}), encoding="utf-8")
+    left = {"kind": type(error).__name__, "message": str(error), "in_log": error.in_log}
+    path.write_text(json.dumps(left), encoding="utf-8")
 
 
 def read_error(path: Path) -> AnchorError:
@@ -82,4 +81,5 @@ def read_error(path: Path) -> AnchorError:
     kind: type[AnchorError] = getattr(errors, left["kind"], TrainingError)
     error = kind.__new__(kind)
     error.args = (left["message"],)
+    error.in_log = left.get("in_log", False)
     return error

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
@@ -40,6 +39,7 @@ from anchor_train.training.rendering import Fitted, TokenisedExample, TokenisedG
 from judges.backends.local_model import fingerprint as model_fingerprint
 from judges.errors import AnchorError, ConfigError, TrainingError
 from judges.files import content_hash, read_records
+from judges.notices import tell
 
 # Training -> the file of ``methods/`` that does it.
 _METHODS: Mapping[Stage, str] = {
@@ -262,7 +262,7 @@ def take_up(folder: OutputFolder, mark: str) -> Path | None:
         leftovers = [path for path in folder.made if path.exists()]
         if leftovers:
             why = "what it left was changed" if known == mark else "settings or data have changed"
-            print(f"{folder.path}: {why}; training starts afresh", file=sys.stderr)
+            tell(f"{folder.path}: {why}; training starts afresh")
         for path in leftovers:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         folder.checkpoints.mkdir()
@@ -271,14 +271,14 @@ def take_up(folder: OutputFolder, mark: str) -> Path | None:
     folder.checkpoints.mkdir(exist_ok=True)
     half = discard_half_written(folder.checkpoints)
     if half:
-        print(f"{folder.path}: {half} half-written checkpoint(s) removed", file=sys.stderr)
+        tell(f"{folder.path}: {half} half-written checkpoint(s) removed")
     return next(iter(whole_checkpoints(folder.checkpoints)[::-1]), None)
 
 
 def can_be_watched(trainer: Any) -> bool:
     """Whether one process can run the whole model; if not, that is said."""
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        print("warning: nothing watches the model while it is sharded (FSDP, DeepSpeed)", file=sys.stderr)
+        tell("warning: nothing watches the model while it is sharded (FSDP, DeepSpeed)")
         return False
     return True
 

@@ -46,9 +46,11 @@ class Estimate:
         """One line for a person."""
         known = [(self.cached, "in the cache"), (self.copies, "copies"), (self.too_long, "too long")]
         parts = [f"{count} {what}" for count, what in known if count]
-        head = f"{self.calls} of {self.statements} to ask" + (f" ({', '.join(parts)})" if parts else "")
+        if not self.statements:
+            return "nothing to judge"
         if not self.calls:
-            return head
+            return f"nothing to ask: {', '.join(parts)}"
+        head = f"{self.calls} of {self.statements} to ask" + (f" ({', '.join(parts)})" if parts else "")
         basis = "as replies in the cache took" if self.measured else "at 4 characters a token"
         return (
             f"{head}; about {self.prompt_tokens} tokens to read and {self.completion_tokens} to write, "

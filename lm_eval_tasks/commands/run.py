@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,14 @@ import click
 from lm_eval_tasks.commands.budget_options import budget, budget_options
 from lm_eval_tasks.commands.executor_options import executor, executor_options
 from lm_eval_tasks.commands.judge_options import verdict_form_option
+from lm_eval_tasks.commands.log_options import verbose_option
 
 if TYPE_CHECKING:
     from judges.judge import Judge
     from judges.records import VerdictForm
     from lm_eval_tasks.harness.generation import GenerationRequest
     from lm_eval_tasks.runs.discovery import Run
+    from lm_eval_tasks.runs.judgement_files import JudgementSummary
     from lm_eval_tasks.stats.metrics import Summary
     from lm_eval_tasks.tasks.spec import TaskSpec
 
@@ -72,6 +75,7 @@ _OPTIONS = frozenset(
 @budget_options
 @executor_options
 @click.option("--seed", default=1234, show_default=True, help="Of the generation.")
+@verbose_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(
     tasks: str,
@@ -82,6 +86,7 @@ def command(
     baseline: str | None,
     metadata: str | None,
     reply_form: str,
+    verbose: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -98,7 +103,9 @@ def command(
     from judges.config import load_judge
     from judges.errors import ConfigError
     from judges.files import parse_object
+    from judges.notices import tell
     from judges.rubrics.load import load_rubric
+    from judges.run_log import FILE, quiet
     from lm_eval_tasks.comparison.named import compare_runs
     from lm_eval_tasks.comparison.pair import Settings
     from lm_eval_tasks.comparison.text import as_json as comparison_json
@@ -106,6 +113,7 @@ def command(
     from lm_eval_tasks.harness.generation import GenerationRequest, check_arguments, generate
     from lm_eval_tasks.prompts.reply_form import AUTO, read_reply_form
     from lm_eval_tasks.runs.discovery import load_run
+    from lm_eval_tasks.runs.rescoring import require_judgements
     from lm_eval_tasks.tasks.spec import find_tasks
 
     limits, where = budget(options), executor(options)
@@ -129,23 +137,20 @@ def command(
         **options,
     )
     check_arguments(request)
-    judging = None
-    if judge:
-        judging = load_judge(
-            judge, rubric=own_rubric, budget=limits, verdict_form=verdict_form, executor=where
-        )
-    try:
+    with quiet(output / FILE, verbose=verbose), ExitStack() as closing:
+        judging = None
+        if judge:
+            judging = closing.enter_context(
+                load_judge(judge, rubric=own_rubric, budget=limits, verdict_form=verdict_form, executor=where)
+            )
         _announce(specs, request, judging)
         found = generate(request, output)
         if not found.fresh:
-            click.echo(f"{found.folder}: generated before with these settings", err=True)
+            tell(f"{found.folder}: generated before with these settings")
             if found.form is not None:
-                click.echo(found.form.why, err=True)
+                tell(found.form.why)
         run = replace(load_run(found.folder, date=found.date), name=output.resolve().name, path=output)
-        texts, results = _results(run, specs, judging)
-    finally:
-        if judging is not None:
-            judging.close()
+        texts, results, summaries = _results(run, specs, judging)
     if other is not None:
         settings = Settings()
         run = replace(load_run(found.folder, date=found.date), name=run.name, path=output)
@@ -153,23 +158,27 @@ def command(
         texts.append(as_text(report, settings))
         results["comparison"] = comparison_json(report, settings)
     click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else "\n\n".join(texts))
+    if judge:
+        require_judgements(summaries)
 
 
 def _form_of(baseline: Run, specs: list[TaskSpec], output: Path) -> str:
     """The reply form of the baseline, so that both are asked in the same way; ``auto`` if it doesn't tell."""
+    from judges.notices import tell
     from lm_eval_tasks.harness.generation import MANIFEST
 
     forms = {baseline.tasks[spec.name].reply_form for spec in specs if spec.name in baseline.tasks}
     if len(forms) != 1 or None in forms or (output / MANIFEST).is_file():
         return "auto"
     (form,) = forms
-    click.echo(f"reply form {form}: that of the baseline {baseline.name}", err=True)
+    tell(f"reply form {form}: that of the baseline {baseline.name}")
     return str(form)
 
 
 def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | None) -> None:
     """Says what it will take before it starts; also reads all questions, so that a bad file shows now."""
     from judges.errors import DataError
+    from judges.notices import tell
 
     total = 0
     for spec in specs:
@@ -179,21 +188,21 @@ def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | 
         if not questions:
             raise DataError(f"{spec.name}: the {split} split has no questions")
         if loaded.note:
-            click.echo(f"{spec.name}: {loaded.note}", err=True)
+            tell(f"{spec.name}: {loaded.note}")
         questions = min(questions, request.limit or questions)
         samples = request.repeats or spec.repeats
         total += questions * samples
-        click.echo(
-            f"{spec.name}: {questions} questions x {samples} samples = {questions * samples} generations",
-            err=True,
-        )
+        tell(f"{spec.name}: {questions} questions x {samples} samples = {questions * samples} generations")
     judged = f", then up to {total} judgements by {judge.info.name}" if judge else "; no judge"
-    click.echo(f"{total} generations{judged}", err=True)
+    tell(f"{total} generations{judged}")
 
 
-def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list[str], dict[str, Any]]:
+def _results(
+    run: Run, specs: list[TaskSpec], judge: Judge | None
+) -> tuple[list[str], dict[str, Any], list[JudgementSummary]]:
     """Judges what was generated, or measures what can be measured without a judge."""
     from judges.errors import DataError
+    from judges.notices import tell
     from lm_eval_tasks.comparison.score_report import (
         failed_lines,
         left_out_lines,
@@ -207,6 +216,7 @@ def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list
     from lm_eval_tasks.stats.metrics import failures_of, mean_of_tasks, summarise
 
     texts: list[str] = []
+    summaries: list[JudgementSummary] = []
     results: dict[str, Any] = {}
     failures = {spec.name: failures_of(run.task(spec.name).read_samples()) for spec in specs}
     arrived = {
@@ -218,7 +228,7 @@ def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list
         raise DataError(f"{nothing}: none of {number} replies arrived; the first: {reason}")
     if judge is not None:
         for spec in specs:
-            click.echo(f"{spec.name}: {estimate(run.task(spec.name), spec, judge)}", err=True)
+            tell(f"{spec.name}: {estimate(run.task(spec.name), spec, judge)}")
         summaries = [score_task(run.task(spec.name), spec, judge) for spec in specs]
         for summary in summaries:
             add_judged(run.task(summary.task), summary)
@@ -234,7 +244,7 @@ def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list
                     f"{name}, model {run.model}",
                     metrics_table(found),
                     *failed_lines(failures[name], arrived[name]),
-                    *left_out_lines(run.task(name).rows_left_out),
+                    *left_out_lines(run.task(name).rows_left_out, run.task(name).left_out),
                 ]
             )
             for name, found in named
@@ -256,12 +266,13 @@ def _results(run: Run, specs: list[TaskSpec], judge: Judge | None) -> tuple[list
         results["tasks"][k]["reply_form"] = run.task(specs[k].name).reply_form
         if left_out := run.task(specs[k].name).rows_left_out:
             results["tasks"][k]["rows_left_out"] = left_out
+            results["tasks"][k]["left_out"] = list(run.task(specs[k].name).left_out)
     if len(specs) > 1:
         texts.append(mean_text(metrics))
         results["mean"] = _as_json(mean_of_tasks(metrics))
     if judge is None and any(found is not None and found.explained for found in accounts):
         texts.append(f"no judge: anchor-eval score {run.path} --judge ... adds the explanation scores")
-    return texts, results
+    return texts, results, summaries
 
 
 def _as_json(metrics: Mapping[str, Summary]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import click
 from lm_eval_tasks.commands.budget_options import budget, budget_options
 from lm_eval_tasks.commands.executor_options import executor, executor_options
 from lm_eval_tasks.commands.judge_options import verdict_form_option
+from lm_eval_tasks.commands.log_options import verbose_option
 
 if TYPE_CHECKING:
     from judges.records import VerdictForm
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @budget_options
 @executor_options
 @click.option("--dry-run", is_flag=True, help="Say what it would take, and ask nothing.")
+@verbose_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
 def command(
     run: str,
@@ -50,6 +52,7 @@ def command(
     no_cache: bool,
     include_path: str | None,
     dry_run: bool,
+    verbose: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -67,11 +70,13 @@ def command(
     anchor-eval score runs/m1 --judge vllm:JUDGE --executor ray --workers 8
     """
     from judges.config import DEFAULT, load_judge
+    from judges.notices import tell
     from judges.rubrics.load import load_rubric
+    from judges.run_log import FILE, quiet
     from lm_eval_tasks.comparison.score_report import mean_text, summary_text
     from lm_eval_tasks.runs.discovery import load_run
     from lm_eval_tasks.runs.reply_account import account, account_text
-    from lm_eval_tasks.runs.rescoring import estimate, score_task, workload
+    from lm_eval_tasks.runs.rescoring import estimate, require_judgements, score_task, workload
     from lm_eval_tasks.tasks.spec import find_tasks
 
     own_rubric = load_rubric(rubric) if rubric else None
@@ -81,13 +86,16 @@ def command(
     specs = find_tasks([task.task for task in chosen], include_path, sources)
     cache = None if no_cache else DEFAULT
     limits, where = budget(options), executor(options)
-    with load_judge(
-        judge, cache=cache, rubric=own_rubric, budget=limits, verdict_form=verdict_form, executor=where
-    ) as ready:
+    with (
+        quiet(found.path / FILE, verbose=verbose or dry_run),
+        load_judge(
+            judge, cache=cache, rubric=own_rubric, budget=limits, verdict_form=verdict_form, executor=where
+        ) as ready,
+    ):
         for task in chosen:
-            click.echo(f"{task.samples_file.name}: {workload(task)}", err=True)
+            tell(f"{task.samples_file.name}: {workload(task)}")
         for task, spec in zip(chosen, specs, strict=True):
-            click.echo(f"{task.task}: {estimate(task, spec, ready)}", err=True)
+            tell(f"{task.task}: {estimate(task, spec, ready)}")
         if dry_run:
             return
         summaries = [
@@ -106,6 +114,7 @@ def command(
             texts.append(mean_text([summary.metrics for summary in summaries]))
         click.echo("\n\n".join(texts))
         echo_agreement(load_run(run), [task.task for task in chosen])
+    require_judgements(summaries)
 
 
 def echo_agreement(run: Run, tasks: Iterable[str]) -> None:

@@ -51,9 +51,9 @@ def failed_lines(unanswered: Mapping[str, int], responses: int) -> list[str]:
     ]
 
 
-def left_out_lines(rows: int) -> list[str]:
+def left_out_lines(rows: int, places: Sequence[str] = ()) -> list[str]:
     """That rows of the data were left out because they can't be read; nothing if none were."""
-    return [f"data: {left_out_text(rows)}"] if rows else []
+    return [left_out_text(rows, places)] if rows else []
 
 
 def _tokens(summary: JudgementSummary) -> str:

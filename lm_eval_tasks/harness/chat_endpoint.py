@@ -20,13 +20,13 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.models.api_models import JsonChatStr
 from pydantic import ConfigDict, Field, model_validator
-from tqdm import tqdm
 
 from judges.backends.openai.backend import OpenAIBackend
 from judges.backends.openai.settings import DEFAULT_URL, Leavable, checked_settings
 from judges.backends.protocol import stored_replies
 from judges.cache import ReplyCache
 from judges.errors import ConfigError
+from judges.progress import progress
 from judges.records import Conversation, Failure, Message, Outcome, Reply, Sampling
 from judges.settings import Settings, parse
 from lm_eval_tasks.harness.arguments import LENGTHS
@@ -199,7 +199,7 @@ class ChatEndpoint(LM):  # type: ignore[misc]
         for number, request in enumerate(requests):
             groups[json.dumps(request.args[1], sort_keys=True, default=str)].append(number)
         found: dict[int, str] = {}
-        with tqdm(total=len(requests), desc="asking the endpoint", disable=disable_tqdm) as bar:
+        with progress(len(requests), "generating", shown=not disable_tqdm) as bar:
             for numbers in groups.values():
                 generation = requests[numbers[0]].args[1]
                 conversations = [_conversation(requests[number].args[0]) for number in numbers]

@@ -23,7 +23,7 @@ from typing import Any
 
 from judges.backends.vllm import cpu as vllm_cpu
 from judges.child_process import end_with_parent, process_ending, run_command
-from judges.errors import BackendError, ConfigError
+from judges.errors import BackendError, ConfigError, explained_by_log
 from judges.files import read_object, replacing
 from judges.notices import tell
 from lm_eval_tasks.harness import pilot
@@ -34,7 +34,6 @@ from lm_eval_tasks.prompts.reply_form import AUTO, ReplyForm, read_reply_form
 from lm_eval_tasks.tasks.spec import TASKS
 
 MANIFEST = "generation.json"
-TRACEBACK = "generation_error.txt"
 REPLIES = "replies.sqlite"
 """Replies of a chat endpoint, stored as they arrive: what a run that broke off doesn't ask for again."""
 CLIENT = "anchor-chat-completions"
@@ -155,7 +154,7 @@ def generate(request: GenerationRequest, run: Path) -> Generated:
 
     Raises:
         ConfigError: If the folder holds a run of another model.
-        BackendError: If the harness fails; its traceback lies in the run folder.
+        BackendError: If the harness fails; its traceback is in the run's log.
     """
     request = resolved(request)
     check_arguments(request)
@@ -182,7 +181,6 @@ def generate(request: GenerationRequest, run: Path) -> Generated:
     found, failed = _in_child(request, run, chosen)
     if not _complete(found, request):
         raise BackendError(f"{found.folder}: the harness could not save its samples; is the disk full?")
-    (run / TRACEBACK).unlink(missing_ok=True)
     with replacing(manifest) as file:
         entry = {
             "request": {
@@ -219,7 +217,7 @@ def _in_child(request: GenerationRequest, run: Path, chosen: ChosenForm | None) 
     Returns:
         What it generated, and how many replies failed.
     """
-    trace, tried = run / TRACEBACK, request.reply_form == AUTO
+    tried = request.reply_form == AUTO
     with TemporaryDirectory() as folder:
         question, answer = Path(folder) / "request.json", Path(folder) / "result.json"
         question.write_text(json.dumps({"output": str(run), **asdict(request)}), encoding="utf-8")
@@ -227,12 +225,10 @@ def _in_child(request: GenerationRequest, run: Path, chosen: ChosenForm | None) 
         code = run_command(command)
         result = read_object(answer) if answer.is_file() else {}
     if "error" in result:
-        if "traceback" in result:
-            trace.write_text(str(result["traceback"]), encoding="utf-8")
-            raise BackendError(f"{result['error']} (traceback: {trace})")
-        raise BackendError(str(result["error"]))
+        error = BackendError(str(result["error"]))
+        raise explained_by_log(error) if result["in_log"] else error
     if code != 0 or not result:
-        raise BackendError(f"the generating process {process_ending(code)}")
+        raise explained_by_log(BackendError(f"the generating process {process_ending(code)}"))
     form = pilot.stored(run) if tried else chosen
     return Generated(Path(result["folder"]), str(result["date"]), True, form), int(result["failed"])
 
@@ -250,7 +246,6 @@ def _child(question: Path, answer: Path) -> None:
     _report_errors(answer)
     end_with_parent()
 
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # otherwise a hundred lines to every start
     if request["model"] == "vllm":
         _settle_vllm()
     from lm_eval import simple_evaluate
@@ -309,7 +304,7 @@ def _child(question: Path, answer: Path) -> None:
         attempt = pilot.asking(tasks, asked, template, gen_kwargs, request["limit"])
         chosen = pilot.choose(attempt, has_template=templated)
         pilot.store(output, chosen)
-        print(f"{'warning: ' if chosen.warning else ''}{chosen.why}", file=sys.stderr)
+        tell(f"{'warning: ' if chosen.warning else ''}{chosen.why}")
         metadata |= {"reply_form": str(chosen.form), "reply_form_from": chosen.why}
     elif request["reply_form"] is not None:
         metadata["reply_form"] = request["reply_form"]
@@ -359,17 +354,18 @@ def _failed(configs: Mapping[str, Any]) -> int:
 
 
 def _report_errors(answer: Path) -> None:
-    """Hands an exception to the parent process instead of printing its traceback."""
+    """Hands an exception to the parent process; the traceback of what isn't the user's goes to the log."""
     from judges.errors import AnchorError
 
     def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if isinstance(error, AnchorError):
-            answer.write_text(json.dumps({"error": str(error)}), encoding="utf-8")
+            left = {"error": str(error), "in_log": error.in_log}
+            answer.write_text(json.dumps(left), encoding="utf-8")
             return
         text = (str(error).strip().splitlines() or [""])[0]
         hint = "; try --no-apply-chat-template" if "chat_template" in text or "chat template" in text else ""
-        lines = "".join(traceback.format_exception(kind, error, trace))
-        found = {"error": f"the harness failed: {kind.__name__}: {text}{hint}", "traceback": lines}
+        traceback.print_exception(kind, error, trace)
+        found = {"error": f"the harness failed: {kind.__name__}: {text}{hint}", "in_log": True}
         answer.write_text(json.dumps(found), encoding="utf-8")
 
     sys.excepthook = report

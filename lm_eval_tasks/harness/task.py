@@ -49,6 +49,8 @@ Doc: TypeAlias = dict[str, Any]
 Replies: TypeAlias = tuple[Doc, list[str]]
 
 log = logging.getLogger("lm_eval.explain")
+
+_MOST_NAMED = 50  # rows that were left out, in the results
 _TOKEN_LIMITS = frozenset({"max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"})
 FILTER = "none"  # the harness's name for "as the model wrote it"; tables show it beside each metric
 
@@ -66,7 +68,7 @@ class TaskOptions(Settings):
         thinking_tokens: Tokens for the thought of a model that thinks, on top of ``max_gen_toks``, which is
             for its reply. The harness's models bound the two together.
         skip_unreadable_rows: Whether rows of the data that can't be read are left out and counted
-            (``counts.rows_left_out`` of the results), instead of ending the run.
+            (``counts.rows_left_out`` and ``left_out`` of the results), instead of ending the run.
         reply_form: How replies get into the form that can be read: ``asked``, ``shown``, ``shown:K``,
             ``held`` or ``shown+held`` (``prompts.reply_form``). Default: as the task's file
             says, else ``asked``.
@@ -106,7 +108,7 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
     The YAML names it: ``class: !function lm_eval_tasks.task.ExplainTask``.
     """
 
-    _rows_left_out = 0
+    _left_out: tuple[str, ...] = ()
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         values = dict(config)
@@ -164,7 +166,7 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         loaded = self.spec.load(self.split, data_dir, skip_unreadable_rows=skip)
         if loaded.note:
             _say_once(f"{self.spec.name}: {loaded.note}")
-        self._rows_left_out = len(loaded.left_out)
+        self._left_out = loaded.left_out
         rows = [question.to_json() for question in loaded.questions]
         self.dataset = {self.split: datasets.Dataset.from_list(rows)}
 
@@ -363,8 +365,9 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
             if problem
         )
         found: dict[str, Any] = {"samples": len(samples), "unreadable": dict(unreadable.most_common())}
-        if self._rows_left_out:
-            found["rows_left_out"] = self._rows_left_out
+        if self._left_out:
+            found["rows_left_out"] = len(self._left_out)
+            found["left_out"] = list(self._left_out[:_MOST_NAMED])
         if failed:
             found["failed"] = dict(failed.most_common())
             log.warning(

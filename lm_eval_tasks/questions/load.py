@@ -31,7 +31,7 @@ class Loaded:
         """A sentence on the rows that were left out; None if none was."""
         if not self.left_out:
             return None
-        return f"{left_out_text(len(self.left_out))}: {listed(self.left_out, 2)}"
+        return left_out_text(len(self.left_out), self.left_out)
 
 
 def questions_of(rows: Iterable[Row], layouts: Sequence[Layout], *, skip_unreadable: bool = False) -> Loaded:
@@ -67,9 +67,18 @@ def questions_of(rows: Iterable[Row], layouts: Sequence[Layout], *, skip_unreada
     return Loaded(tuple(questions), tuple(problems))
 
 
-def left_out_text(number: int) -> str:
-    """That so many rows were left out, where a result is told."""
-    return f"{number} {'row that' if number == 1 else 'rows that'} can't be read left out"
+def left_out_text(number: int, places: Sequence[str] = ()) -> str:
+    """That rows were left out, where a result is told.
+
+    Args:
+        number: How many.
+        places: Where they stand and why they can't be read; the first two are told.
+    """
+    said = f"{number} {'row' if number == 1 else 'rows'} of the data left out that can't be read"
+    if not places:
+        return said
+    more = f"; and {number - 2} more" if number > 2 else ""
+    return f"{said}: {'; '.join(places[:2])}{more}"
 
 
 def with_unique_id(question: Question, seen: Counter[str]) -> Question:

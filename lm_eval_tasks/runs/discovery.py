@@ -43,6 +43,7 @@ class TaskRun:
         reply_form: How replies were got into their form (``prompts.reply_form``); None if nothing tells.
         repeats: Samples asked for a question; None if no results file tells.
         rows_left_out: Rows of the data set that couldn't be read and were left out, as was asked for.
+        left_out: Where the first of them stand, and why they couldn't be read.
         sampling: Generation settings as logged, e.g. temperature and top_p.
         source: The task's YAML, as the harness logged it; None if it had none, or no results file tells.
         chat_template: Hash of the chat template; None for plain completion, or if no results file tells.
@@ -61,6 +62,7 @@ class TaskRun:
     reply_form: str | None = None
     repeats: int | None = None
     rows_left_out: int = 0
+    left_out: tuple[str, ...] = ()
     sampling: Mapping[str, Any] | None = None
     source: Path | None = None
     chat_template: str | None = None
@@ -266,8 +268,10 @@ def _task_run(
     notes += _failed(task, counts)
     left_out = counts.get("rows_left_out")
     left_out = left_out if isinstance(left_out, int) else 0
+    named = counts.get("left_out")
+    places = tuple(map(str, named)) if isinstance(named, list) else ()
     if left_out:
-        notes.append(f"{task}: {left_out_text(left_out)} of the data")
+        notes.append(f"{task}: {left_out_text(left_out, places)}")
     version = metadata.get("version", _mapping(results.get("versions")).get(task))
     repeats = config.get("repeats")
     run = TaskRun(
@@ -282,6 +286,7 @@ def _task_run(
         or ("asked" if "prompt_fingerprint" in metadata else None),
         repeats=repeats if isinstance(repeats, int) else None,
         rows_left_out=left_out,
+        left_out=places,
         sampling=_mapping(config.get("generation_kwargs")) or None,
         source=_source(metadata),
         chat_template=_text(results.get("chat_template_sha")),

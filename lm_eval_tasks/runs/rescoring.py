@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from judges.errors import ConfigError, DataError
+from judges.errors import ConfigError, NothingJudgedError
 from judges.family import same_family_note
 from judges.files import held, sha256_of
 from judges.judge import Judge
@@ -111,12 +111,12 @@ def score_task(
         judge: The judge.
         name: Name of the judgements; default: the judge's.
         force: Whether to replace another judge's judgements of the same name.
-        progress: Whether to show a progress bar on stderr.
+        progress: Whether the user sees how far it is.
 
     Raises:
         ConfigError: If another judge's judgements have that name already.
-        DataError: If the log can't be read, the folder can't be written to, or not a single explanation got
-            a verdict.
+        DataError: If the log can't be read, or the folder can't be written to.
+        NothingJudgedError: If there were explanations, and not a single one got a verdict.
         BackendError: If the judge can't serve, or writes no verdicts; its replies so far are in the cache.
         BudgetSpentError: If it may spend no more; its replies so far are in the cache.
     """
@@ -132,6 +132,24 @@ def score_task(
         return _judged(run, spec, judge, name, progress)
 
 
+def require_judgements(summaries: Sequence[JudgementSummary]) -> None:
+    """Says so where a judge had nothing to judge.
+
+    Raises:
+        NothingJudgedError: If no task has an explanation that can be read.
+    """
+    if any(summary.judged for summary in summaries):
+        return
+    reasons: Counter[str] = Counter()
+    for summary in summaries:
+        reasons.update(summary.unreadable)
+    named = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    replies = sum(summary.responses for summary in summaries)
+    raise NothingJudgedError(
+        f"nothing could be judged: no explanation of {replies} replies can be read ({named})"
+    )
+
+
 def _judged(run: TaskRun, spec: TaskSpec, judge: Judge, name: str, progress: bool) -> JudgementSummary:
     questions_path, summary_path = judgement_paths(run.samples_file.parent, run.task, name)
     found = workload(run)
@@ -144,7 +162,7 @@ def _judged(run: TaskRun, spec: TaskSpec, judge: Judge, name: str, progress: boo
     notes = [
         same_family_note(judge.info.model, run.model),
         _left_out_note(judge),
-        f"{left_out_text(run.rows_left_out)} of the data" if run.rows_left_out else None,
+        left_out_text(run.rows_left_out, run.left_out) if run.rows_left_out else None,
         *tally.sameness(judge.info.criteria),
     ]
     summary = JudgementSummary(
@@ -206,7 +224,10 @@ class _Tally:
             yield scored
         if self._first is not None and not self.judged:
             number = sum(self.unjudged.values())
-            raise DataError(f"none of {number} explanations got a verdict; the first: {self._first}")
+            raise NothingJudgedError(
+                f"nothing could be judged: none of {number} explanations got a verdict; "
+                f"the first: {self._first}"
+            )
 
     def sameness(self, criteria: Mapping[str, str]) -> Iterator[str]:
         """How little the judge tells apart: criteria in a judgement, judgements by a criterion.

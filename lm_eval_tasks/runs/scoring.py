@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tqdm import tqdm
-
 from judges.errors import BackendError
 from judges.judge import Judge
+from judges.progress import progress as phase
 from judges.records import Assessment, Judgement, Statement
 from judges.rubrics.rubric import Rubric
 from judges.rubrics.suspicion import signs
@@ -38,7 +36,7 @@ def score_questions(
         spec: The task; it says how the judge is shown a question.
         items: Questions, each with its replies in sample order.
         judge: Sees every explanation that could be read, all of them at once; None to read only.
-        progress: Whether the judge shows a progress bar on stderr.
+        progress: Whether the user sees how far it is.
 
     Returns:
         One scored question for each item, in the same order.
@@ -90,7 +88,7 @@ def judge_stream(
         questions: Read as the judge gets to them.
         judge: Sees every readable explanation.
         total: How many explanations there are, for the progress bar.
-        progress: Whether to show a progress bar on stderr.
+        progress: Whether the user sees how far it is.
 
     Yields:
         The questions with their judgements, in the order given.
@@ -109,7 +107,7 @@ def judge_stream(
                 number += 1
                 yield statement
 
-    with tqdm(total=total, desc="judging", unit="", disable=not progress, file=sys.stderr) as bar:
+    with phase(total, "judging", shown=progress) as bar:
         for number, assessment in judge.assess(statements()):
             entry, j = owners.pop(number)
             entry.found[j] = assessment

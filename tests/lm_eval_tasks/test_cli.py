@@ -16,7 +16,7 @@ import pytest
 
 from judges.cache import ReplyCache
 from lm_eval_tasks.cli import COMMANDS
-from lm_eval_tasks.records import ScoredQuestion
+from lm_eval_tasks.records import Response, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import load_run
 from tests.lm_eval_tasks.run_folders import DATE, RUBRIC, level, question, write_run
 
@@ -186,6 +186,24 @@ def test_score_judges_a_log_and_a_second_run_asks_nothing(anchor_eval: AnchorEva
     assert second["metrics"] == first["metrics"]
     table = anchor_eval("compare", run, make_run(anchor_eval.folder / "base", better=-2, seed=2)).stdout
     assert "warning: aqua_rat_explain: different judge (scripted:judge.yaml: m1; scripted:" in table
+
+
+@pytest.mark.parametrize("verdicts", [("GOOD",), ()])
+def test_nothing_to_judge_is_exit_code_5(anchor_eval: AnchorEval, verdicts: tuple[str, ...]) -> None:
+    unreadable = Response("No idea.", None, None, "no_tag", "no_tag")
+    if verdicts:  # a judge that would answer, and nothing that it could be asked
+        asked = [ScoredQuestion(question(k), (ScoredResponse(unreadable, False),) * 2) for k in range(3)]
+        run = write_run(anchor_eval.folder / "m1", {TASK: asked}, judged=False)
+        sentence = "no explanation of 6 replies can be read (6 no_tag)"
+    else:
+        run = make_run(anchor_eval.folder / "m1", better=0, seed=1, judged=False, questions=3)
+        sentence = "none of 9 explanations got a verdict; the first: unparsable"
+    judge = write_judge(anchor_eval.folder / "judge.yaml", *verdicts or ("what do I know",))
+    done = anchor_eval("score", run, "--judge", judge)
+    assert done.returncode == 5
+    assert done.stderr.splitlines()[-1].startswith(f"Error: nothing could be judged: {sentence}")
+    assert "0 of" not in done.stderr
+    assert bool(verdicts) == ("judged: 0 of 6 responses (6 no_tag)" in done.stdout)
 
 
 def test_a_budget_ends_scoring_cleanly_and_a_second_run_goes_on(anchor_eval: AnchorEval) -> None:
@@ -403,7 +421,7 @@ def test_run_generates_frees_the_model_and_judges(anchor_eval: AnchorEval, tiny_
         "run", "--model", "hf", "--model-args", "pretrained=./none", *size, "-o", "m2"
     )
     assert "the harness failed" in missing
-    assert (anchor_eval.folder / "m2" / "generation_error.txt").is_file()
+    assert "Traceback (most recent call last)" in (anchor_eval.folder / "m2" / "log.txt").read_text()
 
 
 def test_show_pages_through_replies_and_says_when_there_is_none(anchor_eval: AnchorEval) -> None:
@@ -445,11 +463,13 @@ def test_rows_that_cannot_be_read_bar_nobody_from_the_others_and_are_counted(
     done = anchor_eval(*arguments, "--skip-unreadable-rows")
     assert done.returncode == 0, done.stderr
     assert "arc_challenge_explain: 3 questions x 2 samples" in done.stderr
-    assert "2 rows that can't be read left out: test.jsonl, line 2: 'answerKey' = 'C'" in done.stderr
-    assert "data: 2 rows that can't be read left out" in done.stdout
+    named = "2 rows of the data left out that can't be read: test.jsonl, line 2: 'answerKey' = 'C'"
+    assert named in done.stderr
+    assert named in done.stdout
     (results,) = (anchor_eval.folder / "m1").rglob("results_*.json")
     metadata = json.loads(results.read_text())["configs"]["arc_challenge_explain"]["metadata"]
     assert metadata["counts"]["rows_left_out"] == 2
-    told = "2 rows that can't be read left out of the data"
+    assert metadata["counts"]["left_out"][0].startswith("test.jsonl, line 2: 'answerKey' = 'C'")
+    told = named
     assert f"arc_challenge_explain: {told}" in load_run(anchor_eval.folder / "m1").notes
     assert f"note: {told}" in anchor_eval("score", "m1", "--judge", judge).stdout

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
-
-from tqdm import tqdm
 
 from anchor_train.run.roles import RoleSpec
 from judges.backends.protocol import ChatBackend, stored_replies
 from judges.config import load_backend
 from judges.errors import BackendError
 from judges.journal import Journal
+from judges.progress import progress
 from judges.records import Conversation, Failure, Outcome, Sampling
 from lm_eval_tasks.records import Json
 
@@ -32,7 +30,7 @@ def ask_missing(
     """Asks for each item and writes every answer to the journal the moment it arrives.
 
     Args:
-        what: Name of the progress bar.
+        what: What is being done, for the progress line.
         items: What is not answered yet; without any, no backend is loaded.
         conversation: What to ask for an item.
         sampling: How replies are drawn.
@@ -65,7 +63,7 @@ def ask(
     def store(index: int, outcome: Outcome) -> None:
         journal.append(row(items[index], outcome))
 
-    with tqdm(total=len(items), desc=what, unit="", file=sys.stderr) as bar:
+    with progress(len(items), what) as bar:
         for _, outcome in stored_replies(backend, map(conversation, items), sampling, store):
             if isinstance(outcome, Failure):
                 failures.append(outcome)

@@ -23,14 +23,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from pydantic import Field, field_validator
 
+from judges import notices
 from judges.backends.local_model import LocalModelSettings, check_model, identity
 from judges.backends.protocol import IndexedOutcome
-from judges.errors import BackendError, ConfigError, MissingExtraError
-from judges.notices import tell
+from judges.errors import BackendError, ConfigError, MissingExtraError, explained_by_log
 from judges.records import BackendIdentity, Completion, Conversation, Failure, Outcome, Reply, Sampling, Usage
 from judges.settings import parse
 
@@ -191,8 +191,8 @@ class VllmBackend:
 class _Engine:
     """The engine's process, seen from outside.
 
-    Its output goes to a log file. The pipe that carries it is held open by every process that the engine
-    starts, so the end of that pipe says that all of them are gone.
+    Its output goes to the run's log, or to a file of its own where there is none. The pipe that carries it is
+    held open by every process that the engine starts, so the end of that pipe says that all of them are gone.
     """
 
     def __init__(self, settings: VllmSettings) -> None:
@@ -212,9 +212,16 @@ class _Engine:
         self._socket = ours
         self._inbox: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
         self._tail: deque[str] = deque(maxlen=LOG_TAIL_LINES)
-        log = tempfile.NamedTemporaryFile(  # noqa: SIM115 -- closed by the thread that writes it
-            "w", prefix="vllm-engine-", suffix=".log", delete=False, encoding="utf-8"
-        )
+        channel = notices.current()
+        self._own_log = channel is None
+        # Closed by the thread that writes it.
+        log: IO[str]
+        if channel is None:
+            log = tempfile.NamedTemporaryFile(  # noqa: SIM115
+                "w", prefix="vllm-engine-", suffix=".log", delete=False, encoding="utf-8"
+            )
+        else:
+            log = channel.log.open("a", encoding="utf-8")
         self._log_path = Path(log.name)
         self._log_thread = threading.Thread(target=self._keep_log, args=(log,), daemon=True)
         self._log_thread.start()
@@ -250,7 +257,7 @@ class _Engine:
         """
         message = self._inbox.get()
         while message is not None and message["is"] == "notice":
-            tell(message["message"])
+            notices.tell(message["message"])
             message = self._inbox.get()
         if message is not None and message["is"] == "refused":
             raise ConfigError(message["message"])
@@ -259,14 +266,14 @@ class _Engine:
             told = "the process ended" if message is None else message["message"]
             if message is None or re.search(POINTS_ELSEWHERE, told):
                 told = failure_reason(self._tail) or told
-            raise BackendError(f"the vLLM engine failed: {told} (its log: {self._log_path})")
+            raise explained_by_log(BackendError(f"the vLLM engine failed: {told} (log: {self._log_path})"))
         return message
 
     def close(self) -> None:
-        """Ends all of the engine's processes and removes the log, unless it tells of a failure."""
+        """Ends all of the engine's processes and removes a log of its own, unless it tells of a failure."""
         failed = self._process.poll() not in (None, 0)
         self._end()
-        if not failed:
+        if self._own_log and not failed:
             self._log_path.unlink(missing_ok=True)
 
     def _end(self) -> None:

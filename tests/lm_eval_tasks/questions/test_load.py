@@ -47,7 +47,9 @@ def test_unreadable_rows_are_left_out_only_if_asked_for_and_told() -> None:
         "a.jsonl, line 1", "a.jsonl, line 3", "a.jsonl, line 9",
     ]  # fmt: skip
     assert loaded.note is not None
-    assert loaded.note.startswith("3 rows that can't be read left out: a.jsonl, line 1: 'gold' = 'C'")
+    assert loaded.note.startswith(
+        "3 rows of the data left out that can't be read: a.jsonl, line 1: 'gold' = 'C'"
+    )
     assert questions_of(rows(GOOD), [LAYOUT], skip_unreadable=True).note is None
 
 

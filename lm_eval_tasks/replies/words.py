@@ -6,6 +6,8 @@ Word lists in the languages that models answer in, and the patterns made of them
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import cached_property
 
 _ARTICLES = (
     "the my our your this that die der das den la las el los le les l' de het il lo a o os as una un "
@@ -59,6 +61,33 @@ ALSO_LABELS = frozenset({"a", "i", "e", "o", "y", "u", "à", "è", "é", "и", "
 """Labels that are words of some language as well, in lower case."""
 
 
+class LatePattern:
+    """A regular expression that is compiled when it is first used.
+
+    These here take half a second together, more than the rest of a command's start, and a reply that is a
+    label and nothing else needs none of them.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def match(self, text: str, start: int = 0) -> re.Match[str] | None:
+        """As of a compiled pattern."""
+        return self._compiled.match(text, start)
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """As of a compiled pattern."""
+        return self._compiled.search(text)
+
+    def finditer(self, text: str) -> Iterator[re.Match[str]]:
+        """As of a compiled pattern."""
+        return self._compiled.finditer(text)
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.source, re.IGNORECASE)
+
+
 def _any(words: str | tuple[str, ...]) -> str:
     """One of these words and no longer one; those of scripts without spaces need nothing behind them."""
     found = sorted(set(words.split() if isinstance(words, str) else words), key=len, reverse=True)
@@ -104,64 +133,56 @@ _OPENING = (
     r"(?![^\W_\u2e80-\uffff])"
 )
 
-LEAD_IN = re.compile(
+LEAD_IN = LatePattern(
     rf"{_DRESS}(?:{_OPENING}{_DRESS})*"
     rf"(?:(?:{_STATED}|{_CHOSEN}|{_IT_IS}){_DRESS}(?:{_SAFE_ARTICLE}\s*)?"
     rf"(?:(?:{_ADJECTIVE}\s*)*{_NOUN}\s*)?(?:{_NUMBER}\s*)?)?"
-    rf"(?:{_COPULA}\s*)?[\s:=>]*",
-    re.IGNORECASE,
+    rf"(?:{_COPULA}\s*)?[\s:=>]*"
 )
 """Words that lead to a choice: "The correct answer is option", "I choose", "答案："."""
 
-NAMED_ANEW = re.compile(
+NAMED_ANEW = LatePattern(
     rf"(?<![^\W_])(?:{_ARTICLE}\s*)?(?:{_ADJECTIVE}\s*)*{_any(_NOUNS)}"
     rf"(?:\s*(?:{_COPULA}\s*|[:=]\s*))+(?:{_SAFE_ARTICLE}\s*)?(?:{_NOUN}\s*)?"
     rf"|(?<![^\W_])(?:i|we)\s+(?:would\s+|will\s+)?(?:{_any('choose pick select')}|go\s+with)"
     rf"\s*(?:{_NOUN}\s*)?"
     r"|(?<![^\W_])(?:no|wait|actually|sorry|correction|rather|i mean|oops|nein|nee|нет)[\s,:!.—–-]+"
-    rf"(?:(?:it|that)(?:'s|\s+is)\s+)?(?:{_NOUN}\s*)?(?=\S)",
-    re.IGNORECASE,
+    rf"(?:(?:it|that)(?:'s|\s+is)\s+)?(?:{_NOUN}\s*)?(?=\S)"
 )
 """Words by which a text names a choice again, later on."""
 
-JOINED = re.compile(
+JOINED = LatePattern(
     r"(?:(?:i\.?e|viz|namely|meaning)(?![^\W_])\.?"
     rf"|{_JOINING}|{_PERHAPS}|{_any('then also to through bis hasta jusqu à até')})"
-    rf"(?:\s*/\s*{_CONJUNCTION}|\s+{_any('then also')}|\s+{_PERHAPS})*\s*(?:{_NOUN}\s*)?",
-    re.IGNORECASE,
+    rf"(?:\s*/\s*{_CONJUNCTION}|\s+{_any('then also')}|\s+{_PERHAPS})*\s*(?:{_NOUN}\s*)?"
 )
 """What joins a further item of a list, behind separators."""
 
-NOUN = re.compile(rf"(?:{_SAFE_ARTICLE}\s*)?{_NOUN}\s*", re.IGNORECASE)
+NOUN = LatePattern(rf"(?:{_SAFE_ARTICLE}\s*)?{_NOUN}\s*")
 """What a choice is called: "option", "the answer"."""
 CONJUNCTION = rf"(?<![^\W_]){_JOINING}"
 """What stands between two items and is no word of a sentence about one of them."""
-REASON = re.compile(
+REASON = LatePattern(
     rf"[\s,;:.–—-]*(?:{_any(_BECAUSE)}"
     r"|(?:is|are|seems|must be|should be|would be|looks)\s+(?:\w+ly\s+)?(?:the\s+|my\s+|a\s+)?"
     r"(?:right|correct|best|answer|choice|option|true|most|only|better|final|one)\b"
     r"|(?:ist|es|est|è|é)\s+(?:die\s+|la\s+|le\s+)?(?:richtig|korrekt|correct|juste|corret|giust|resp|rép|risp)\w*"
-    r"|是(?:正确|正確|对|答案)|が正|です|입니다|이다|у нас)",
-    re.IGNORECASE,
+    r"|是(?:正确|正確|对|答案)|が正|です|입니다|이다|у нас)"
 )
 """What stands behind a bare label that is named, and no sentence's first word."""
-REASON_ANYWHERE = re.compile(
-    rf"(?<![^\W_]){_any(_BECAUSE.replace(' da ', ' ').replace(' so ', ' '))}", re.IGNORECASE
-)
+REASON_ANYWHERE = LatePattern(rf"(?<![^\W_]){_any(_BECAUSE.replace(' da ', ' ').replace(' so ', ' '))}")
 """Behind a reason other labels are spoken about."""
-NOT_THIS = re.compile(
+NOT_THIS = LatePattern(
     rf"[\s(]*(?:(?:{_any('but and aber sondern mais pero')}\s+)?(?:definitely\s+|certainly\s+)?{_any(_NOT)}"
     rf"|{_any(_RATHER)}|(?<=[(\[])(?:versus|vs)(?![^\W_]))"
-    rf"\s*(?:{_SAFE_ARTICLE}\s*)?(?:{_NOUN}\s*)?",
-    re.IGNORECASE,
+    rf"\s*(?:{_SAFE_ARTICLE}\s*)?(?:{_NOUN}\s*)?"
 )
 """What sets another label against the named one."""
-CONTRASTED = re.compile(
+CONTRASTED = LatePattern(
     rf"(?:(?<![^\W_])(?:{_any(_NOT)}|{_any(_RATHER)}"
-    rf"|{_any('than of versus vs against except unlike')})|[≠])\s*(?:{_NOUN}\s*)?\Z",
-    re.IGNORECASE,
+    rf"|{_any('than of versus vs against except unlike')})|[≠])\s*(?:{_NOUN}\s*)?\Z"
 )
-TAKEN_BACK = re.compile(
+TAKEN_BACK = LatePattern(
     r"[\s,;:.()–—-]*(?:is|was|are|isn't|isn’t|can|could|cannot|can't|can’t"
     r"|ist|est|es|è|é|would be|must be|seems)\s*"
     r"(?:clearly\s+|definitely\s+|also\s+|certainly\s+|probably\s+)?"
@@ -169,7 +190,6 @@ TAKEN_BACK = re.compile(
     r"|nicht|falsch|pas|faux|incorrecta?|no|sbagliat\w*)(?![^\W_])"
     r"|[\s,;:.()–—-]*(?:isn't|isn’t|can't|cannot|wrong|incorrect|false|falsch|faux)(?![^\W_])"
     r"|[\s?]*(?:no|nope|nein|non|нет)[\s.!]*\Z"
-    r"|[\s,:]*(?:不对|不正确|错|錯|是错|不是(?=[\s。.!！]*\Z))",
-    re.IGNORECASE,
+    r"|[\s,:]*(?:不对|不正确|错|錯|是错|不是(?=[\s。.!！]*\Z))"
 )
 """What says that the choice just named is the wrong one."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from lm_eval_tasks.stats.length_control import FAR, EqualLength, equal_length, rank_correlation
 from lm_eval_tasks.stats.marks import Marks
@@ -147,3 +148,10 @@ def test_length_that_never_differs_is_not_controlled_for() -> None:
     scores, same = np.random.default_rng(38).integers(0, 26, (10, 2)), np.full((10, 2), 50)
     assert equal_length(marks(scores, same), marks(scores[::-1], same)) is None
     assert rank_correlation(marks(scores, same)) is None
+
+
+def test_the_rank_correlation_is_scipys() -> None:
+    random = np.random.default_rng(39)
+    scores, words = random.integers(0, 26, (40, 3)), random.integers(5, 60, (40, 3))
+    expected = spearmanr(scores.ravel(), words.ravel()).statistic
+    assert rank_correlation(marks(scores, words)) == pytest.approx(expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -116,6 +117,7 @@ def command(
     from lm_eval_tasks.runs.rescoring import require_judgements
     from lm_eval_tasks.tasks.spec import find_tasks
 
+    _only_one_process()
     limits, where = budget(options), executor(options)
     more = parse_object(metadata, "--metadata") if metadata else None
     if own := sorted(_OPTIONS & (more or {}).keys()):
@@ -160,6 +162,18 @@ def command(
     click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else "\n\n".join(texts))
     if judge:
         require_judgements(summaries)
+
+
+def _only_one_process() -> None:
+    """Refuses to be several: each would generate everything, and write to the same run folder."""
+    from judges.errors import ConfigError
+
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        raise ConfigError(
+            "anchor-eval run is one process, and accelerate launch or torchrun started several: start it "
+            "alone, with --model-args parallelize=True (hf) or tensor_parallel_size=N, data_parallel_size=N "
+            "(vllm) for several GPUs; or generate with accelerate launch -m lm_eval, then anchor-eval score"
+        )
 
 
 def _form_of(baseline: Run, specs: list[TaskSpec], output: Path) -> str:

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from judges.records import Completion, Conversation, Message
 from judges.thoughts import said
+from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.records import Json, Question
 
 Behaviour: TypeAlias = Literal["variable", "consistently_correct", "consistently_incorrect"]
@@ -27,7 +28,7 @@ NoPairReason: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class SftExample:
+class SftExample(JsonRecord):
     """A prompt and what is to be replied: an answer (method, section 4.1), or the rest of a reply.
 
     Attributes:
@@ -44,18 +45,14 @@ class SftExample:
 
     def to_json(self) -> Json:
         """``{id, prompt: [{role, content}], target}``, and ``given`` if there is any."""
-        row = {"id": self.id, "prompt": conversation_to_json(self.prompt), "target": self.target}
-        return {**row, "given": self.given} if self.given else row
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> SftExample:
-        """Reads the form back."""
-        prompt = conversation_from_json(row["prompt"])
-        return SftExample(row["id"], prompt, row["target"], row.get("given", ""))
+        row = JsonRecord.to_json(self)
+        if not self.given:
+            del row["given"]
+        return row
 
 
 @dataclass(frozen=True, slots=True)
-class PreferenceExample:
+class PreferenceExample(JsonRecord):
     """What preference training learns from: one prompt, the reply to prefer and the reply to avoid.
 
     Attributes:
@@ -69,22 +66,6 @@ class PreferenceExample:
     prompt: Conversation
     chosen: str
     rejected: str
-
-    def to_json(self) -> Json:
-        """``{id, prompt: [{role, content}], chosen, rejected}``."""
-        return {
-            "id": self.id,
-            "prompt": conversation_to_json(self.prompt),
-            "chosen": self.chosen,
-            "rejected": self.rejected,
-        }
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> PreferenceExample:
-        """Reads the form back."""
-        return PreferenceExample(
-            row["id"], conversation_from_json(row["prompt"]), row["chosen"], row["rejected"]
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +109,7 @@ class SampledQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(JsonRecord):
     """What the consultant argued for a question's gold label.
 
     Attributes:
@@ -140,15 +121,6 @@ class Argument:
     question_id: str
     text: str | None
     failure: str | None = None
-
-    def to_json(self) -> Json:
-        """``{question_id, text, failure}``."""
-        return {"question_id": self.question_id, "text": self.text, "failure": self.failure}
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> Argument:
-        """Reads the form back."""
-        return Argument(row["question_id"], row["text"], row["failure"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +143,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Side(JsonRecord):
     """One side of a pair and where it came from.
 
     Attributes:
@@ -188,24 +160,9 @@ class Side:
     score: int | None = None
     correct: bool = True
 
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return {
-            "text": self.text,
-            "source": self.source,
-            "sample": self.sample,
-            "score": self.score,
-            "correct": self.correct,
-        }
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> Side:
-        """Reads the form back."""
-        return Side(row["text"], row["source"], row["sample"], row["score"], row["correct"])
-
 
 @dataclass(frozen=True, slots=True)
-class PreferencePair:
+class PreferencePair(JsonRecord):
     """A winner and a loser of one question, with everything that led to them.
 
     Attributes:
@@ -236,55 +193,15 @@ class PreferencePair:
         """The pair as preference training takes it."""
         return PreferenceExample(self.question_id, prompt, self.chosen.text, self.rejected.text)
 
-    def to_json(self) -> Json:
-        """Its attributes; sides nested."""
-        return {
-            "question_id": self.question_id,
-            "strategy": self.strategy,
-            "behaviour": self.behaviour,
-            "chosen": self.chosen.to_json(),
-            "rejected": self.rejected.to_json(),
-            "winners": list(self.winners),
-            "losers": list(self.losers),
-            "scores": list(self.scores),
-            "correct": list(self.correct),
-            "gold": self.gold,
-        }
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> PreferencePair:
-        """Reads the form back."""
-        return PreferencePair(
-            question_id=row["question_id"],
-            strategy=row["strategy"],
-            behaviour=row["behaviour"],
-            chosen=Side.from_json(row["chosen"]),
-            rejected=Side.from_json(row["rejected"]),
-            winners=tuple(row["winners"]),
-            losers=tuple(row["losers"]),
-            scores=tuple(row["scores"]),
-            correct=tuple(row["correct"]),
-            gold=row["gold"],
-        )
-
 
 @dataclass(frozen=True, slots=True)
-class NoPair:
+class NoPair(JsonRecord):
     """A question that gave no pair, and why; these are counted, never dropped unseen."""
 
     question_id: str
     strategy: str
     behaviour: Behaviour | None
     reason: NoPairReason
-
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return {
-            "question_id": self.question_id,
-            "strategy": self.strategy,
-            "behaviour": self.behaviour,
-            "reason": self.reason,
-        }
 
 
 def spoken(reply: str) -> str:
@@ -304,7 +221,7 @@ def conversation_from_json(rows: list[Mapping[str, Any]]) -> Conversation:
 
 
 @dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(JsonRecord):
     """What a model thinks of groups of replies at one step.
 
     Attributes:
@@ -320,12 +237,3 @@ class Assessment:
     accuracy: float
     good: float
     bad: float
-
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> Assessment:
-        """Reads the form back."""
-        return Assessment(**row)

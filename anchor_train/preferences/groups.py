@@ -6,9 +6,9 @@ from its best replies. Functions of records: nothing here reads a file, asks a m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from anchor_train.preferences.behaviour import behaviour_of, candidates
 from anchor_train.recipes.training_settings import Feedback
@@ -16,11 +16,10 @@ from anchor_train.records import (
     Behaviour,
     Candidate,
     SftExample,
-    conversation_from_json,
-    conversation_to_json,
 )
 from judges.records import Conversation
-from lm_eval_tasks.records import Json, ScoredQuestion
+from lm_eval_tasks.json_records import JsonRecord
+from lm_eval_tasks.records import ScoredQuestion
 
 NoGroupReason: TypeAlias = Literal[
     "no_samples", "no_right_reply", "nothing_scored", "one_reply", "all_scores_equal"
@@ -51,7 +50,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Group(JsonRecord):
     """The distinct replies to one question, in sample order.
 
     Attributes:
@@ -84,32 +83,18 @@ class Group:
             tuple(member.level for member in self.members),
         )
 
-    def to_json(self) -> Json:
-        """Its attributes; members nested."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> Group:
-        """Reads the form back."""
-        members = tuple(Member(**member) for member in row["members"])
-        return Group(**{**row, "members": members})
-
 
 @dataclass(frozen=True, slots=True)
-class NoGroup:
+class NoGroup(JsonRecord):
     """A question that gave no group, and why; these are counted, never dropped unseen."""
 
     question_id: str
     behaviour: Behaviour | None
     reason: NoGroupReason
 
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
-class GroupExample:
+class GroupExample(JsonRecord):
     """What list-wise training learns from: one prompt and several replies.
 
     Attributes:
@@ -133,21 +118,6 @@ class GroupExample:
             for reply, level in zip(self.replies, self.levels, strict=True)
             if level == top
         )
-
-    def to_json(self) -> Json:
-        """``{id, prompt: [{role, content}], replies, levels}``."""
-        return {
-            "id": self.id,
-            "prompt": conversation_to_json(self.prompt),
-            "replies": list(self.replies),
-            "levels": list(self.levels),
-        }
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> GroupExample:
-        """Reads the form back."""
-        prompt = conversation_from_json(row["prompt"])
-        return GroupExample(row["id"], prompt, tuple(row["replies"]), tuple(row["levels"]))
 
 
 @dataclass(frozen=True, slots=True)

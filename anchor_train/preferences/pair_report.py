@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, get_args
+from typing import get_args
 
 from anchor_train.preferences.pairs import PairSet
 from anchor_train.records import Behaviour, PreferencePair
+from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.records import Json, ScoredQuestion
 
 BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
@@ -30,7 +31,7 @@ class PairLength:
 
 
 @dataclass(frozen=True, slots=True)
-class PairReport:
+class PairReport(JsonRecord):
     """Counts of one strategy over one round.
 
     Attributes:
@@ -84,19 +85,12 @@ class PairReport:
     def to_json(self) -> Json:
         """Attributes and derived shares."""
         return {
-            **asdict(self),
+            **JsonRecord.to_json(self),
             "total": self.total,
             "lambda": self.lopsided_share,
             "consultant_share": self.consultant_share,
             "length_gap": self.length_gap,
         }
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> PairReport:
-        """Reads the form back."""
-        return PairReport(
-            **{field.name: row[field.name] for field in fields(PairReport) if field.name in row}
-        )
 
     def to_text(self) -> str:
         """The report for people."""

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from anchor_train.records import SftExample
-from lm_eval_tasks.records import Json, Question
+from lm_eval_tasks.json_records import JsonRecord
+from lm_eval_tasks.records import Question
 from lm_eval_tasks.tasks.spec import TaskSpec
 
 NoDiscoveryReason: TypeAlias = Literal[
@@ -76,7 +76,7 @@ class Refinement:
 
 
 @dataclass(frozen=True, slots=True)
-class Discovery:
+class Discovery(JsonRecord):
     """An accepted principle: the best that was tried on one reply.
 
     Attributes:
@@ -115,18 +115,9 @@ class Discovery:
         given, learnt = spec.format_refined(self.first, principle, self.explanation, self.choice)
         return SftExample(self.question_id, spec.refined_explain_conversation(question), learnt, given)
 
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> Discovery:
-        """Reads the form back."""
-        return Discovery(**row)
-
 
 @dataclass(frozen=True, slots=True)
-class NoDiscovery:
+class NoDiscovery(JsonRecord):
     """A reply that no principle improved on, and why; these are counted, never dropped unseen.
 
     Attributes:
@@ -138,7 +129,3 @@ class NoDiscovery:
     question_id: str
     sample: int | None
     reason: NoDiscoveryReason
-
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return asdict(self)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from anchor_train.principles.clustering import Cluster
 from anchor_train.principles.records import Discovery, NoDiscovery, Refinement
+from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.records import Json
 
 CONSTITUTION = "constitution.yaml"
@@ -54,7 +54,7 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True)
-class DiscoveryReport:
+class DiscoveryReport(JsonRecord):
     """Counts of one E-step.
 
     Attributes:
@@ -140,15 +140,6 @@ class DiscoveryReport:
             completion_tokens=effort.completion_tokens,
         )
 
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> DiscoveryReport:
-        """Reads the form back, with or without further keys beside it."""
-        return DiscoveryReport(**{name: row[name] for name in DiscoveryReport.__slots__})
-
     def to_text(self) -> str:
         """The report for people."""
         worth = "score" if self.acceptance == "judge" else "Rouge-L F1"
@@ -185,7 +176,7 @@ class DiscoveryReport:
 
 
 @dataclass(frozen=True, slots=True)
-class ConstitutionReport:
+class ConstitutionReport(JsonRecord):
     """What clustering came to.
 
     Attributes:
@@ -238,15 +229,6 @@ class ConstitutionReport:
             embedding=embedding,
             threshold=threshold,
         )
-
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> ConstitutionReport:
-        """Reads the form back."""
-        return ConstitutionReport(**row)
 
     def line(self) -> str:
         """The result in a few words."""

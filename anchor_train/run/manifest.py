@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from judges.errors import DataError
 from judges.files import content_hash, read_object, write_json
+from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.records import Json
 
 FORMAT = 1
@@ -50,7 +51,7 @@ class OutputRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class StageRecord:
+class StageRecord(JsonRecord):
     """A finished stage.
 
     Attributes:
@@ -76,12 +77,6 @@ class StageRecord:
         """Hash of its outputs: what later stages depend on."""
         return "+".join(f"{name}={record.sha256[:16]}" for name, record in sorted(self.outputs.items()))
 
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> StageRecord:
-        """Reads the form back."""
-        outputs = {name: OutputRecord(**output) for name, output in row["outputs"].items()}
-        return StageRecord(**{**row, "outputs": outputs})
-
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -103,12 +98,14 @@ class Manifest:
             raise DataError(f"{path}: format {row.get('format')!r} is not the {FORMAT} of this version")
         try:
             return Manifest({key: StageRecord.from_json(stage) for key, stage in row["stages"].items()})
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path}: not a manifest ({error!r})") from None
+        except (KeyError, ValueError, AttributeError) as error:
+            raise DataError(f"{path}: not a manifest ({error})") from None
 
     def save(self, path: Path) -> None:
         """Writes it, whole or not at all."""
-        write_json(path, {"format": FORMAT, "stages": {key: asdict(row) for key, row in self.stages.items()}})
+        write_json(
+            path, {"format": FORMAT, "stages": {key: row.to_json() for key, row in self.stages.items()}}
+        )
 
     def with_stage(self, key: str, record: StageRecord) -> Manifest:
         """A copy in which this stage is finished."""

@@ -22,7 +22,7 @@ from anchor_train.stages.kind import Example, Planned, StageKind, Summary
 from judges.errors import DataError
 from judges.files import read_records, replacing, write_json, write_records
 from judges.rubrics.constitution import Constitution, Principle, PrincipleExample, load_constitution
-from lm_eval_tasks.records import Json
+from lm_eval_tasks.json_records import JsonRecord
 
 MEMBERS = "members.jsonl"
 REPORT = "report.json"
@@ -30,20 +30,11 @@ EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class Member(JsonRecord):
     """A distinct principle, and the medoid of its cluster."""
 
     principle: str
     medoid: str
-
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return {"principle": self.principle, "medoid": self.medoid}
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> Member:
-        """Reads the form back."""
-        return Member(row["principle"], row["medoid"])
 
 
 def cluster_principles(job: StageJob) -> StageResult:

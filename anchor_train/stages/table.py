@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from lm_eval_tasks.comparison.pair import compare
-from lm_eval_tasks.records import Json
+from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.runs.discovery import TaskRun
 from lm_eval_tasks.tables import percent, signed_percent, text_table
 
 
 @dataclass(frozen=True, slots=True)
-class TableRow:
+class TableRow(JsonRecord):
     """One model.
 
     Attributes:
@@ -48,14 +47,9 @@ class TableRow:
     margin_low: float | None = None
     margin_high: float | None = None
 
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> TableRow:
-        """Reads the form back."""
-        return TableRow(**row)
-
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Table(JsonRecord):
     """All models of a run on its task.
 
     Attributes:
@@ -71,16 +65,6 @@ class Table:
     repeats: int | None
     rows: tuple[TableRow, ...]
     refined: tuple[str, ...] = ()
-
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> Table:
-        """Reads the form back."""
-        rows = tuple(TableRow.from_json(found) for found in row["rows"])
-        return Table(row["task"], row["judge"], row["repeats"], rows, tuple(row.get("refined", ())))
 
     def to_text(self) -> str:
         """The table for people; shares in percent, the interval is the margin's 95% one by question."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from anchor_train.recipes.training_settings import WatchedSettings
 from anchor_train.training.collapse import Sample, repetition, signs
 from anchor_train.training.rendering import Ids
 from judges.errors import TrainingError
+from judges.files import replacing
 from judges.notices import tell
 from judges.progress import progress
 from lm_eval_tasks.records import Json
@@ -266,9 +266,8 @@ def rows_until(path: Path, step: int) -> list[Json]:
 
 def replace_rows(path: Path, rows: Sequence[Json]) -> None:
     """Writes a log anew, all or nothing."""
-    new = path.with_name(path.name + ".new")
-    new.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    os.replace(new, path)
+    with replacing(path) as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def append_row(path: Path, row: Json) -> None:

@@ -6,11 +6,10 @@ that a small or untrained model's own habits aren't taken for a collapse.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from lm_eval_tasks.records import Json
+from lm_eval_tasks.json_records import JsonRecord
 
 NGRAM = 4
 # A reply is repetitive if most of its n-grams stood before, and clearly more so than at the start.
@@ -23,7 +22,7 @@ FALLEN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(JsonRecord):
     """A greedy reply of the model in training to one prompt.
 
     Attributes:
@@ -45,15 +44,6 @@ class Sample:
     ended: bool
     repetition: float
     kl: float
-
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> Sample:
-        """Reads the form back."""
-        return Sample(**row)
 
 
 def repetition(tokens: Sequence[Hashable], n: int = NGRAM) -> float:

@@ -23,6 +23,7 @@ from anchor_train.recipes.training_settings import (
 )
 from judges.files import content_hash
 from judges.settings import parse
+from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.records import Json
 
 Stage: TypeAlias = Literal["sft", "dpo", "listwise", "rft", "staple"]
@@ -103,7 +104,7 @@ class TrainingJob:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingReport:
+class TrainingReport(JsonRecord):
     """What came of a training.
 
     Attributes:
@@ -139,32 +140,6 @@ class TrainingReport:
     processes: int = 1
     resumed_from: int | None = None
     warnings: tuple[str, ...] = field(default=())
-
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return {
-            "stage": self.stage,
-            "adapter": str(self.adapter),
-            "content": self.content,
-            "steps": self.steps,
-            "loss": self.loss,
-            "metrics": dict(self.metrics),
-            "seconds": self.seconds,
-            "tokens": self.tokens,
-            "examples": self.examples,
-            "cut": self.cut,
-            "dropped": self.dropped,
-            "processes": self.processes,
-            "resumed_from": self.resumed_from,
-            "warnings": list(self.warnings),
-        }
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> TrainingReport:
-        """Reads the form back."""
-        return TrainingReport(
-            **{**row, "adapter": Path(row["adapter"]), "warnings": tuple(row["warnings"])},
-        )
 
 
 @dataclass(frozen=True, slots=True)

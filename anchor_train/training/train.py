@@ -12,6 +12,7 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -38,7 +39,7 @@ from anchor_train.training.job import OutputFolder, Stage, TrainingJob, Training
 from anchor_train.training.rendering import Fitted, TokenisedExample, TokenisedGroup, TokenisedPair, fit
 from judges.backends.local_model import fingerprint as model_fingerprint
 from judges.errors import AnchorError, ConfigError, TrainingError
-from judges.files import content_hash, read_records
+from judges.files import content_hash, read_records, replacing, replacing_folder
 from judges.notices import tell
 
 # Training -> the file of ``methods/`` that does it.
@@ -355,9 +356,8 @@ def run(
         warnings=tuple(warning for watch in watches for warning in watch.warnings),
     )
     if trainer.is_world_process_zero():
-        new = folder.report.with_name("report.json.new")
-        new.write_text(json.dumps(report.to_json(), indent=2), encoding="utf-8")
-        os.replace(new, folder.report)
+        with replacing(folder.report) as file:
+            json.dump(report.to_json(), file, indent=2)
         for done_with in (folder.checkpoints, folder.tokens):
             shutil.rmtree(done_with, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
@@ -387,22 +387,19 @@ def _check_room(trainer: Any, folder: OutputFolder, settings: LoopSettings) -> N
 
 def _save_adapter(trainer: Any, folder: OutputFolder) -> None:
     """Leaves the adapter in its place in one move: safetensors, config and tokenizer."""
-    new = folder.path / "adapter.new"
     main = trainer.is_world_process_zero()
-    if main and new.exists():
-        shutil.rmtree(new)
-    trainer.accelerator.wait_for_everyone()
-    if trainer.is_fsdp_enabled:
-        # Checkpoints may stay in shards; an adapter is one file.
-        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
-    trainer.save_model(str(new))
-    trainer.accelerator.wait_for_everyone()
-    if main:
-        (new / "README.md").unlink(missing_ok=True)  # peft's empty card
-        _in_order(new / ADAPTER_CONFIG)
-        if folder.adapter.exists():
-            shutil.rmtree(folder.adapter)
-        os.replace(new, folder.adapter)
+    # All processes take part in saving; the first one makes the folder and moves it to its place.
+    place = replacing_folder(folder.adapter) if main else nullcontext(folder.path / "adapter.new")
+    with place as new:
+        trainer.accelerator.wait_for_everyone()
+        if trainer.is_fsdp_enabled:
+            # Checkpoints may stay in shards; an adapter is one file.
+            trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+        trainer.save_model(str(new))
+        trainer.accelerator.wait_for_everyone()
+        if main:
+            (new / "README.md").unlink(missing_ok=True)  # peft's empty card
+            _in_order(new / ADAPTER_CONFIG)
     trainer.accelerator.wait_for_everyone()
 
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.stats.intervals import CONFIDENCE, Bounds, Floats, Student, student
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(JsonRecord):
     """A figure with its uncertainty.
 
     Attributes:
@@ -35,10 +35,6 @@ class Estimate:
     low: float | None
     high: float | None
     questions: int
-
-    def to_json(self) -> dict[str, Any]:
-        """For machines."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

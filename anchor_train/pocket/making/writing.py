@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from anchor_train.training.collapse import REPETITIVE, repetition
-from lm_eval_tasks.records import Json, ScoredQuestion
+from lm_eval_tasks.json_records import JsonRecord
+from lm_eval_tasks.records import ScoredQuestion
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class Writing(JsonRecord):
     """Replies of one model to all questions.
 
     Attributes:
@@ -24,15 +24,6 @@ class Writing:
     unreadable: float
     repetitive: float
     words: float
-
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> Writing:
-        """Reads the form back."""
-        return Writing(**row)
 
 
 def writing_of(scored: Iterable[ScoredQuestion]) -> Writing:

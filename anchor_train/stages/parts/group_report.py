@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from anchor_train.preferences.groups import GroupSet
 from anchor_train.preferences.pair_report import BEHAVIOURS
 from anchor_train.training.rendering import TokenisedGroup
-from lm_eval_tasks.records import Json
+from lm_eval_tasks.json_records import JsonRecord
 
 
 @dataclass(frozen=True, slots=True)
-class GroupReport:
+class GroupReport(JsonRecord):
     """Counts of one strategy over one round.
 
     Attributes:
@@ -51,15 +50,6 @@ class GroupReport:
     mean_bad_tokens: float | None
     max_length: int
     cut: int
-
-    def to_json(self) -> Json:
-        """Its attributes."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(row: Mapping[str, Any]) -> GroupReport:
-        """Reads the form back."""
-        return GroupReport(**row)
 
     def to_text(self) -> str:
         """The report for people."""

@@ -9,7 +9,6 @@ Importing this module imports torch and TRL; the pipeline goes through :mod:`anc
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from anchor_train.training.job import OutputFolder, TrainingJob
 from anchor_train.training.rendering import TokenisedPair, tokenise_pair
 from anchor_train.training.train import Method, Watch
 from judges.errors import TrainingError
+from judges.files import replacing_folder
 
 # How far policy and reference may be apart before the first step, as a share of a reply's log-probability:
 # rounding only. A reference that is another model is further away by orders of magnitude.
@@ -132,7 +132,6 @@ def training_rows(pairs: Sequence[TokenisedPair]) -> Any:
 def _rows_on_disk(path: Path, pairs: Sequence[TokenisedPair]) -> Any:
     """The data set in a folder: TRL keeps the reference's log-probabilities there, once for all attempts."""
     if not path.is_dir():
-        new = path.with_name(path.name + ".new")
-        training_rows(pairs).save_to_disk(str(new))
-        os.replace(new, path)
+        with replacing_folder(path) as new:
+            training_rows(pairs).save_to_disk(str(new))
     return load_from_disk(str(path))

@@ -24,7 +24,8 @@ class JsonRecord:
 
     def to_json(self) -> Json:
         """Its attributes; records within it nested."""
-        row: Json = _adapter(type(self)).dump_python(self, mode="json")
+        kind: Any = type(self)
+        row: Json = _adapter(kind).dump_python(self, mode="json")
         return row
 
     @classmethod
@@ -34,8 +35,9 @@ class JsonRecord:
         Raises:
             ValueError: Naming the first key that is missing or has a value of another kind.
         """
+        kind: Any = cls
         try:
-            record: Self = _adapter(cls).validate_python(row)
+            record: Self = _adapter(kind).validate_python(row)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             place = ".".join(map(str, problem["loc"]))
@@ -44,5 +46,5 @@ class JsonRecord:
 
 
 @cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(kind)

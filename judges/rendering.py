@@ -12,7 +12,6 @@ Nothing here imports torch or transformers; tokenizers are handed in.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -21,7 +20,7 @@ from weakref import WeakKeyDictionary
 from judges.errors import ConfigError
 from judges.notices import tell
 from judges.records import Conversation, Message, Role
-from judges.thoughts import opened_by, said
+from judges.thoughts import said
 
 Turn: TypeAlias = dict[str, Any]
 """``{role, content}``, as chat templates take it; content is a text or a list of parts."""
@@ -76,16 +75,6 @@ WAYS = (AS_IT_IS, Way(parts=True), Way(folds=True), Way(folds=True, parts=True))
 # Upper and lower case, what JSON, HTML and Python escape, a line break, letters outside of ASCII: a template
 # that changes one of them, or prints a list of parts as Python does, doesn't show this text.
 _PROBE = 'Part {number} of a trial: if a<b> & "c" isn\'t d,\nthen état n°{number}.{number} ends'
-
-_FIRST_MARK = re.compile(r"\s*[<\[◁][^>\]▷]*[>\]▷]")
-_ENDS = {
-    "<|start_thinking|>": "<|END_THINKING|>",
-    "<|begin_of_thought|>": "<|end_of_thought|>",
-    "<|begin_think|>": "<|end_think|>",
-    "<|think|>": "<|/think|>",
-    "<unused94>": "<unused95>",
-}
-"""What ends a thought, where it isn't the beginning with a slash."""
 
 _told: set[str] = set()
 
@@ -241,28 +230,6 @@ def folded(conversation: Conversation) -> Conversation:
             turn = Message(turn.role, _joined([turns.pop(), turn]))
         turns.append(turn)
     return (*turns, *waiting)
-
-
-def is_empty_thought(text: str) -> bool:
-    """Whether a text is a think block with nothing in it, as templates write it before a reply."""
-    first = _FIRST_MARK.match(text)
-    if first is None or not opened_by(first.group()):
-        return False
-    left = said(text)
-    return not left.cut and not left.text.strip()
-
-
-def end_of_opened_thought(prompt: str) -> str:
-    """What closes the think block that a prompt opens at its very end; empty if it opens none.
-
-    Returns:
-        The end as models write it: on a line of its own, with an empty line before the reply.
-    """
-    mark = opened_by(prompt).strip()
-    if not mark:
-        return ""
-    line = "" if prompt.endswith("\n") else "\n"
-    return f"{line}\n{_ENDS.get(mark.casefold(), mark[0] + '/' + mark[1:])}\n\n"
 
 
 def lost_turns(text: str, conversation: Conversation) -> list[Message]:

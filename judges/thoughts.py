@@ -54,6 +54,7 @@ _BARE_CHANNELS = re.compile(r"\A\s*(?:assistant)?analysis(?=[A-Z\"'(\n])")
 _BARE_ANSWER = re.compile(r"assistant\s?final(?!ly\b)")
 _ANNOUNCED = re.compile(r"\A\s*(?:here is|here's) my thought process:", re.IGNORECASE)
 _ANNOUNCED_ANSWER = re.compile(r"\b(?:here is|here's) my response:", re.IGNORECASE)
+_FIRST_MARK = re.compile(r"\s*[<\[◁][^>\]▷]*[>\]▷]")
 _OPEN_END = re.compile(
     rf"(?:<\s{{0,9}}(?:{_NAMES})\s{{0,9}}>|\[think\]|◁think▷"
     rf"|{'|'.join(re.escape(start) for start, _ in _PAIRS)})\s*\Z",
@@ -118,9 +119,39 @@ def opened_by(prompt: str) -> str:
     return found.group() if found else ""
 
 
+def end_of_opened_thought(prompt: str) -> str:
+    """What closes the think block that a prompt opens at its very end; empty if it opens none.
+
+    Returns:
+        The end as models write it: on a line of its own, with an empty line before the reply.
+    """
+    mark = opened_by(prompt).strip()
+    if not mark:
+        return ""
+    line = "" if prompt.endswith("\n") else "\n"
+    return f"{line}\n{_closing(mark)}\n\n"
+
+
+def is_empty_thought(text: str) -> bool:
+    """Whether a text is a think block and nothing else, as templates write an empty one before a reply."""
+    first = _FIRST_MARK.match(text)
+    if first is None or not opened_by(first.group()):
+        return False
+    left = said(text)
+    return not left.cut and not left.text.strip()
+
+
 def made_plain(text: str) -> str:
     """A text in which no mark begins or ends a thought: their brackets become ``‹ ›``, to be seen as such."""
     return _MARK.sub(lambda mark: "‹" + re.sub(r"[<>\[\]◁▷]+", " ", mark.group()).strip() + "›", text)
+
+
+def _closing(mark: str) -> str:
+    """The mark that ends what this one begins: a special token's partner in its case, or one with a slash."""
+    end = dict(_PAIRS).get(mark.casefold())
+    if end is None:
+        return f"{mark[0]}/{mark[1:]}"
+    return end.upper() if mark.isupper() else end
 
 
 def _read(mark: re.Match[str]) -> tuple[str, bool]:

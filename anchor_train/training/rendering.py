@@ -19,7 +19,8 @@ from anchor_train.preferences.groups import GroupExample
 from anchor_train.records import PreferenceExample, SftExample
 from judges.errors import ConfigError
 from judges.records import Conversation
-from judges.rendering import Renderer, end_of_opened_thought, is_empty_thought, renderer_of
+from judges.rendering import Renderer, renderer_of
+from judges.thoughts import end_of_opened_thought, is_empty_thought
 
 Ids: TypeAlias = tuple[int, ...]
 

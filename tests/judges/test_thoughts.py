@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges.thoughts import made_plain, opened_by, said
+from judges.thoughts import end_of_opened_thought, is_empty_thought, made_plain, opened_by, said
 
 ANSWER = "<explanation>It floats.</explanation>\n<choice>B</choice>"
 DRAFT = "Perhaps <explanation>it sinks</explanation><choice>A</choice>, but wait."
@@ -136,3 +136,26 @@ def test_long_replies_take_no_time(unit: str) -> None:
     began = time.process_time()
     said(unit * (200_000 // len(unit)))
     assert time.process_time() - began < 5  # seconds of CPU
+
+
+@pytest.mark.parametrize(
+    ("prompt", "end"),
+    [
+        ("<|user|>Why?<|assistant|><think>\n", "\n</think>\n\n"),
+        ("Why?<think>", "\n\n</think>\n\n"),
+        ("Why?[THINK]", "\n\n[/THINK]\n\n"),
+        ("Why?◁think▷", "\n\n◁/think▷\n\n"),
+        ("Why?<|START_THINKING|>", "\n\n<|END_THINKING|>\n\n"),
+        ("Why?<|begin_of_thought|>\n\n", "\n<|end_of_thought|>\n\n"),
+        ("Why?<|content_thinking|>", "\n\n<|content_text|>\n\n"),
+        ("Why? <think>2 + 2</think>", ""),
+        ("Why?", ""),
+    ],
+)
+def test_a_thought_that_a_prompt_opens_is_ended_in_its_own_dialect(prompt: str, end: str) -> None:
+    assert end_of_opened_thought(prompt) == end
+    if end:
+        opened = opened_by(prompt)
+        assert said(f"{opened}2 + 2 = 4{end}B") == said(f"{opened}{end}B")
+        assert is_empty_thought(f"{opened}{end}")
+        assert not is_empty_thought(f"{opened}{end}B")

@@ -53,6 +53,7 @@ def lm_eval(
     tasks: str,
     metadata: dict[str, Any],
     *options: str,
+    as_installed: bool = False,
 ) -> Outcome:
     """``lm_eval run`` with samples logged to ``output``.
 
@@ -63,8 +64,10 @@ def lm_eval(
         tasks: As ``--tasks``.
         metadata: As ``--metadata``.
         options: Further options.
+        as_installed: Whether as users call it, with the harness's own tasks beside ours.
     """
-    command = [sys.executable, "-m", "lm_eval", "run", "--model", model]
+    module = "lm_eval" if as_installed else "tests.lm_eval_tasks.lean_lm_eval"
+    command = [sys.executable, "-m", module, "run", "--model", model]
     command += ["--model_args", model_args, "--tasks", tasks, "--include_path", str(TASKS)]
     command += ["--output_path", str(output), "--log_samples", "--metadata", json.dumps(metadata), *options]
     done = subprocess.run(

@@ -51,7 +51,7 @@ def group_run(folder: Path, talking_model: Path, original_questions: Path) -> Ou
     }
     return lm_eval(
         folder / "group", "hf", f"pretrained={talking_model}", "self_explanation", metadata,
-        "--apply_chat_template", *SHORT,
+        "--apply_chat_template", *SHORT, as_installed=True,
     )  # fmt: skip
 
 

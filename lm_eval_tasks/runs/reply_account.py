@@ -125,7 +125,10 @@ def account_text(found: ReplyAccount, run: str, form: str | None = None) -> str:
     if found.like_guessing:
         above = found.above_guessing
         interval = "" if above.low is None else f" (difference {_points(above)}, 95% interval by question)"
-        lines.append(f"note: this can't be told from guessing{interval}")
+        below = above.high is not None and above.high < 0
+        why = "; a choice that can't be read counts as wrong" if below and found.choices else ""
+        said = "this is less than guessing gives" if below else "this can't be told from guessing"
+        lines.append(f"note: {said}{interval}{why}")
     if found.unreadable >= MANY:
         lines += ["", f"{found.unreadable:.0%} of the replies can't be read. Two of them, cut:"]
         lines += [f"  {example}" for example in found.examples]

@@ -44,6 +44,16 @@ def test_a_model_that_guesses_is_told_so_and_one_that_knows_is_not():
         assert ("told from guessing" in account_text(found, "runs/m")) is like_guessing
 
 
+def test_unreadable_choices_that_pull_accuracy_below_guessing_are_named():
+    unread = [lost("It is four", None, "no_tag")] * 3
+    asked = [ScoredQuestion(question(k), (reply(None, choice="ABC"[k % 3]), *unread)) for k in range(30)]
+    found = account(asked)
+    assert found is not None
+    said = account_text(found, "runs/m")
+    assert "note: this is less than guessing gives" in said
+    assert "a choice that can't be read counts as wrong" in said
+
+
 @pytest.mark.parametrize(
     ("reasons", "form", "advice"),
     [

@@ -5,7 +5,7 @@ reply was cut inside a thought, nothing behind the thought's start was said.
 
 Dialects: tags with a name of thinking (``<think>``, ``<thinking>``, ``<seed:think>``, ``<thought>``,
 ``<reasoning>``, ``<reflection>`` ...), ``[THINK]``, ``◁think▷``, pairs of special tokens
-(``<|START_THINKING|>``, ``<|begin_of_thought|>``, ``<unused94>`` ...), channels
+(``<|think|>``, ``<|START_THINKING|>``, ``<|begin_of_thought|>``, ``<unused94>`` ...), channels
 (``<|channel|>analysis<|message|>``, also as they are left once special tokens were dropped), and a first line
 that announces the thoughts.
 """
@@ -15,10 +15,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# Model families put their own names around "think": seed:think, mm:think, longcat_think, ifm|think_fast ...
+# Model families put their own names around "think": seed:think, mm:think, longcat_think, ifm|think_fast,
+# thought_process, chain-of-thought, internal_reasoning ...
+_THINK = r"(?:think(?:ing)?|thoughts?|reasoning)"
 _NAMES = (
-    r"(?:[a-z][\w.-]{0,20}[:|_])?think(?:ing)?(?:[:_-][\w-]{1,20})?"
-    r"|thoughts?|reasoning|reflection|analysis|scratchpad|inner_monologue"
+    rf"(?:[a-z][\w.-]{{0,20}}[:|_-])?{_THINK}(?:[:_-][\w-]{{1,20}})?"
+    r"|reflection|analysis|scratchpad|(?:inner|internal)[_-]monologue"
 )
 _PAIRS = (
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
@@ -27,7 +29,6 @@ _PAIRS = (
     ("<|plamo:begin_think:plamo|>", "<|plamo:end_think:plamo|>"),
     ("<|open|>think<|sep|>", "<|close|>think<|sep|>"),
     ("<|content_thinking|>", "<|content_text|>"),
-    ("<|think|>", "<|/think|>"),
     ("<|inner_prefix|>", "<|inner_suffix|>"),
     ("<unused94>", "<unused95>"),
     ("<|channel>", "<channel|>"),
@@ -40,7 +41,8 @@ _MARK = re.compile(
     rf"<\s{{0,9}}(?P<close>/?)\s{{0,9}}(?P<tag>{_NAMES})(?:\s[^<>]{{0,200}})?\s{{0,9}}>"
     r"|(?:\[(?P<bracket>/?)|◁(?P<triangle>/?))think(?:ing)?[\]▷]"
     r"|<\|channel\|>\s*(?P<channel>\w+)[^<]{0,200}(?:<\|constrain\|>[^<]{0,200})?<\|message\|>"
-    rf"|(?P<token>{'|'.join(re.escape(token) for pair in _PAIRS for token in pair)})",
+    rf"|(?P<token>{'|'.join(re.escape(token) for pair in _PAIRS for token in pair)})"
+    rf"|<\|(?P<end>/?)(?P<piped>{_THINK})\|>",
     re.IGNORECASE,
 )
 _SPECIAL = r"(?:<[|｜][^<>\n]{1,60}[|｜]>)"
@@ -56,7 +58,7 @@ _ANNOUNCED = re.compile(r"\A\s*(?:here is|here's) my thought process:", re.IGNOR
 _ANNOUNCED_ANSWER = re.compile(r"\b(?:here is|here's) my response:", re.IGNORECASE)
 _FIRST_MARK = re.compile(r"\s*[<\[◁][^>\]▷]*[>\]▷]")
 _OPEN_END = re.compile(
-    rf"(?:<\s{{0,9}}(?:{_NAMES})\s{{0,9}}>|\[think\]|◁think▷"
+    rf"(?:<\s{{0,9}}(?:{_NAMES})\s{{0,9}}>|\[think\]|◁think▷|<\|{_THINK}\|>"
     rf"|{'|'.join(re.escape(start) for start, _ in _PAIRS)})\s*\Z",
     re.IGNORECASE,
 )
@@ -162,6 +164,8 @@ def _read(mark: re.Match[str]) -> tuple[str, bool]:
         return "[think]", bool(mark["bracket"] or mark["triangle"])
     if mark["channel"] is not None:
         return _CHANNEL, mark["channel"].casefold() == "final"
+    if mark["piped"] is not None:
+        return f"<|{mark['piped'].casefold()}|>", bool(mark["end"])
     token = mark["token"].casefold()
     return _ENDS.get(token, token), token in _ENDS
 

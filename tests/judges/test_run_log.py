@@ -26,6 +26,8 @@ with progress(2, "generating") as bar:
     bar.update(2)
 os.system("echo chatter of an engine core >&2; env | grep -c ANCHOR_CHANNEL")
 """
+# As those of torch and accelerate: it closes what it doesn't know.
+LAUNCHER = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!r}], stdin=0, check=True)"
 PROGRAM = f"""
 import os, sys
 from pathlib import Path
@@ -41,7 +43,7 @@ try:
         print("chatter of this process", file=sys.stderr)
         os.write(1, b"chatter of a C library\\n")
         tell("told here")
-        run_command([sys.executable, "-c", {CHILD!r}])
+        run_command([sys.executable, "-c", {LAUNCHER!r} if how == "launched" else {CHILD!r}])
         if how == "fail":
             raise explained_by_log(BackendError("the engine died"))
 except BackendError as error:
@@ -81,6 +83,13 @@ def test_verbose_shows_everything_and_writes_no_log(tmp_path: Path) -> None:
     assert "chatter of a C library" in shown
     assert {"told by a child", "chatter of an engine core"} <= set(told)
     assert not (tmp_path / "log.txt").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no /proc")
+def test_workers_of_a_launcher_still_reach_the_user(tmp_path: Path) -> None:
+    _, told = run(tmp_path / "log.txt", "launched")
+    assert told[:2] == ["told here", "told by a child"]
+    assert told[2].startswith("generating: 2 of 2, ")
 
 
 def test_a_second_run_writes_behind_the_first(tmp_path: Path) -> None:

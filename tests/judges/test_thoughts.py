@@ -26,6 +26,12 @@ DIALECTS = [
     ("<mm:think>", "</mm:think>"),
     ("<longcat_think>", "</longcat_think>"),
     ("<ifm|think_fast>", "</ifm|think_fast>"),
+    ("<thought_process>", "</thought_process>"),
+    ("<chain-of-thought>", "</chain-of-thought>"),
+    ("<internal_reasoning>", "</internal_reasoning>"),
+    ("<internal_monologue>", "</internal_monologue>"),
+    ("<|think|>", "<|/think|>"),
+    ("<|thinking|>", "<|/thinking|>"),
     ("[THINK]", "[/THINK]"),
     ("◁think▷", "◁/think▷"),
     ("<|START_THINKING|>", "<|END_THINKING|><|START_RESPONSE|>"),
@@ -93,6 +99,7 @@ def test_an_inner_thought_that_ends_ends_no_outer_one() -> None:
         "The final answer: B",
         "a<b and c>d",
         "x <thinks> y",
+        "<unreasonable>so</unreasonable> it seems",
     ],
 )
 def test_what_only_looks_like_a_thought_stays(text: str) -> None:

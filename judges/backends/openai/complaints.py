@@ -108,13 +108,6 @@ def understood(status: int, body: object, sent: Collection[str]) -> Complaint:
     return Complaint("unknown")
 
 
-def filtered(body: object) -> bool:
-    """Whether the body of an error is a completion that a filter has emptied."""
-    choices = body.get("choices") if isinstance(body, Mapping) else None
-    first = choices[0] if isinstance(choices, list) and choices else None
-    return isinstance(first, Mapping) and first.get("finish_reason") == "content_filter"
-
-
 def named_status(body: object) -> int | None:
     """The HTTP status that an error names though it came with 200."""
     error = body.get("error") if isinstance(body, Mapping) else None

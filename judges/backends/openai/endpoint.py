@@ -14,7 +14,6 @@ from judges.backends.openai.complaints import (
     Complaint,
     error_text,
     excerpt,
-    filtered,
     named_status,
     understood,
 )
@@ -25,6 +24,7 @@ from judges.backends.openai.reading import (
     ErrorAnswerError,
     NotAReplyError,
     UnusableReplyError,
+    filtered,
     read_answer,
     read_only_part_of,
     words_in,

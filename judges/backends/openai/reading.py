@@ -120,6 +120,13 @@ def read_answer(text: str) -> Answer:
     return Answer(tuple(completion for completion, _ in read), tuple(thought for _, thought in read), usage)
 
 
+def filtered(body: object) -> bool:
+    """Whether the body of an error is a completion that a filter has emptied."""
+    choices = body.get("choices") if isinstance(body, Mapping) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return isinstance(first, Mapping) and _end_of(first.get("finish_reason")) == "refused"
+
+
 def read_only_part_of(words: int, usage: Usage | None) -> bool:
     """Whether an endpoint says that it read far less than it was sent: it cut the prompt to its context.
 

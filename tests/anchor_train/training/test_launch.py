@@ -12,6 +12,7 @@ from anchor_train.recipes.training_settings import ListwiseSettings, ModelSettin
 from anchor_train.training.job import OutputFolder, TrainingJob, TrainingReport, TrainingSettings
 from anchor_train.training.launch import command, launch, read_error, write_error
 from judges.errors import AnchorError, ConfigError, DataError, MissingExtraError
+from judges.run_log import quiet
 from tests.anchor_train.small_training import (
     ANIMALS,
     dpo_settings,
@@ -33,7 +34,8 @@ def test_two_processes_make_the_same_steps_as_one(
     )
     model = ModelSettings(name=str(tiny_model))
     job = job_of(settings, model, preference_examples(), tmp_path / "dpo", tiny_adapter)
-    report = launch(job, LaunchSettings(processes=2))
+    with quiet(tmp_path / "log.txt"):
+        report = launch(job, LaunchSettings(processes=2))
     assert report.processes == 2
     assert report.steps == 6  # 12 pairs, twice, in batches of 4
     assert report == OutputFolder(job.output).read_report()
@@ -43,7 +45,8 @@ def test_two_processes_make_the_same_steps_as_one(
     assert rows[-1]["rewards/margins"] > 0
     shown = capfd.readouterr()
     assert shown.out == ""
-    assert "6/6" in shown.err
+    assert "dpo steps: 6 of 6" in shown.err
+    assert {line.partition(":")[0] for line in shown.err.splitlines()} == {"dpo steps"}
 
 
 def test_two_processes_share_the_groups_of_a_step(

@@ -249,12 +249,14 @@ def test_a_draft_among_the_thoughts_is_never_read(draft):
 
 def test_a_providers_filter_is_a_refusal_however_it_is_said(tmp_path):
     completion = {"choices": [{"message": {"content": ""}, "finish_reason": "content_filter"}]}
+    gemini = {"choices": [{"message": {"content": ""}, "finish_reason": "SAFETY"}]}
     answers = [
         lambda h: h.error(400, "The prompt triggered our content management policy", code="content_filter"),
         lambda h: h.send(400, "application/json", json.dumps(completion).encode()),
         lambda h: h.error(403, "your input was flagged by moderation"),
         lambda h: h.json({"error": {"message": "blocked", "code": "content_filter"}}),
         lambda h: h.message("", "PROHIBITED_CONTENT"),
+        lambda h: h.send(400, "application/json", json.dumps(gemini).encode()),
     ]
 
     def behave(k, body, handler):
@@ -266,11 +268,11 @@ def test_a_providers_filter_is_a_refusal_however_it_is_said(tmp_path):
 
     with Endpoint(behave, owned_by="x") as endpoint:
         spec = {"backend": "openai", "model": "m", "base_url": endpoint.url}
-        statements = [Statement("q", f"filtered {number}") for number in range(5)] + [Statement("q", "fine")]
+        statements = [Statement("q", f"filtered {number}") for number in range(6)] + [Statement("q", "fine")]
         with load_judge(spec, cache=tmp_path / "c") as judge:
             found = judge.assess_all(statements, progress=False)
-        assert len(endpoint.bodies) == 6
-    assert [getattr(a.outcome, "reason", None) for a in found] == ["refused"] * 5 + [None]
+        assert len(endpoint.bodies) == 7
+    assert [getattr(a.outcome, "reason", None) for a in found] == ["refused"] * 6 + [None]
 
 
 @pytest.mark.parametrize(

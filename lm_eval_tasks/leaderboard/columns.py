@@ -42,7 +42,7 @@ class Column:
 
 
 def columns_of(scope: Scope) -> list[Column]:
-    """The columns of a table; those that no row has a value for are left out."""
+    """The columns of a table, the most important first; those that no row has a value for are left out."""
     baseline = scope.table.baseline
     top = _range(scope)
     columns = [
@@ -58,15 +58,6 @@ def columns_of(scope: Scope) -> list[Column]:
             "model", "Model", "Name of the run", lambda row: row.run, lambda row: row.run, "text", "ascending"
         ),
         Column(
-            "rating",
-            "Rating",
-            "From all wins, ties and losses between the models of this table",
-            lambda row: _value(row.rating),
-            lambda row: _text(row.rating, 1, 0),
-            aside=lambda row: _bounds(row.rating, 1, 0),
-            estimate=lambda row: row.rating,
-        ),
-        Column(
             "margin",
             f"Win − loss vs {baseline}",
             "Share of the pairs of explanations won minus lost, in points",
@@ -74,23 +65,6 @@ def columns_of(scope: Scope) -> list[Column]:
             lambda row: points(row.margin),
             aside=lambda row: _bounds(row.margin, 100, 1, signed=True),
             estimate=lambda row: row.margin,
-        ),
-        Column(
-            "p",
-            "p",
-            f"That win − loss against {baseline} is 0: paired by question, after Holm’s correction over "
-            f"{family_of(('', baseline or ''), baseline)}",
-            lambda row: row.p_value,
-            lambda row: p_value(row.p_value),
-            first="ascending",
-        ),
-        Column(
-            "equal_length",
-            "At equal length",
-            "Win − loss for explanations of equal length, in points, estimated from these runs",
-            lambda row: _value(row.equal_length),
-            lambda row: points(row.equal_length),
-            estimate=lambda row: row.equal_length,
         ),
         Column(
             "accuracy",
@@ -110,19 +84,45 @@ def columns_of(scope: Scope) -> list[Column]:
             lambda row: _percent(row.readable),
         ),
         Column(
-            "judged",
-            "Judged",
-            "Share of the replies with a verdict; the rest had no readable explanation, or got none",
-            lambda row: row.judged,
-            lambda row: "–" if row.judged is None else _percent(row.judged),
-        ),
-        Column(
             "score",
             "Score",
             f"Mean over the questions, {top}; [ ] is its 95% interval",
             lambda row: _value(row.score),
             lambda row: _text(row.score, 1, 2),
             estimate=lambda row: row.score,
+        ),
+        Column(
+            "rating",
+            "Rating",
+            "From all wins, ties and losses between the models of this table",
+            lambda row: _value(row.rating),
+            lambda row: _text(row.rating, 1, 0),
+            aside=lambda row: _bounds(row.rating, 1, 0),
+            estimate=lambda row: row.rating,
+        ),
+        Column(
+            "p",
+            "p",
+            f"That win − loss against {baseline} is 0: paired by question, after Holm’s correction over "
+            f"{family_of(('', baseline or ''), baseline)}",
+            lambda row: row.p_value,
+            lambda row: p_value(row.p_value),
+            first="ascending",
+        ),
+        Column(
+            "equal_length",
+            "At equal length",
+            "Win − loss for explanations of equal length, in points, estimated from these runs",
+            lambda row: _value(row.equal_length),
+            lambda row: points(row.equal_length),
+            estimate=lambda row: row.equal_length,
+        ),
+        Column(
+            "judged",
+            "Judged",
+            "Share of the replies with a verdict; the rest had no readable explanation, or got none",
+            lambda row: row.judged,
+            lambda row: "–" if row.judged is None else _percent(row.judged),
         ),
         *(_criterion(place, key, name) for place, (key, name) in enumerate(scope.criteria.items())),
         Column(

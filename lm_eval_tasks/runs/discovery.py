@@ -22,7 +22,13 @@ from judges.settings import nearest
 from lm_eval_tasks.questions.load import left_out_text
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.runs.judgement_files import JudgementSummary, read_summaries, slug
-from lm_eval_tasks.runs.sample_logs import is_explain_row, read_judgement_file, read_samples_log
+from lm_eval_tasks.runs.sample_logs import (
+    Turns,
+    is_explain_row,
+    read_judgement_file,
+    read_prompts,
+    read_samples_log,
+)
 from lm_eval_tasks.stats.marks import Marks, marks_of
 from lm_eval_tasks.tasks.spec import REFINED, load_task, task_names
 
@@ -92,6 +98,11 @@ class TaskRun:
             return read_samples_log(self.samples_file)
         spec = load_task(self.task)
         return read_samples_log(self.samples_file, spec.layouts, spec.protocol)
+
+    def read_prompts(self) -> Iterator[tuple[str, Turns]]:
+        """Streams what the model was asked, as far as the log tells: question id and turns."""
+        layouts = load_task(self.task).layouts if self.task in task_names() else ()
+        return read_prompts(self.samples_file, layouts)
 
     @cached_property
     def questions(self) -> Mapping[str, ScoredQuestion]:

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -78,6 +78,9 @@ class _Response(_Checked):
 
 C = TypeVar("C", bound=_Checked)
 
+Turns: TypeAlias = tuple[tuple[str, str], ...]
+"""A prompt: role and text of each turn."""
+
 
 def read_judgement_file(path: Path) -> Iterator[ScoredQuestion]:
     """Reads a file of ``ScoredQuestion.to_json`` rows, as ``anchor-eval score`` writes it.
@@ -118,6 +121,48 @@ def read_samples_log(
         else:
             responses = read_replies(question, _raw_replies(row, where), protocol).responses
         yield _once(ScoredQuestion(question, responses), seen, where)
+
+
+def read_prompts(path: Path, layouts: Sequence[Layout] = ()) -> Iterator[tuple[str, Turns]]:
+    """What the model was asked, question by question: the turns, or one text, as they were sent.
+
+    Args:
+        path: As :func:`read_samples_log` takes it; rows that hold no prompt are passed over.
+        layouts: Likewise.
+
+    Yields:
+        A question's id, and its turns: role and text each; the role of a text without turns is ``prompt``.
+    """
+    repeated: Counter[str] = Counter()
+    for where, row in read_rows(path):
+        question = _logged_question(row, layouts, repeated, where)
+        turns = _turns(row.get("arguments"))
+        if turns:
+            yield question.id, turns
+
+
+def _turns(arguments: Any) -> Turns:
+    """The prompt among a request's arguments, in whichever form the harness logged them."""
+    while isinstance(arguments, list | Mapping) and arguments:
+        arguments = arguments[0] if isinstance(arguments, list) else next(iter(arguments.values()))
+    if not isinstance(arguments, str) or not arguments:
+        return ()
+    try:
+        found = json.loads(arguments)
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, list) and found and all(isinstance(turn, Mapping) for turn in found):
+        return tuple((str(turn.get("role")), _content(turn.get("content"))) for turn in found)
+    return (("prompt", arguments),)
+
+
+def _content(content: Any) -> str:
+    """A turn's text; of parts, the texts."""
+    if isinstance(content, list):
+        return "".join(
+            str(part.get("text", "")) if isinstance(part, Mapping) else str(part) for part in content
+        )
+    return str(content)
 
 
 def is_explain_row(row: Mapping[str, Any]) -> bool:

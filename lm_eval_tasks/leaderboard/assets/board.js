@@ -1,17 +1,18 @@
 "use strict";
-/* Sorting and filtering of the leaderboard. Without this script all tables stand below one another, ranked. */
+/* Sorting, filtering and columns of the leaderboard. Without this script all tables stand below one another, ranked. */
 (() => {
   const sections = [...document.querySelectorAll("section[data-task]")];
   const tabs = [...document.querySelectorAll(".tabs button")];
   const switches = [...document.querySelectorAll(".switch button")];
   const find = document.getElementById("find");
-  let state = { task: "", find: "", sort: "", order: "" };
+  const columns = document.getElementById("columns");
+  let state = { task: "", find: "", sort: "", order: "", columns: "" };
 
   const read = () => {
     const given = new URLSearchParams(location.hash.slice(1));
     const one = (key) => given.get(key) || "";
     const tasks = sections.map((section) => section.dataset.task);
-    state = { task: tasks.includes(one("task")) || one("task") === "*" ? one("task") : "", find: one("find"), sort: one("sort"), order: one("order") };
+    state = { task: tasks.includes(one("task")) || one("task") === "*" ? one("task") : "", find: one("find"), sort: one("sort"), order: one("order"), columns: one("columns") };
   };
 
   const write = (changes) => {
@@ -42,6 +43,69 @@
     body.append(...rows);
   }
 
+  // Columns: those that were chosen; else as many as there is room for, the most important ones. The one that
+  // the rows are sorted by is always there, and so is the model's name.
+  const heads = (table) => [...table.tHead.rows[0].cells];
+
+  function choose(table) {
+    const cells = heads(table);
+    const showOnly = (shown) => {
+      for (const row of table.rows) for (const [place, cell] of [...row.cells].entries()) cell.hidden = !shown.has(place);
+    };
+    const needed = (cell) => cell.dataset.key === "model" || cell.dataset.key === state.sort;
+    const shown = new Set(cells.keys());
+    if (state.columns) {
+      const chosen = state.columns.split(",");
+      for (const [place, cell] of cells.entries()) if (!needed(cell) && !chosen.includes(cell.dataset.key)) shown.delete(place);
+      showOnly(shown);
+      return;
+    }
+    showOnly(shown);
+    const widths = cells.map((cell) => cell.getBoundingClientRect().width);
+    let room = table.parentElement.clientWidth - widths.reduce((sum, width) => sum + width, 0);
+    const first = [...shown].filter((place) => !needed(cells[place]))
+      .sort((x, y) => Number(cells[y].dataset.priority) - Number(cells[x].dataset.priority));
+    for (const place of first) {
+      if (room > -1) break;
+      shown.delete(place);
+      room += widths[place];
+    }
+    if (shown.size < cells.length) showOnly(shown);
+  }
+
+  const visibleTables = () => sections.filter((section) => !section.hidden).flatMap((section) => [...section.querySelectorAll("table.board")]);
+
+  function showChoices() {
+    const seen = new Map();
+    for (const table of visibleTables()) {
+      for (const cell of heads(table)) {
+        const key = cell.dataset.key;
+        if (key !== "model") seen.set(key, { name: cell.textContent.trim(), shown: !cell.hidden || Boolean(seen.get(key)?.shown) });
+      }
+    }
+    const boxes = [...seen].map(([key, { name, shown }]) => {
+      const label = document.createElement("label");
+      const box = Object.assign(document.createElement("input"), { type: "checkbox", value: key, checked: shown });
+      box.addEventListener("change", () => {
+        const chosen = [...columns.querySelectorAll("input:checked")].map((one) => one.value);
+        write({ columns: chosen.join(",") || "model" });
+      });
+      label.append(box, " " + name);
+      return label;
+    });
+    const focused = columns.contains(document.activeElement) ? document.activeElement.value : null;
+    columns.querySelector(".choices").replaceChildren(document.getElementById("fit"), ...boxes);
+    if (focused) columns.querySelector(`input[value="${CSS.escape(focused)}"]`)?.focus();
+    const count = [...seen.values()].filter(({ shown }) => shown).length;
+    document.getElementById("columns-shown").textContent = `(${count + 1} of ${seen.size + 1})`;
+    document.getElementById("fit").disabled = !state.columns;
+  }
+
+  // A table that still goes on behind its edge fades out there.
+  function fade(frame) {
+    frame.classList.toggle("more", frame.scrollWidth - frame.clientWidth - frame.scrollLeft > 1);
+  }
+
   function show() {
     const task = state.task || sections[0].dataset.task;
     for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.dataset.task === task));
@@ -59,6 +123,9 @@
         }
       }
     }
+    for (const table of visibleTables()) choose(table);
+    for (const frame of document.querySelectorAll(".scroll")) fade(frame);
+    showChoices();
     document.getElementById("count").textContent = needle ? `${shown} of ${all} rows` : "";
   }
 
@@ -74,6 +141,10 @@
   for (const tab of [...tabs, ...switches]) tab.addEventListener("click", () => write({ task: tab.dataset.task }));
   find.addEventListener("input", () => write({ find: find.value }));
   document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
+  document.getElementById("fit").addEventListener("click", () => write({ columns: "" }));
+  for (const frame of document.querySelectorAll(".scroll")) frame.addEventListener("scroll", () => fade(frame), { passive: true });
+  let resizing = 0;
+  addEventListener("resize", () => { cancelAnimationFrame(resizing); resizing = requestAnimationFrame(show); });
   addEventListener("hashchange", () => { read(); show(); });
   document.getElementById("filters").hidden = false;
   document.body.classList.add("scripted");

@@ -6,8 +6,8 @@
   const site = anchor.embedded("samples-data");
   const byId = (id) => document.getElementById(id);
   const controls = { task: byId("task"), a: byId("a"), b: byId("b"), show: byId("show"), criterion: byId("criterion"),
-                     find: byId("find"), texts: byId("texts") };
-  const DEFAULTS = { task: "", a: "", b: "", show: "all", criterion: "", find: "", texts: "", q: "", s: "0", t: "0" };
+                     verdict: byId("verdict"), order: byId("order"), find: byId("find"), texts: byId("texts") };
+  const DEFAULTS = { task: "", a: "", b: "", show: "all", criterion: "", verdict: "", order: "", find: "", texts: "", q: "", s: "0", t: "0" };
   let state = { ...DEFAULTS };
   let view = null;      // the loaded task and runs
   let matches = [];     // indices of the questions in the list
@@ -47,6 +47,8 @@
     }
     if (!task.criteria.some(([key]) => key === read.criterion)) read.criterion = "";
     if (!Object.hasOwn(FILTERS, read.show)) read.show = "all";
+    if (!task.verdicts.includes(read.verdict)) read.verdict = "";
+    if (!["losses", "wins"].includes(read.order)) read.order = "";
     return read;
   }
 
@@ -113,17 +115,29 @@
       if (key === "-") return null;
       const index = await anchor.load(`${folder}/${key}/index.js`, `${task.key}/${key}/index`);
       const name = task.runs.find((one) => one.key === key).name;
-      return { key, name, starts: index.pages, samples: decode(index, task) };
+      return { key, name, starts: index.pages, prompts: index.prompts, samples: decode(index, task) };
     };
     const [questions, left, right] = await Promise.all([
       anchor.load(`${folder}/questions.js`, `${task.key}/questions`), run(a), run(b)]);
     return { task, questions, a: left, b: right };
   }
 
-  async function texts(run, question) {
-    if (!run || !run.samples[question]) return null;
+  function pageOf(run, question) {
     let number = run.starts.length - 1;
     while (number > 0 && run.starts[number] > question) number -= 1;
+    return number;
+  }
+
+  async function prompt(run, question) {
+    const number = pageOf(run, question);
+    const [head, rest] = await anchor.load(`data/${view.task.key}/${run.key}/prompts-${number}.js`, `${view.task.key}/${run.key}/prompts-${number}`);
+    const turns = rest[question - run.starts[number]];
+    return turns === null ? null : [...head, ...turns];
+  }
+
+  async function texts(run, question) {
+    if (!run || !run.samples[question]) return null;
+    const number = pageOf(run, question);
     const rows = await anchor.load(`data/${view.task.key}/${run.key}/${number}.js`, `${view.task.key}/${run.key}/${number}`);
     return rows[question - run.starts[number]];
   }
@@ -139,7 +153,25 @@
     const a = view.a.samples[question];
     const b = view.b === null ? null : view.b.samples[question];
     if (a === null && b === null) return false;
+    if (state.verdict && !some(a, hasVerdict)) return false;
     return FILTERS[state.show](a, b, difference(question));
+  }
+
+  // The chosen verdict, on the chosen criterion or on any.
+  function hasVerdict(sample) {
+    if (sample.state !== "j") return false;
+    const criterion = view.task.criteria.findIndex(([key]) => key === state.criterion);
+    const verdict = view.task.verdicts.indexOf(state.verdict);
+    return criterion < 0 ? sample.places.includes(verdict) : sample.places[criterion] === verdict;
+  }
+
+  // Questions that can't be compared stand last; equal ones in the order of the data.
+  function ordered(questions) {
+    if (!state.order || view.b === null) return questions;
+    const sign = state.order === "losses" ? 1 : -1;
+    const margins = new Map(questions.map((question) => [question, difference(question)]));
+    const value = (question) => (margins.get(question) === null ? Infinity : sign * margins.get(question));
+    return [...questions].sort((x, y) => (value(x) === value(y) ? x - y : value(x) - value(y)));
   }
 
   function questionHas(question, needle) {
@@ -148,7 +180,7 @@
   }
 
   async function search(mine) {
-    const candidates = view.questions.map((_, index) => index).filter(matchesFilter);
+    const candidates = ordered(view.questions.map((_, index) => index).filter(matchesFilter));
     const needle = state.find.trim().toLowerCase();
     matches = needle ? candidates.filter((question) => questionHas(question, needle)) : candidates;
     page = 0;
@@ -185,6 +217,8 @@
     const place = matches.indexOf(current);
     if (follow && place >= 0) page = Math.floor(place / LIST_LENGTH);
     page = Math.min(page, pages - 1);
+    byId("legend").textContent = view.b === null ? "" :
+      `+31 or \u221213 before a question: ${view.a.name}'s wins minus losses against ${view.b.name} on it, in points.`;
     byId("count").textContent = `${matches.length} of ${total} questions` + (progress ? ` \u00b7 ${progress}\u2026` : "");
     const items = matches.slice(page * LIST_LENGTH, (page + 1) * LIST_LENGTH).map((question) => {
       const [id, , text] = view.questions[question];
@@ -292,6 +326,18 @@
     return list;
   }
 
+  // What the model was asked, read when somebody wants to see it.
+  function promptBlock(run, question) {
+    const block = el("details", { className: "raw" }, el("summary", {}, "What the model was asked"));
+    block.addEventListener("toggle", async () => {
+      if (!block.open || block.childElementCount > 1) return;
+      const turns = await prompt(run, question).catch(() => null);
+      if (turns === null) block.append(el("p", { className: "note" }, "The log doesn't tell."));
+      else for (const [role, text] of turns) block.append(el("p", { className: "eyebrow" }, role), longText(text, "reply"));
+    });
+    return block;
+  }
+
   function side(run, samples, rows, place, key) {
     const column = el("article", { className: "side", "data-side": key }, el("h3", {}, el("a", { href: run.page || `models/${run.key}.html` }, run.name)));
     if (!samples) { column.append(el("p", { className: "note" }, "This run has no answer to this question.")); return column; }
@@ -317,6 +363,7 @@
       column.append(el("p", { className: "note" }, sample.state === "u" ? `Unjudged: ${unjudged || "no verdict"}` :
         sample.state === "x" ? "Unreadable explanation: it was not shown to the judge." : "No judge has seen this explanation."));
     }
+    if (run.prompts) column.append(promptBlock(run, currentQuestion()));
     if (raw !== null) {
       column.append(el("details", { className: "raw", open: sample.state === "u" }, el("summary", {}, "The judge's reply"), longText(raw, "reply")));
     }
@@ -358,7 +405,9 @@
     fill(controls.a, runs, state.a);
     fill(controls.b, [["-", "(none)"], ...runs], state.b);
     fill(controls.criterion, [["", "whole score"], ...task.criteria], state.criterion);
+    fill(controls.verdict, [["", "any"], ...task.verdicts.map((verdict) => [verdict, verdict.toLowerCase()])], state.verdict);
     controls.show.value = state.show;
+    controls.order.value = state.order;
     if (document.activeElement !== controls.find) controls.find.value = state.find;
     controls.texts.checked = state.texts === "1";
   }
@@ -376,7 +425,7 @@
         if (mine !== turn) return;
         view = loaded;
       }
-      const listed = same && ["show", "criterion", "find", "texts"].every((key) => before[key] === state[key]);
+      const listed = same && ["show", "criterion", "verdict", "order", "find", "texts"].every((key) => before[key] === state[key]);
       const searching = listed ? showList() : search(mine);
       await showQuestion(mine);
       await searching;
@@ -387,7 +436,7 @@
   }
 
   let typing = 0;
-  for (const key of ["task", "a", "b", "show", "criterion"]) {
+  for (const key of ["task", "a", "b", "show", "criterion", "verdict", "order"]) {
     controls[key].addEventListener("change", () => go({ [key]: controls[key].value, q: "", s: "0", t: "0" }));
   }
   controls.texts.addEventListener("change", () => go({ texts: controls.texts.checked ? "1" : "", q: "" }));

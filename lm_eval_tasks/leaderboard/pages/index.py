@@ -30,7 +30,10 @@ from lm_eval_tasks.stats.intervals import INTERVAL_METHOD
 from lm_eval_tasks.tables import listed
 
 _MARKED = ("margin",)
+_KEPT = ("model", "margin", "accuracy", "readable", "faithfulness")
+"""Columns that a narrow screen keeps longest, the most important first; then the others in their order."""
 _MOST_WARNINGS = 4
+_LONG_NAME = 14  # characters; longer ones are broken into lines where there is no room
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Section:
         anyway: Key of the table in which these runs are compared with those set apart anyway; None if there
             is none, or this is it.
         strict: Key of the task's main table, where this is the one that compares anyway.
+        long_names: Whether names of runs may have to be broken into lines.
+        priorities: Key of a column -> its place in the order in which they are kept where they don't all fit.
     """
 
     key: str
@@ -75,7 +80,9 @@ class Section:
     strict: str | None
     caption: str
     columns: tuple[Column, ...]
+    priorities: Mapping[str, int]
     rows: tuple[Line, ...]
+    long_names: bool
     maps: tuple[HeatMap, ...]
     charts: tuple[Chart, ...]
 
@@ -120,10 +127,17 @@ def section(scope: Scope, collection: Collection, paths: Paths) -> Section:
         strict=board.task if board is not None and strict else None,
         caption=_caption(scope),
         columns=tuple(columns),
+        priorities=_priorities([column.key for column in columns]),
         rows=tuple(_line(row, columns, scope, paths) for row in scope.rows),
+        long_names=any(len(row.run) > _LONG_NAME for row in scope.rows),
         maps=tuple(chart for chart in (by_task, matrix) if chart is not None),
         charts=charts_of(scope, paths),
     )
+
+
+def _priorities(keys: Sequence[str]) -> dict[str, int]:
+    ordered = [*(key for key in _KEPT if key in keys), *(key for key in keys if key not in _KEPT)]
+    return {key: place for place, key in enumerate(ordered)}
 
 
 def charts_of(scope: Scope, paths: Paths) -> tuple[Chart, ...]:

@@ -7,6 +7,7 @@ each file is a script of one call, ``anchor.put(key, value)``:
 ``TASK/questions.js``      all questions of the task: ``[id, context, question, [[label, text], ...], gold]``
 ``TASK/RUN/index.js``      marks of all samples of a run, in the order of the questions; what filters read
 ``TASK/RUN/0.js, 1.js ..`` the texts, in pages of at most ``PAGE_QUESTIONS`` questions or about ``PAGE_CHARS``
+``TASK/RUN/prompts-0.js`` what the model was asked, in the same pages: turns that all share, and the others
 ========================== ==================================================================================
 
 No text of a model is ever a key of an object, only an element of an array.
@@ -22,6 +23,7 @@ from typing import Any
 from judges.records import Judgement, Unjudged
 from lm_eval_tasks.leaderboard.embed import script_json
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse
+from lm_eval_tasks.runs.sample_logs import Turns
 
 PAGE_QUESTIONS = 25
 PAGE_CHARS = 600_000
@@ -42,7 +44,12 @@ def write_questions(folder: Path, key: str, questions: Sequence[Question]) -> No
 
 
 def write_run(
-    folder: Path, key: str, questions: Sequence[Question], scored: Mapping[str, ScoredQuestion], scale: Scale
+    folder: Path,
+    key: str,
+    questions: Sequence[Question],
+    scored: Mapping[str, ScoredQuestion],
+    scale: Scale,
+    prompts: Mapping[str, Turns] | None = None,
 ) -> None:
     """Writes index and pages of one run.
 
@@ -52,14 +59,19 @@ def write_run(
         questions: All questions of the task, in the order of ``write_questions``.
         scored: What the run has, by question id; a question that it lacks is ``null`` in the index.
         scale: Of the run's judge.
+        prompts: What the model was asked, by question id; None or nothing where the log doesn't tell.
     """
     starts: list[int] = []
     for number, (start, rows) in enumerate(_pages(questions, scored)):
         starts.append(start)
         _write(folder / f"{number}.js", f"{key}/{number}", rows)
+        if prompts:
+            asked = [prompts.get(question.id) for question in questions[start : start + len(rows)]]
+            _write(folder / f"prompts-{number}.js", f"{key}/prompts-{number}", _shared(asked))
     found = [scored.get(question.id) for question in questions]
     index = {
         "pages": starts,
+        "prompts": bool(prompts),
         "marks": [
             None if item is None else "".join(_marks(response, scale) for response in item.responses)
             for item in found
@@ -73,6 +85,16 @@ def write_run(
         ],
     }
     _write(folder / "index.js", f"{key}/index", index)
+
+
+def _shared(prompts: Sequence[Turns | None]) -> list[Any]:
+    """``[turns at the head of all prompts, further turns of each]``; None for a prompt that isn't known."""
+    known = [prompt for prompt in prompts if prompt is not None]
+    same = 0
+    while known and all(len(one) > same + 1 and one[same] == known[0][same] for one in known):
+        same += 1
+    head = known[0][:same] if known else ()
+    return [head, [None if prompt is None else prompt[same:] for prompt in prompts]]
 
 
 def _marks(response: ScoredResponse, scale: Scale) -> str:

@@ -274,7 +274,8 @@ def _write_samples(board: Board, paths: Paths, output: Path, progress: Callable[
         progress(f"{board.key}: writing the samples of {entry.run}")
         run = paths.run[entry.run]
         scored = {item.question.id: item for item in entry.task_run.read()}
-        samples.write_run(folder / run, f"{key}/{run}", board.questions, scored, scale)
+        prompts = dict(entry.task_run.read_prompts())
+        samples.write_run(folder / run, f"{key}/{run}", board.questions, scored, scale, prompts)
 
 
 def _version() -> str:

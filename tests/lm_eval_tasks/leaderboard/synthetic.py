@@ -150,6 +150,15 @@ def judge_info(evaluation: Evaluation) -> JudgeInfo:
     )
 
 
+def prompt_of(question: Question) -> str:
+    """A prompt as the harness logs it for chat models."""
+    turns = [
+        {"role": "system", "content": "Explain, then choose."},
+        {"role": "user", "content": f"Question:\n{question.question}"},
+    ]
+    return json.dumps(turns)
+
+
 def _write_task(holder: Path, model: FakeModel, evaluation: Evaluation, judged: bool) -> None:
     scored = score_model(model, evaluation)
     log = holder / f"samples_{evaluation.task}_{DATE}.jsonl"
@@ -160,6 +169,9 @@ def _write_task(holder: Path, model: FakeModel, evaluation: Evaluation, judged: 
                 "doc_id": number,
                 "doc": item.question.to_json(),
                 "target": item.question.gold,
+                "arguments": {
+                    "gen_args_0": {"arg_0": [prompt_of(item.question)], "arg_1": {"temperature": 0.6}}
+                },
                 "resps": [[response.response.text for response in item.responses]],
                 "filtered_resps": [json.dumps(response.to_json()) for response in bare],
                 "filter": "none",

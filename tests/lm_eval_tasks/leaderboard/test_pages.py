@@ -48,6 +48,55 @@ def test_a_click_on_a_head_sorts_and_says_so_and_a_second_click_turns_it(visit: 
     assert page.locator('section[data-task="arc_explain"] [aria-sort]:not([aria-sort="none"])').count() == 1
 
 
+def heads(page: Page) -> list[str]:
+    shown = page.locator("section:visible table.board thead th:visible").all_inner_texts()
+    return [" ".join(name.split()) for name in shown]
+
+
+@pytest.mark.parametrize(
+    ("screen", "least"),
+    [
+        (
+            {"viewport": {"width": 1280, "height": 900}},
+            ["Rank", "Model", "Win − loss vs base", "Accuracy", "Readable", "Score"],
+        ),
+        (PHONE, ["Model", "Win − loss vs base", "Accuracy", "Readable"]),
+    ],
+)
+def test_the_board_fits_the_screen_with_the_columns_that_matter_most(
+    visit: Visit, screen: dict[str, object], least: list[str]
+) -> None:
+    page = visit("index.html#task=arc_explain", **screen)
+    frame = page.locator("section:visible .scroll:has(table.board)")
+    assert frame.evaluate("frame => frame.scrollWidth - frame.clientWidth") == 0
+    shown = heads(page)
+    assert [name for name in shown if name in least] == least
+    assert "more" not in (frame.get_attribute("class") or "")
+    every = page.locator('section[data-task="arc_explain"] table.board thead th').count()
+    assert page.locator("#columns-shown").inner_text() == f"({len(shown)} of {every})"
+    assert len(shown) < every
+
+
+def test_columns_are_chosen_and_the_choice_is_in_the_address(visit: Visit) -> None:
+    page = visit("index.html#task=arc_explain", viewport={"width": 900, "height": 900})
+    fitting = heads(page)
+    assert "Words" not in fitting
+    page.locator("#columns summary").click()
+    page.get_by_role("checkbox", name="Words").check()
+    page.get_by_role("checkbox", name="Accuracy", exact=True).uncheck()
+    assert heads(page) == [*(name for name in fitting if name != "Accuracy"), "Words"]
+    frame = page.locator("section:visible .scroll:has(table.board)")
+    assert "more" in (frame.get_attribute("class") or ""), "nothing says that the table goes on"
+    frame.evaluate("frame => { frame.scrollLeft = frame.scrollWidth; }")
+    expect(frame).not_to_have_class(re.compile("more"))
+    again = visit("index.html" + page.evaluate("location.hash"), viewport={"width": 900, "height": 900})
+    assert heads(again) == heads(page)
+    page.get_by_role("button", name="As many as fit").click()
+    assert heads(page) == fitting
+    sorted_by = visit("index.html#task=arc_explain&sort=words", **PHONE)
+    assert "Words" in heads(sorted_by)
+
+
 def test_rows_without_a_value_stand_last_in_both_directions(visit: Visit) -> None:
     page = visit("index.html#task=arc_explain&sort=margin&order=descending")
     assert models(page, "arc_explain")[-1] == "base"
@@ -151,6 +200,51 @@ def _matches(kind: str, one: object, other: object) -> bool:
         "unreadable": any(not sample.response.readable for sample in (*a, *b)),
         "unjudged": any(s.response.explanation is not None and s.score is None for s in (*a, *b)),
     }[kind]
+
+
+def badges(page: Page) -> list[int]:
+    """Win - loss of the questions in the list that can be compared, in points."""
+    shown = page.locator("#list .badge").all_inner_texts()
+    return [int(text.replace("\u2212", "-")) for text in shown if text != "\u2013"]
+
+
+@pytest.mark.parametrize(("order", "sign"), [("losses", 1), ("wins", -1)])
+def test_the_clearest_differences_come_first_if_asked(visit: Visit, order: str, sign: int) -> None:
+    page = visit(f"samples.html#task=arc_explain&a=anchor&b=base&order={order}")
+    found = badges(page)
+    assert len(set(found)) > 3
+    assert found == sorted(found, key=lambda margin: sign * margin)
+    assert page.locator("#order").input_value() == order
+    assert "anchor's wins minus losses against base on it, in points" in page.locator("#legend").inner_text()
+
+
+def test_a_verdict_on_a_criterion_filters_and_stays_in_links(visit: Visit, collection: Collection) -> None:
+    page = visit("samples.html#task=arc_explain&a=anchor&b=base&criterion=clarity")
+    page.get_by_label("Verdict on the first").select_option("EXCELLENT")
+    board = next(board for board in collection.main if board.task == "arc_explain")
+    scored = board.entries["anchor"].task_run.questions.values()
+    expected = sum(any((s.verdicts or {}).get("clarity") == "EXCELLENT" for s in q.responses) for q in scored)
+    assert 0 < expected < 70
+    expect(page.locator("#count")).to_have_text(f"{expected} of 70 questions")
+    link = page.get_by_role("link", name="Permanent link").get_attribute("href") or ""
+    assert "verdict=EXCELLENT" in link
+    again = visit(f"samples.html{link}")
+    assert again.locator("#count").inner_text() == f"{expected} of 70 questions"
+
+
+def test_what_a_model_was_asked_is_shown_as_it_was_sent(visit: Visit, collection: Collection) -> None:
+    page = visit("samples.html#task=arc_explain&a=anchor&b=base&q=arc_explain-0030")
+    side = page.locator(".side").first
+    side.get_by_text("What the model was asked").click()
+    board = next(board for board in collection.main if board.task == "arc_explain")
+    question = next(one for one in board.questions if one.id == "arc_explain-0030")
+    shown = side.locator("details", has_text="What the model was asked").locator(".reply")
+    expect(shown).to_have_text(["Explain, then choose.", f"Question:\n{question.question}"])
+
+
+def test_keys_are_told_where_there_is_a_keyboard(visit: Visit) -> None:
+    assert visit(PAGES["samples"]).locator(".keys").is_visible()
+    assert not visit(PAGES["samples"], has_touch=True, **PHONE).locator(".keys").is_visible()
 
 
 def test_a_criterion_changes_who_wins_a_question(visit: Visit) -> None:

@@ -78,3 +78,20 @@ def test_questions_keep_their_choices_gold_and_context(tmp_path: Path) -> None:
     assert [row[0] for row in rows] == [question.id for question in questions]
     assert rows[0][1].startswith("The ")
     assert dict(rows[1][3])[rows[1][4]] == questions[1].gold_choice.text
+
+
+def test_prompts_lie_in_the_same_pages_and_what_all_share_is_there_once(tmp_path: Path) -> None:
+    questions = make_questions(EVALUATION)
+    scored = {item.question.id: item for item in score_model(ANCHOR, EVALUATION)}
+    shared = (("system", "Explain."), ("user", "An example?"), ("assistant", "So."))
+    prompts = {question.id: (*shared, ("user", question.question)) for question in questions[:-1]}
+    write_run(tmp_path, "task/run", questions, scored, SCALE, prompts)
+    _, index = put(tmp_path / "index.js")
+    assert index["prompts"]
+    found: list[Any] = []
+    for number in range(len(index["pages"])):
+        head, rest = put(tmp_path / f"prompts-{number}.js")[1]
+        assert head == [list(turn) for turn in shared]
+        found += [None if turns is None else [*head, *turns] for turns in rest]
+    expected = [prompts.get(question.id) for question in questions]
+    assert found == [None if turns is None else [list(turn) for turn in turns] for turns in expected]

@@ -22,6 +22,7 @@ COMMANDS = {
     "show": "Questions and replies of a run, in the terminal.",
     "compare": "Win, tie and loss between runs, with intervals.",
     "leaderboard": "A static site of all runs below a folder.",
+    "gate": "Is a run no worse than its baseline? Judges until that is told; exit code 0 or 1.",
     "power": "The smallest difference that a run could show.",
     "cache": "What judges answered before.",
     "tasks-path": "Print the folder of task files, for lm_eval --include_path.",

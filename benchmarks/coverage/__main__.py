@@ -23,6 +23,7 @@ PARTS: dict[str, tuple[int, Sizes, Callable[[int, Sizes], str]]] = {
     ),
     "lengths": (1000, (50, 100, 300), lambda runs, at: lengths.table(lengths.cells(runs, at))),
     "power": (4000, (5, 10, 20, 50, 200), lambda runs, at: power.table(power.cells(runs, at))),
+    "gates": (2000, (250, 1000), lambda runs, at: stopping.gate_table(stopping.gates(runs, at))),
     "stopping": (4000, (2000,), lambda runs, at: stopping.table(stopping.cells(runs, at))),
 }
 """Part -> runs a cell and numbers of questions at full size, and how to make its table."""

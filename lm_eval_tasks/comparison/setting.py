@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from judges.judge import JudgeInfo
 from judges.records import VerdictForm
 from lm_eval_tasks.comparison.entry import Entry
+from lm_eval_tasks.runs.discovery import TaskRun
 
 _SAMPLING = ("do_sample", "temperature", "top_p", "max_gen_toks")
 
@@ -63,22 +64,32 @@ class Setting:
 
 def setting_of(entry: Entry) -> Setting:
     """How one run was asked and judged on one task."""
-    run = entry.task_run
+    judge = entry.task_run.judge
+    return Setting(
+        asked=asked_facts(entry.task_run, entry.samples),
+        judged=_facts(_judged(judge) if judge else {"judge": None} if entry.marks.judged else {}),
+        yardstick=None if judge is None else judge.yardstick,
+    )
+
+
+def asked_facts(run: TaskRun, samples: int) -> Facts:
+    """How a model was asked: version of the task, reply form and prompts, samples a question, sampling.
+
+    Args:
+        run: The task's samples.
+        samples: The most samples that a question has.
+    """
     sampling = dict(run.sampling or {})
     if sampling.get("do_sample") is True and "temperature" in sampling:
         del sampling["do_sample"]
-    asked = {
-        "task version": run.version,
-        "reply form": run.reply_form,
-        "prompts": run.prompt_fingerprint,
-        "samples a question": entry.samples,
-        **{key: sampling[key] for key in _SAMPLING if key in sampling},
-    }
-    judge = run.judge
-    return Setting(
-        asked=_facts(asked),
-        judged=_facts(_judged(judge) if judge else {"judge": None} if entry.marks.judged else {}),
-        yardstick=None if judge is None else judge.yardstick,
+    return _facts(
+        {
+            "task version": run.version,
+            "reply form": run.reply_form,
+            "prompts": run.prompt_fingerprint,
+            "samples a question": samples,
+            **{key: sampling[key] for key in _SAMPLING if key in sampling},
+        }
     )
 
 

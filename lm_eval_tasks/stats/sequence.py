@@ -15,6 +15,8 @@ differed yet; two pseudo-observations at each end of the range, counted in t, m 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +27,60 @@ PSEUDO_OBSERVATIONS = 2
 """At each end of the range."""
 FIRST_LOOK = 20
 """Questions before which no interval is given: the error was measured from there on."""
+
+Side: TypeAlias = Literal["above", "below", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """On which side of a threshold a mean lies, as far as the questions looked at tell.
+
+    Attributes:
+        side: ``open`` if they don't.
+        questions: How many were looked at: up to the first look that told, or all.
+        value: Mean of these; None without any.
+        low: Lower end of the interval that holds at every look, narrowed by all looks so far.
+        high: Upper end.
+    """
+
+    side: Side
+    questions: int
+    value: float | None
+    low: float
+    high: float
+
+
+def decide(
+    values: ArrayLike,
+    bounds: Bounds,
+    *,
+    threshold: float,
+    expected: int,
+    confidence: float = CONFIDENCE,
+) -> Decision:
+    """Looks after every question, and stops at the first look that tells.
+
+    Values that follow a decision don't change it, so it may be called again and again as more come in.
+
+    Args:
+        values: As in :func:`confidence_sequence`.
+        bounds: As in :func:`confidence_sequence`.
+        threshold: What the mean is compared with.
+        expected: As in :func:`confidence_sequence`; the same at every call.
+        confidence: Probability that no look tells the wrong side.
+    """
+    table = np.asarray(values, dtype=np.float64)
+    low, high = confidence_sequence(table, bounds, expected=expected, confidence=confidence)
+    low, high = np.maximum.accumulate(low), np.minimum.accumulate(high)
+    told = np.flatnonzero((low > threshold) | (high < threshold))
+    looked = int(told[0]) + 1 if len(told) else len(table)
+    if not looked:
+        return Decision("open", 0, None, bounds.low, bounds.high)
+    end = looked - 1
+    side: Side = "open"
+    if len(told):
+        side = "above" if low[end] > threshold else "below"
+    return Decision(side, looked, float(table[:looked].mean()), float(low[end]), float(high[end]))
 
 
 def confidence_sequence(

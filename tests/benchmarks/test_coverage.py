@@ -81,6 +81,19 @@ def test_looks_after_every_question_are_seldom_wrong() -> None:
     assert cell.wrong <= 0.05 + 2 * error(0.05, 200)
 
 
+def test_gates_seldom_tell_a_wrong_side() -> None:
+    rare = next(one for one in stopping.populations() if one.name.startswith("3%"))
+    on_the_margin = stopping.hold_gates(rare, 300, 0.0, 300)
+    assert on_the_margin.wrong <= 0.05 + 2 * error(0.05, 300)
+    above = stopping.hold_gates(rare, 300, 0.05, 100)
+    assert above.passed > 0.9
+    assert above.failed <= 0.02
+    assert above.looked < 250
+    below = stopping.hold_gates(rare, 300, -0.05, 100)
+    assert below.failed > 0.9
+    assert below.wrong <= 0.02
+
+
 def test_it_prints_the_tables(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["coverage", "power", "stopping", "--runs", "4", "--questions", "1000"])
     main()

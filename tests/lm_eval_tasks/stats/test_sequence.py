@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lm_eval_tasks.stats.estimates import means
 from lm_eval_tasks.stats.intervals import MARGIN, SHARE, UNBOUNDED, Bounds
-from lm_eval_tasks.stats.sequence import FIRST_LOOK, confidence_sequence
+from lm_eval_tasks.stats.sequence import FIRST_LOOK, Decision, confidence_sequence, decide
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Floats]
@@ -75,3 +75,30 @@ def test_it_needs_a_finite_range_and_values_in_it() -> None:
         confidence_sequence([0.5], UNBOUNDED, expected=10)
     with pytest.raises(ValueError, match="don't lie between 0 and 5"):
         confidence_sequence([5.5], Bounds(0, 5), expected=10)
+
+
+@pytest.mark.parametrize(("mean", "side"), [(0.25, "above"), (-0.25, "below"), (0.0, "open")])
+def test_it_is_decided_at_the_first_look_that_tells(mean: float, side: str) -> None:
+    values = np.random.default_rng(24).normal(mean, 0.3, 300).clip(-1, 1)
+    found = decide(values, MARGIN, threshold=0.0, expected=150)
+    assert found.side == side
+    assert found.value == pytest.approx(values[: found.questions].mean())
+    if side == "open":
+        assert found.questions == 300
+        assert found.low < 0 < found.high
+        return
+    assert FIRST_LOOK <= found.questions < 150
+    assert (found.low > 0) if side == "above" else (found.high < 0)
+    assert decide(values[: found.questions - 1], MARGIN, threshold=0.0, expected=150).side == "open"
+
+
+def test_what_comes_after_a_decision_changes_nothing() -> None:
+    values = np.random.default_rng(25).normal(0.3, 0.3, 100).clip(-1, 1)
+    found = decide(values, MARGIN, threshold=0.0, expected=50)
+    turned = np.concatenate([values[: found.questions], np.full(900, -1.0)])
+    assert decide(turned, MARGIN, threshold=0.0, expected=50) == found
+
+
+def test_nothing_seen_decides_nothing() -> None:
+    assert decide([], MARGIN, threshold=0.0, expected=20) == Decision("open", 0, None, -1.0, 1.0)
+    assert decide(np.ones(FIRST_LOOK - 1), MARGIN, threshold=0.0, expected=20).side == "open"

@@ -12,6 +12,7 @@ import click
 from lm_eval_tasks.commands.budget_options import budget, budget_options
 from lm_eval_tasks.commands.executor_options import executor, executor_options
 from lm_eval_tasks.commands.judge_options import verdict_form_option
+from lm_eval_tasks.commands.log_options import verbose_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,10 +71,9 @@ BROKEN = 2
 @budget_options
 @executor_options
 @click.option("--dry-run", is_flag=True, help="Say what it would take at least and at most, and ask nothing.")
+@verbose_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.pass_context
 def command(
-    context: click.Context,
     run: str,
     baseline: str,
     margin: float,
@@ -87,6 +87,7 @@ def command(
     no_cache: bool,
     include_path: str | None,
     dry_run: bool,
+    verbose: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -94,19 +95,21 @@ def command(
 
     Both runs' explanations are judged question by question, in an order of chance, until win - loss is known
     to be above the margin or below it. Exit code: 0 pass, 1 fail, 4 undecided when all is judged; 2 if
-    something is wrong, 3 if the judge has spent what it may. Started again, it goes on where it stopped.
+    something is wrong, 3 if the judge has spent what it may, 5 if nothing could be judged. Started again,
+    it goes on where it stopped.
 
     \b
     anchor-eval gate runs/new --baseline runs/old --margin -0.02 --judge judge.yaml
     anchor-eval gate runs/new --baseline runs/old --margin 0 --judge judge.yaml --max-cost 5 --json
     anchor-eval gate runs/new --baseline runs/old --margin -0.02     # judged before
     """
-    from judges.errors import AnchorError, BudgetSpentError, DataError
+    from judges.errors import AnchorError, DataError
 
     limits, where = budget(options), executor(options)
     try:
         from judges.config import DEFAULT, load_judge
         from judges.rubrics.load import load_rubric
+        from judges.run_log import FILE, quiet
         from lm_eval_tasks.comparison.gate import Rule
         from lm_eval_tasks.runs.discovery import load_run
 
@@ -114,22 +117,25 @@ def command(
         if judge is None and (rubric or verdict_form or where or dry_run):
             raise click.UsageError("--rubric, --verdict-form, --executor and --dry-run go with --judge")
         runs = load_run(run), load_run(baseline)
-        ready = (
-            nullcontext()
-            if judge is None
-            else load_judge(
-                judge,
-                cache=None if no_cache else DEFAULT,
-                rubric=load_rubric(rubric) if rubric else None,
-                budget=limits,
-                verdict_form=verdict_form,
-                executor=where,
-            )
-        )
-        with ready as judging:
-            report = _gate(runs, tasks, rule, judging, include_path, dry_run)
+        if judge is None:
+            report = _gate(runs, tasks, rule, None, include_path, dry_run)
+        else:
+            own_rubric = load_rubric(rubric) if rubric else None
+            cache = None if no_cache else DEFAULT
+            with (
+                quiet(runs[0].path / FILE, verbose=verbose or dry_run),
+                load_judge(
+                    judge,
+                    cache=cache,
+                    rubric=own_rubric,
+                    budget=limits,
+                    verdict_form=verdict_form,
+                    executor=where,
+                ) as asked,
+            ):
+                report = _gate(runs, tasks, rule, asked, include_path, dry_run)
     except AnchorError as error:
-        if not isinstance(error, BudgetSpentError):
+        if error.exit_code == EXIT_CODES["fail"]:
             error.exit_code = BROKEN
         raise
     except OSError as error:
@@ -141,7 +147,7 @@ def command(
     if report is None:
         return
     click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False) if as_json else report.text())
-    context.exit(EXIT_CODES[report.verdict])
+    click.get_current_context().exit(EXIT_CODES[report.verdict])
 
 
 def _gate(
@@ -153,6 +159,7 @@ def _gate(
     dry_run: bool,
 ) -> GateReport | None:
     """Looks at task after task; None for a dry run."""
+    from judges.notices import tell
     from lm_eval_tasks.comparison.gate import alone, gate_task, judge_notes, outlook, shared_tasks, sides_of
     from lm_eval_tasks.comparison.gate_report import GateReport, progress_line
 
@@ -165,12 +172,12 @@ def _gate(
         specs = list(_specs(new, names, include_path))
         for sides, spec in zip(read, specs, strict=True):
             assert spec is not None
-            click.echo(str(outlook(sides, of_task, spec, judge)), err=True)
+            tell(str(outlook(sides, of_task, spec, judge)))
         if dry_run:
             return None
 
-    def tell(sides: Sides, decision: Decision) -> None:
-        click.echo(progress_line(sides, decision), err=True)
+    def on_look(sides: Sides, decision: Decision) -> None:
+        tell(progress_line(sides, decision))
 
     found = []
     before = None if judge is None else judge.accounts
@@ -178,7 +185,7 @@ def _gate(
     with nullcontext() if judge is None else alone(judge, everything):
         for sides, spec in zip(read, specs, strict=True):
             judging = None if judge is None or spec is None else (judge, spec)
-            found.append(gate_task(sides, of_task, judging, tell))
+            found.append(gate_task(sides, of_task, judging, on_look))
             if found[-1].verdict == "fail":
                 break
     return GateReport(

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from judges.errors import ConfigError, DataError
+from judges.errors import ConfigError, DataError, NothingJudgedError
 from judges.family import same_family_note
 from judges.files import held
 from judges.judge import Judge
@@ -246,7 +246,7 @@ def gate_task(
     Raises:
         BackendError: If the judge can't serve; its replies so far are in the cache.
         BudgetSpentError: If it may spend no more; its replies so far are in the cache.
-        DataError: If not a single explanation got a verdict.
+        NothingJudgedError: If on no question both runs have an explanation with a verdict.
     """
     seen: list[tuple[ScoredQuestion, ScoredQuestion]] = []
     values: list[float] = []
@@ -275,8 +275,9 @@ def gate_task(
         if decision.side != "open":
             break
     if not values:
-        raise DataError(
-            f"{sides.task}: on none of {number_of(size, 'question')} have both runs a judged explanation"
+        raise NothingJudgedError(
+            f"{sides.task}: nothing could be judged: on none of {number_of(size, 'question')} do both runs "
+            "have an explanation with a verdict"
         )
     until = looked[decision.questions - 1] if decision.side != "open" else len(seen)
     new_share, base_share = (_judged_share(pair[side] for pair in seen[:until]) for side in (0, 1))

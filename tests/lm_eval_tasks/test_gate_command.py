@@ -84,9 +84,12 @@ def test_a_judge_that_writes_no_verdicts_decides_nothing(anchor_eval: AnchorEval
     with Endpoint(lambda k, b, h: h.reply("I'd rather not.")) as endpoint:
         spec = f"openai:m@{endpoint.url}"
         done = anchor_eval("gate", "whole", "--baseline", "half", "--margin", "0", "--judge", spec)
-    assert done.returncode == 2
+    assert done.returncode == 5
     assert done.stdout == ""
-    assert "on none of 25 questions have both runs a judged explanation" in done.stderr.splitlines()[-1]
+    assert (
+        "on none of 25 questions do both runs have an explanation with a verdict"
+        in done.stderr.splitlines()[-1]
+    )
 
 
 @pytest.mark.parametrize(

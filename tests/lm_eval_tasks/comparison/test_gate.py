@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from judges.config import load_judge
-from judges.errors import ConfigError, DataError
+from judges.errors import ConfigError, DataError, NothingJudgedError
 from judges.judge import Judge
 from lm_eval_tasks.comparison.gate import (
     Rule,
@@ -196,7 +196,7 @@ def test_what_cannot_be_gated_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"question 'q\d' isn't the same in"):
         sides_of(changed, base, rule, judged=True)
     nothing = judged_run(tmp_path / "nothing", [None] * 30)
-    with pytest.raises(DataError, match="on none of 30 questions have both runs a judged explanation"):
+    with pytest.raises(NothingJudgedError, match="on none of 30 questions do both runs have an explanation"):
         gate_task(sides_of(nothing, base, rule, judged=True), rule, None)
     runs = load_run(tmp_path / "base"), load_run(tmp_path / "bare")
     with pytest.raises(ConfigError, match="task 'pocket' isn't in both runs"):

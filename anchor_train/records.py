@@ -16,14 +16,29 @@ from lm_eval_tasks.records import Json, Question
 
 Behaviour: TypeAlias = Literal["variable", "consistently_correct", "consistently_incorrect"]
 
+# Why a question gave no pair: the first cause, not its last effect.
 NoPairReason: TypeAlias = Literal[
     "no_samples",
+    "no_readable_explanation",
+    "none_judged",
+    "right_ones_unreadable",
+    "right_ones_not_judged",
+    "wrong_ones_unreadable",
+    "wrong_ones_not_judged",
+    "all_scores_equal",
+    "no_wrong_one_scored_lower",
+    "one_scored_only",
+    "no_argument",
+    "argument_not_usable",
+    "argument_says_too_little",
+    "argument_not_judged",
+    "argument_scored_below_all",
+    "same_text",
+    # As earlier versions wrote them:
     "nothing_scored",
     "no_right_sample_scored",
-    "all_scores_equal",
     "no_loser",
     "consultant_failed",
-    "same_text",
 ]
 
 
@@ -116,11 +131,41 @@ class Argument(JsonRecord):
         question_id: The question.
         text: What it wrote; None if no reply came.
         failure: Why the text can't be used; None if it can.
+        too_little: That it says too little (``consultant.check``); None if it says enough or wasn't checked.
+        judged: Whether it was had judged (``consultant.check``).
+        score: In the rubric's units; None if it wasn't judged, or without readable verdicts.
     """
 
     question_id: str
     text: str | None
     failure: str | None = None
+    too_little: str | None = None
+    judged: bool = False
+    score: int | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why it isn't used, in words; None if nothing speaks against it but perhaps its score."""
+        return self.failure or self.too_little
+
+    def to_json(self) -> Json:
+        """``{question_id, text, failure}``, and what a check found."""
+        row: Json = {"question_id": self.question_id, "text": self.text, "failure": self.failure}
+        if self.too_little is not None:
+            row["too_little"] = self.too_little
+        return {**row, "score": self.score} if self.judged else row
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Argument:
+        """Reads the form back."""
+        return cls(
+            row["question_id"],
+            row["text"],
+            row["failure"],
+            row.get("too_little"),
+            "score" in row,
+            row.get("score"),
+        )
 
 
 @dataclass(frozen=True, slots=True)

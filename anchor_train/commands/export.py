@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from anchor_train.commands.options import json_option, open_pipeline, print_json, run_argument, set_option
+from anchor_train.commands.options import (
+    json_option,
+    open_pipeline,
+    print_json,
+    run_argument,
+    set_option,
+)
 
 
 @click.command("export")
@@ -42,12 +48,15 @@ def command(
     anchor-train export my-run -o my-model --form merged
     """
     from anchor_train.inspection.export import export
-    from anchor_train.inspection.model_card import model_card
+    from anchor_train.inspection.model_card import compared_prompts, model_card
     from anchor_train.pipeline.trained import trained_model
+    from judges.notices import tell
 
-    pipeline = open_pipeline(run_folder, overrides, warn=False)
+    pipeline = open_pipeline(run_folder, overrides, warn=False, looks=True)
     trained = trained_model(pipeline, name)
-    card = model_card(pipeline, trained)
+    if trained.stale:
+        tell(f"warning: {trained.name} is as it was trained before: {'; '.join(trained.stale)}")
+    card = model_card(pipeline, trained, "merged" if form == "merged" else "adapter")
     folder = export(
         "merged" if form == "merged" else "adapter",
         trained.adapter,
@@ -55,6 +64,7 @@ def command(
         destination,
         card,
         overwrite=overwrite,
+        prompts=compared_prompts(pipeline) if form == "merged" else (),
     )
     if as_json:
         print_json({"model": trained.name, "form": form, "folder": str(folder.resolve())})

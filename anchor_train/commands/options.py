@@ -28,6 +28,17 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Results as J
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Say what would be done, with examples as tokens; do nothing."
 )
+measure_option = click.option(
+    "--measure", is_flag=True, help="With --dry-run: make a few steps with the model, to estimate by them."
+)
+redo_option = click.option(
+    "--redo",
+    is_flag=True,
+    help="Do finished trainings anew whose settings or data have changed; their old folders are kept.",
+)
+save_set_option = click.option(
+    "--save-set", is_flag=True, help="Write what --set says into the recipe, so that later calls know it."
+)
 retry_option = click.option(
     "--retry-failed", is_flag=True, help="In finished stages too, ask again where there was no good reply."
 )
@@ -39,13 +50,17 @@ def executor_override(options: dict[str, Any]) -> tuple[str, ...]:
     return () if chosen is None else (f"executor={json.dumps(chosen)}",)
 
 
-def open_pipeline(run_folder: Path, overrides: Sequence[str], *, warn: bool = True) -> Pipeline:
+def open_pipeline(
+    run_folder: Path, overrides: Sequence[str], *, warn: bool = True, looks: bool = False
+) -> Pipeline:
     """The pipeline of a run folder, its recipe and its model's files checked.
 
     Args:
         run_folder: The folder.
         overrides: ``dotted.key=value``.
         warn: Print warnings; what only looks at finished work needn't repeat them.
+        looks: Whether it only looks at what is there: then with what the command line said when it was made,
+            unless it says something else now.
 
     Raises:
         ConfigError: Naming everything that is wrong with the recipe.
@@ -56,11 +71,14 @@ def open_pipeline(run_folder: Path, overrides: Sequence[str], *, warn: bool = Tr
     from judges.notices import tell
 
     run = RunFolder.open(run_folder)
+    if looks and not overrides and run.last_overrides:
+        overrides = run.last_overrides
+        tell(f"with the settings of the last run: {' '.join(f'--set {one}' for one in overrides)}")
     recipe = run.recipe(overrides)
     for warning in check(recipe):
         if warn:
             tell(f"warning: {warning}")
-    return Pipeline(run, recipe, tell)
+    return Pipeline(run, recipe, tell, overrides)
 
 
 def print_json(value: Any) -> None:

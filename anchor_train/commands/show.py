@@ -12,7 +12,7 @@ from anchor_train.commands.options import json_option, open_pipeline, print_json
 
 @click.command("show")
 @run_argument
-@click.option("--stage", help="Stage name, or its key from status. Default: pairs, groups or discover.")
+@click.option("--stage", help="Stage name, its key, or evaluate. Default: pairs, groups or discover.")
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=3, show_default=True, help="How many of each stage."
 )
@@ -34,11 +34,12 @@ def command(
     \b
     anchor-train show my-run --stage pairs -n 3
     anchor-train show my-run --stage round-1/rank/pairs
+    anchor-train show my-run --stage evaluate -n 1
     anchor-train show my-run --stage judge --id 12ab34cd
     """
     from anchor_train.inspection.show import examples
 
-    pipeline = open_pipeline(run_folder, overrides, warn=False)
+    pipeline = open_pipeline(run_folder, overrides, warn=False, looks=True)
     shown = examples(pipeline, stage, count, ids)
     if as_json:
         print_json([{"stage": example.stage, **example.row} for example in shown])

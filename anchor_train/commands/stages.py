@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +14,13 @@ from anchor_train.commands.options import (
     dry_run_option,
     executor_override,
     json_option,
+    measure_option,
     open_pipeline,
     print_json,
+    redo_option,
     retry_option,
     run_argument,
+    save_set_option,
     set_option,
 )
 from anchor_train.stages.registry import KINDS, commands
@@ -76,6 +81,9 @@ def _command(name: str, about: str, kinds: Collection[str] | None) -> click.Comm
     @run_argument
     @set_option
     @dry_run_option
+    @measure_option
+    @save_set_option
+    @redo_option
     @retry_option
     @verbose_option
     @json_option
@@ -83,26 +91,53 @@ def _command(name: str, about: str, kinds: Collection[str] | None) -> click.Comm
         run_folder: Path,
         overrides: tuple[str, ...],
         dry_run: bool,
+        measure: bool,
+        save_set: bool,
+        redo: bool,
         retry_failed: bool,
         verbose: bool,
         as_json: bool,
         **options: Any,
     ) -> None:
-        overrides += executor_override(options) if asks else ()
-        _do(kinds, run_folder, overrides, dry_run, retry_failed, verbose, as_json)
+        if save_set and overrides and not dry_run:
+            _save(run_folder, overrides)
+            overrides = ()
+        elsewhere = executor_override(options) if asks else ()
+        if measure and not dry_run:
+            raise click.UsageError("--measure estimates: give it with --dry-run")
+        how = _How(dry_run, measure, redo, retry_failed, verbose, as_json)
+        try:
+            _do(kinds, run_folder, (*overrides, *elsewhere), how)
+        except KeyboardInterrupt:
+            from judges.notices import tell
+
+            given = "".join(f" --set {shlex.quote(one)}" for one in overrides)
+            tell(f"stopped; to go on from here: anchor-train {name} {run_folder}{given}")
+            raise
 
     return executor_options(command) if asks else command
 
 
-def _do(
-    kinds: Collection[str] | None,
-    run_folder: Path,
-    overrides: tuple[str, ...],
-    dry_run: bool,
-    retry_failed: bool,
-    verbose: bool,
-    as_json: bool,
-) -> None:
+def _save(run_folder: Path, overrides: tuple[str, ...]) -> None:
+    from anchor_train.run.run_folder import RunFolder
+    from judges.notices import tell
+
+    run = RunFolder.open(run_folder)
+    run.save_settings(overrides)
+    tell(f"{run.recipe_path}: {', '.join(overrides)}")
+
+
+@dataclass(frozen=True)
+class _How:
+    dry_run: bool
+    measure: bool
+    redo: bool
+    retry_failed: bool
+    verbose: bool
+    as_json: bool
+
+
+def _do(kinds: Collection[str] | None, run_folder: Path, overrides: tuple[str, ...], how: _How) -> None:
     from anchor_train.inspection.dry_run import describe
     from anchor_train.inspection.status import as_rows, results_text
     from anchor_train.inspection.trial import try_rendering
@@ -118,18 +153,18 @@ def _do(
     renders = kinds is None or any(KINDS[kind].trains or KINDS[kind].makes_data for kind in kinds)
     if renders and any(status.state != "finished" for status in statuses()):
         trial = try_rendering(pipeline.recipe)
-        if trial.thinks and not dry_run:
+        if trial.thinks and not how.dry_run:
             tell(trial.note)
-    if dry_run:
-        description = describe(pipeline, kinds)
-        if as_json:
+    if how.dry_run:
+        description = describe(pipeline, kinds, measured=how.measure)
+        if how.as_json:
             print_json(description.to_json())
         else:
             click.echo(description.to_text())
         return
-    with quiet(pipeline.run.log, verbose=verbose):
-        pipeline.do(kinds, retry_failed=retry_failed)
-    if as_json:
+    with quiet(pipeline.run.log, verbose=how.verbose):
+        pipeline.do(kinds, retry_failed=how.retry_failed, redo=how.redo)
+    if how.as_json:
         print_json(as_rows(statuses(), pipeline.run))
     else:
         click.echo(results_text(statuses(), pipeline.run))

@@ -21,7 +21,7 @@ def command(run_folder: Path, overrides: tuple[str, ...], as_json: bool) -> None
     """
     from anchor_train.inspection.status import as_rows, status_text
 
-    pipeline = open_pipeline(run_folder, overrides)
+    pipeline = open_pipeline(run_folder, overrides, looks=True)
     statuses = list(pipeline.status())
     if as_json:
         print_json(as_rows(statuses, pipeline.run))

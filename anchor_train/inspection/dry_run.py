@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from anchor_train.inspection.estimate import Estimate, estimate, in_words, shape_of, speed_here
+from anchor_train.inspection.measuring import measure
 from anchor_train.inspection.trial import try_rendering
 from anchor_train.pipeline.pipeline import Pipeline
+from anchor_train.run.precision import dtype_of
 from anchor_train.stages.kind import Planned
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.registry import KINDS
@@ -21,11 +24,13 @@ class PlannedStage:
         stage: Its key.
         state: As in ``status``.
         planned: What it would do.
+        estimate: What that would take of this machine; None where others are asked, or the model isn't here.
     """
 
     stage: str
     state: str
     planned: Planned
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +40,12 @@ class Description:
     Attributes:
         stages: In order.
         trial: How replies with a thought are rendered; None where the model's template knows no thoughts.
+        basis: What estimates go by, in words.
     """
 
     stages: tuple[PlannedStage, ...]
     trial: str | None
+    basis: str = ""
 
     @property
     def examples(self) -> tuple[str, ...]:
@@ -47,7 +54,7 @@ class Description:
         return found if self.trial is None else (*found, self.trial)
 
     def to_json(self) -> Json:
-        """``{stages: [{stage, state, does, calls, tokens, steps}], examples}``."""
+        """``{stages: [{stage, state, does, calls, tokens, steps, seconds, memory_bytes}], examples}``."""
         rows = [
             {
                 "stage": stage.stage,
@@ -56,6 +63,8 @@ class Description:
                 "calls": stage.planned.calls,
                 "tokens": stage.planned.tokens,
                 "steps": stage.planned.steps,
+                "seconds": None if stage.estimate is None else round(stage.estimate.seconds),
+                "memory_bytes": None if stage.estimate is None else stage.estimate.memory,
             }
             for stage in self.stages
         ]
@@ -64,20 +73,37 @@ class Description:
     def to_text(self) -> str:
         """For people."""
         width = max((len(stage.stage) for stage in self.stages), default=0)
-        lines = [f"{stage.stage:<{width}}  {stage.state:<8}  {stage.planned.does}" for stage in self.stages]
+        lines = [
+            f"{stage.stage:<{width}}  {stage.state:<8}  {stage.planned.does}"
+            f"{'' if stage.estimate is None else f' [{stage.estimate}]'}"
+            for stage in self.stages
+        ]
         calls = sum(stage.planned.calls or 0 for stage in self.stages if stage.state != "finished")
         lines.append(f"at most {calls} completions in all")
+        to_do = [s.estimate for s in self.stages if s.state != "finished" and s.estimate is not None]
+        if to_do:
+            lines.append(
+                f"about {in_words(sum(found.seconds for found in to_do))} on this machine, and "
+                f"{max(found.memory for found in to_do) / 2**30:.1f} GiB at the height ({self.basis})"
+            )
         return "\n".join([*lines, "", *self.examples])
 
 
-def describe(pipeline: Pipeline, kinds: Collection[str] | None = None) -> Description:
+def describe(
+    pipeline: Pipeline, kinds: Collection[str] | None = None, *, measured: bool = False
+) -> Description:
     """Looks at a run without doing anything.
+
+    Args:
+        pipeline: The run.
+        kinds: Only stages of these kinds; None for all.
+        measured: Whether a few steps are made with the model, to estimate by them.
 
     Raises:
         AnchorError: If the questions or the tokenizer can't be loaded.
     """
     preview = Preview(pipeline.run, pipeline.recipe)
-    stages = tuple(
+    stages = [
         PlannedStage(
             status.stage.key,
             status.state,
@@ -85,6 +111,19 @@ def describe(pipeline: Pipeline, kinds: Collection[str] | None = None) -> Descri
         )
         for status in pipeline.status()
         if kinds is None or status.stage.kind in kinds
-    )
-    trial = try_rendering(pipeline.recipe)
-    return Description(stages, f"{trial.note}\n{trial.shown}" if trial.thinks else None)
+    ]
+    recipe, basis = pipeline.recipe, ""
+    shape = shape_of(recipe)
+    if shape is not None and any(stage.planned.work is not None for stage in stages):
+        if measured:
+            speed, basis = measure(recipe, preview), "from a few measured steps"
+        else:
+            speed, basis = speed_here(dtype_of(recipe.model)), "reckoned; --measure makes a few steps"
+        stages = [
+            stage
+            if stage.planned.work is None
+            else replace(stage, estimate=estimate(stage.planned.work, recipe, shape, speed))
+            for stage in stages
+        ]
+    trial = try_rendering(recipe)
+    return Description(tuple(stages), f"{trial.note}\n{trial.shown}" if trial.thinks else None, basis)

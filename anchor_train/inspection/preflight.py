@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 
+from anchor_train.inspection.installed import lacking
 from anchor_train.pipeline.plan import graph
 from anchor_train.recipes.config import Recipe, RoleBackend
 from anchor_train.run.roles import (
@@ -59,11 +60,15 @@ def _problems(recipe: Recipe) -> Iterator[str]:
     ):
         if file is not None and not file.expanduser().exists():
             yield f"{name} {str(file)!r}: no such file or folder"
+    models = [stage.model for stage in graph(recipe) if stage.kind == "generate" and stage.model]
+    if recipe.evaluate.baseline not in models:
+        yield f"evaluate.baseline {recipe.evaluate.baseline!r}: {nearest(recipe.evaluate.baseline, models)}"
     guide = recipe.consultant.guide
     if guide is not None:
         for problem in _failing(lambda: load_constitution(guide)):
             yield f"consultant.guide: {problem}"
     yield from dict.fromkeys(problem for stage in graph(recipe) for problem in _of_stage(stage, recipe))
+    yield from lacking(recipe)
     missing = [name for name in ("torch", "transformers", "peft", "trl") if find_spec(name) is None]
     if missing:
         yield f"{', '.join(missing)} not installed: pip install 'anchored-explanations[train]'"

@@ -18,8 +18,9 @@ def examples(pipeline: Pipeline, stage: str | None, count: int, ids: Sequence[st
 
     Args:
         pipeline: The run.
-        stage: Kind of stage (those of all strategies, in the last round in which one has run), or a stage's
-            key; None for what the first strategy trains on.
+        stage: Kind of stage (those of all strategies, in the last round in which one has run), a stage's key,
+            or how the keys of several begin (``evaluate``, ``evaluate/sft``, ``round-1/anchor``); None for
+            what the first strategy trains on.
         count: How many at most of each stage.
         ids: Only these questions.
 
@@ -45,8 +46,10 @@ def _find(pipeline: Pipeline, name: str | None) -> list[Stage]:
     if name is None:
         name = next(stage.kind for stage in shown if KINDS[stage.kind].makes_data)
     named = [stage for stage in shown if name in (stage.key, stage.kind)]
+    named = named or [stage for stage in shown if stage.key.startswith(f"{name.rstrip('/')}/")]
     if not named:
-        known = sorted({*(stage.kind for stage in shown), *(stage.key for stage in shown)})
+        tops = (stage.key.partition("/")[0] for stage in shown)
+        known = sorted({*(stage.kind for stage in shown), *(stage.key for stage in shown), *tops})
         raise ConfigError(f"no stage {name!r} to show: {nearest(name, known)}")
     run = [s for s in named if (pipeline.run.stage(s.key) / KINDS[s.kind].file).exists()]
     if not run:

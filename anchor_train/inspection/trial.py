@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from anchor_train.recipes.config import Recipe
-from anchor_train.records import PreferenceExample, SftExample, spoken
+from anchor_train.records import PreferenceExample, spoken
+from anchor_train.stages.train import sft_examples
 from anchor_train.training.base_model import load_tokenizer
 from anchor_train.training.rendering import (
     TokenisedPair,
@@ -59,8 +60,9 @@ def try_rendering(recipe: Recipe) -> Trial:
         ConfigError: If the model's tokenizer or its chat template can't serve, in one line.
     """
     tokenizer, spec, question = load_tokenizer(recipe.model), load_task(recipe.task), EXAMPLE
-    answer = SftExample(question.id, spec.answer_conversation(question), spec.answer_target(question))
-    tokenise_example(tokenizer, answer)
+    target = "answer" if recipe.sft.target == "rationale" else recipe.sft.target  # replies are tried below
+    for example in sft_examples(spec, [question], target):
+        tokenise_example(tokenizer, example)
     form = read_reply_form(recipe.reply_form, "reply_form")
     if isinstance(form, ReplyForm):
         return _trial(tokenizer, spec.in_form(form))

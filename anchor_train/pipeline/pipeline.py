@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from itertools import count
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from anchor_train.pipeline.plan import plan
 from anchor_train.recipes.config import Recipe
+from anchor_train.run.copies import linked
 from anchor_train.run.manifest import OutputRecord, StageRecord, changes, versions
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import FORM, Stage, StageJob, StageResult
@@ -21,8 +25,12 @@ from lm_eval_tasks.prompts.reply_form import ASKED, AUTO
 State: TypeAlias = Literal["finished", "stale", "missing", "waiting"]
 Tell: TypeAlias = Callable[[str], None]
 
-# In a stage's folder while it is being done: hash of all that this attempt depends on.
+# In a stage's folder while it is being done: hash of all that this attempt depends on, and its clock.
 ATTEMPT = ".attempt"
+CLOCK = ".clock.json"
+# How the folders of trainings end that were done anew.
+BEFORE = ".before-"
+EVALUATION = "evaluate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +61,18 @@ class Pipeline:
         run: The folder.
         recipe: Its recipe.
         tell: Takes one line of progress.
+        overrides: What of the recipe the command line said; kept for those who look at the run.
     """
 
-    def __init__(self, run: RunFolder, recipe: Recipe, tell: Tell = lambda line: None) -> None:
+    def __init__(
+        self,
+        run: RunFolder,
+        recipe: Recipe,
+        tell: Tell = lambda line: None,
+        overrides: Sequence[str] = (),
+    ) -> None:
         self.run = run
+        self._overrides = tuple(overrides)
         self._manifest = run.manifest()
         self.recipe = _as_begun(recipe, self._manifest.stages)
         self.stages = plan(self.recipe)
@@ -75,15 +91,19 @@ class Pipeline:
         """A stage to be looked at, with the recipe as its strategy sees it."""
         return StageJob(self.run, self.recipe.as_of(stage.strategy), stage)
 
-    def do(self, kinds: Collection[str] | None = None, *, retry_failed: bool = False) -> None:
+    def do(
+        self, kinds: Collection[str] | None = None, *, retry_failed: bool = False, redo: bool = False
+    ) -> None:
         """Brings stages up to date, in order.
 
         Args:
             kinds: Only these; None for all.
             retry_failed: In finished stages too, ask again where there was no good reply.
+            redo: Whether trainings that are finished may be done anew; their old folders are kept.
 
         Raises:
-            ConfigError: If another process holds the run, there is no such stage, or none can be done yet.
+            ConfigError: If another process holds the run, there is no such stage, none can be done yet, or a
+                finished training would be done anew.
             AnchorError: What a stage raises.
         """
         if kinds is not None and not any(stage.kind in kinds for stage in self.stages):
@@ -91,7 +111,9 @@ class Pipeline:
             raise ConfigError(f"no stage {' or '.join(sorted(kinds))} in a run with strategies {strategies}")
         with self.run.lock() as lock:
             self._manifest = self.run.manifest()
-            self.run.keep_resolved(self.recipe)
+            if not redo:
+                self._require_trained_ones_to_stay(kinds)
+            self.run.keep_resolved(self.recipe, self._overrides)
             waiting: list[StageStatus] = []
             ready = 0
             for stage in self.stages:
@@ -100,7 +122,7 @@ class Pipeline:
                 unfinished = {key for key in stage.needs.values() if not self._is_finished(key)}
                 status = self._status(stage, unfinished)
                 if status.state == "waiting":
-                    waiting.append(status)
+                    waiting.append(replace(status, why=(self._waits(unfinished),)))
                     continue
                 ready += 1
                 self._bring_up(status, lock, retry_failed)
@@ -108,6 +130,46 @@ class Pipeline:
                 raise ConfigError(_must_come_first(waiting[0], self.run))
             for status in waiting:
                 self._tell(f"{status.stage.key}: {'; '.join(status.why)}")
+
+    def _waits(self, unfinished: Collection[str]) -> str:
+        """What a stage waits for, and why that isn't finished."""
+        told = []
+        for key in sorted(unfinished):
+            needed = next(other for other in self.stages if other.key == key)
+            below = {one for one in needed.needs.values() if not self._is_finished(one)}
+            found = self._status(needed, below)
+            why = f" (stale: {'; '.join(found.why)})" if found.state == "stale" else ""
+            told.append(f"{key}{why}")
+        return f"waits for {', '.join(told)}"
+
+    def _require_trained_ones_to_stay(self, kinds: Collection[str] | None) -> None:
+        """Refuses to do a finished training anew, because it is stale or comes after what is.
+
+        Raises:
+            ConfigError: Naming them, with the ways out.
+        """
+        anew: dict[str, str] = {}
+        lost: list[StageStatus] = []
+        for status in self.status():
+            stage = status.stage
+            after = [anew[key] for key in stage.needs.values() if key in anew]
+            if status.record is None or (status.state != "stale" and not after):
+                continue
+            reason = f"{stage.key}: {'; '.join(status.why)}" if status.state == "stale" else after[0]
+            anew[stage.key] = reason
+            if KINDS[stage.kind].trains and not status.begun and (kinds is None or stage.kind in kinds):
+                lost.append(status)
+        if not lost:
+            return
+        names = ", ".join(status.stage.key for status in lost)
+        before = "".join(f" --set {one}" for one in self.run.last_overrides)
+        given = set(self._overrides) == set(self.run.last_overrides)
+        hint = "" if given else f" The last run was given{before or ' no --set'}."
+        raise ConfigError(
+            f"finished training would be done anew: {names} ({anew[lost[0].stage.key]}).{hint} Give the "
+            "settings of before (--save-set writes them into the recipe), or --redo: the old folder is kept "
+            f"as {lost[0].stage.key}{BEFORE}1"
+        )
 
     def _bring_up(self, status: StageStatus, lock: int, retry_failed: bool) -> None:
         stage = status.stage
@@ -118,6 +180,8 @@ class Pipeline:
             return
         if status.state == "finished":
             self._tell(f"{stage.key}: asking again for {failed}")
+        elif self._taken_over(stage):
+            return
         elif status.state == "stale":
             how = "taken up again" if status.begun else "done anew"
             self._tell(f"{stage.key}: stale ({'; '.join(status.why)}), {how}")
@@ -125,16 +189,55 @@ class Pipeline:
             self._tell(f"{stage.key}: {'taken up again' if status.begun else 'started'}")
         inputs = self._inputs(stage)
         job = replace(self.job(stage), belongs_to=_hash_of(stage, inputs), retry_failed=retry_failed)
+        if KINDS[stage.kind].trains and status.record is not None and not status.begun:
+            self._set_aside(job.folder)
         job.folder.mkdir(parents=True, exist_ok=True)
+        earlier = _start_clock(job.folder, job.belongs_to)
         (job.folder / ATTEMPT).write_text(job.belongs_to, encoding="utf-8")
         clock = time.monotonic()
         result = self._work(job, lock)
-        seconds = time.monotonic() - clock
+        seconds = earlier + time.monotonic() - clock
         record = _record(job, result, inputs, seconds)
-        (job.folder / ATTEMPT).unlink()
+        for name in (ATTEMPT, CLOCK):
+            (job.folder / name).unlink(missing_ok=True)
         self._manifest = self._manifest.with_stage(stage.key, record)
         self.run.save(self._manifest)
-        self._tell(f"{stage.key}: finished in {seconds:.0f} s")
+        self._tell(f"{stage.key}: finished in {seconds:.0f} s{', all attempts together' if earlier else ''}")
+        report = KINDS[stage.kind].report
+        said = KINDS[stage.kind].line(record.summary)
+        self._tell(said if report is None else report(record.summary, job.folder))
+
+    def _set_aside(self, folder: Path) -> None:
+        """Keeps what a finished training left, beside the folder that another one gets."""
+        if not folder.is_dir():
+            return
+        number = next(n for n in count(1) if not folder.with_name(f"{folder.name}{BEFORE}{n}").exists())
+        kept = folder.with_name(f"{folder.name}{BEFORE}{number}")
+        folder.rename(kept)
+        self._tell(f"{folder.relative_to(self.run.path)}: what was trained before is kept as {kept.name}")
+
+    def _taken_over(self, stage: Stage) -> bool:
+        """Whether another stage's result is this one's: what a model wrote, when it had another name.
+
+        With one more round, the model that was called by its strategy alone is called by its round.
+        """
+        parts = stage.key.split("/")
+        if parts[0] != EVALUATION or len(parts) < 3:
+            return False
+        inputs, folder = self._inputs(stage), self.run.stage(stage.key)
+        for key, record in self._manifest.stages.items():
+            others = key.split("/")
+            alike = (others[0], others[-1]) == (parts[0], parts[-1]) and key != stage.key
+            if not alike or any(changes(record, stage.settings, inputs, self.run.stage(key))):
+                continue
+            for name in record.outputs:
+                linked(self.run.stage(key) / name, folder / name)
+            outputs = {name: OutputRecord.of(folder / name) for name in record.outputs}
+            self._manifest = self._manifest.with_stage(stage.key, replace(record, outputs=outputs))
+            self.run.save(self._manifest)
+            self._tell(f"{stage.key}: taken over from {key}")
+            return True
+        return False
 
     def _work(self, job: StageJob, lock: int) -> StageResult:
         try:
@@ -190,6 +293,27 @@ def _record(job: StageJob, result: StageResult, inputs: Mapping[str, str], secon
         seconds=round(seconds, 3),
         versions=versions(),
     )
+
+
+def _start_clock(folder: Path, belongs_to: str) -> float:
+    """Starts a stage's clock; returns the seconds that earlier attempts at the very same work took.
+
+    An attempt that was killed took until it last wrote something.
+    """
+    path, spent = folder / CLOCK, 0.0
+    if path.is_file():
+        try:
+            row = json.loads(path.read_text(encoding="utf-8"))
+            if row["belongs_to"] == belongs_to:
+                written = [file.stat().st_mtime for file in folder.rglob("*") if file.is_file()]
+                spent = float(row["spent"]) + max(0.0, max(written) - float(row["started"]))
+        except (ValueError, KeyError, TypeError):  # cut short: its time is lost
+            spent = 0.0
+    path.write_text(
+        json.dumps({"belongs_to": belongs_to, "spent": round(spent, 3), "started": time.time()}),
+        encoding="utf-8",
+    )
+    return spent
 
 
 def _hash_of(stage: Stage, inputs: Mapping[str, str]) -> str:

@@ -39,16 +39,16 @@ def graph(recipe: Recipe) -> Iterator[Stage]:
     """The same stages, without what they depend on beside each other: nothing is read from disk."""
     piloted = {FORM: FORM} if recipe.reply_form == AUTO else {}
     for stage in _graph(recipe):
-        if piloted and KINDS[stage.kind].in_form:
+        if piloted and KINDS[stage.kind].in_form(recipe):
             stage = replace(stage, needs={**stage.needs, **piloted})
         yield stage
 
 
 def _graph(recipe: Recipe) -> Iterator[Stage]:
     yield Stage("questions", "questions")
-    yield Stage("sft", "sft", {"questions": "questions"})
     if recipe.reply_form == AUTO:
         yield Stage(FORM, FORM, {"questions": "questions"})
+    yield Stage("sft", "sft", {"questions": "questions"})
     # Strategy -> stages that left its models, round by round.
     models: dict[str, list[str]] = {name: [] for name in recipe.strategies}
     for number in range(1, recipe.rounds + 1):
@@ -88,6 +88,8 @@ def _round(recipe: Recipe, number: int, models: Mapping[str, list[str]]) -> Iter
         if strategy.consults(seen) and folder not in consulted:
             consulted.add(folder)
             asked = _newest(recipe.consultant.backend, "consulting", latest)
+            if seen.consultant.check:  # who judges the replies judges the arguments
+                asked |= _newest(recipe.judge, "judging", latest)
             needs = {"scored": f"{folder}/judge", **asked}
             own = {"round": number} if name in sharing else whose
             yield Stage(f"{folder}/consult", "consult", needs, **own)

@@ -23,11 +23,13 @@ class TrainedModel:
         name: ``sft``, ``anchor``, ``aft``, ``anchor-round-1`` ...
         stage: The stage that made it.
         adapter: Its adapter.
+        stale: What has changed since it was trained; empty if nothing has.
     """
 
     name: str
     stage: Stage
     adapter: Path
+    stale: tuple[str, ...] = ()
 
 
 def trained_model(pipeline: Pipeline, name: str | None = None) -> TrainedModel:
@@ -50,13 +52,17 @@ def trained_model(pipeline: Pipeline, name: str | None = None) -> TrainedModel:
 
 
 def trained_models(pipeline: Pipeline) -> dict[str, TrainedModel]:
-    """The models whose training is finished, by name, newest first."""
-    finished = [status.stage for status in pipeline.status() if status.state == "finished"]
+    """The models that are there, by name, newest first; also those whose settings or data have changed."""
     found = {}
-    for stage in reversed(finished):
+    for status in reversed(list(pipeline.status())):
+        stage, record = status.stage, status.record
         name = model_name(pipeline, stage)
-        if name is not None:
-            found[name] = TrainedModel(name, stage, OutputFolder(pipeline.run.stage(stage.key)).adapter)
+        if name is None or record is None:
+            continue
+        adapter = OutputFolder(pipeline.run.stage(stage.key)).adapter
+        kept = record.outputs.get(adapter.name)
+        if kept is not None and kept.still_is(adapter):
+            found[name] = TrainedModel(name, stage, adapter, () if status.state == "finished" else status.why)
     return found
 
 

@@ -53,7 +53,7 @@ def demonstrate(
     run = pocket_run(folder, TASK)
     recipe = run.recipe(overrides)
     with quiet(run.log, verbose=verbose):
-        Pipeline(run, recipe, tell).do()
+        Pipeline(run, recipe, tell).do(redo=True)
         tell("the pocket model judges the same replies")
         outcome = outcome_of(run, recipe)
     text = demo_report(outcome)

@@ -104,7 +104,7 @@ def run_trials(
                 recipe = run.recipe([f"seed={seed}", *overrides, f"strategies=[{', '.join(names)}]"])
             tell(f"--- {mix}, seed {seed} of {', '.join(map(str, seeds))}")
             with quiet(run.log, verbose=verbose):
-                Pipeline(run, recipe, tell).do()
+                Pipeline(run, recipe, tell).do(redo=True)
                 outcome = _outcome(run, recipe, own_judge, tell)
             yield Trial(mix, seed, outcome)
 

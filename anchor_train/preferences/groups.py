@@ -22,7 +22,14 @@ from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.records import ScoredQuestion
 
 NoGroupReason: TypeAlias = Literal[
-    "no_samples", "no_right_reply", "nothing_scored", "one_reply", "all_scores_equal"
+    "no_samples",
+    "no_readable_explanation",
+    "no_right_reply",
+    "right_ones_unreadable",
+    "none_judged",
+    "one_reply",
+    "all_scores_equal",
+    "nothing_scored",  # as earlier versions wrote it
 ]
 
 # Levels under feedback by correctness, and of an unreadable reply under feedback by score: below any score.
@@ -175,7 +182,7 @@ def group_of(
         else:
             members[text] = Member(sample.text, level, sample.index, sample.score, sample.correct)
     found = tuple(members.values())
-    reason = _why_none(found, feedback)
+    reason = _why_none(found, feedback, samples)
     if reason is not None:
         return NoGroup(scored.question.id, behaviour, reason)
     return Group(scored.question.id, feedback, behaviour, found, duplicates, left_out)
@@ -191,12 +198,19 @@ def _level(sample: Candidate, feedback: Feedback, unreadable_losers: bool) -> in
     return UNREADABLE if unreadable_losers else None
 
 
-def _why_none(members: Sequence[Member], feedback: Feedback) -> NoGroupReason | None:
+def _why_none(
+    members: Sequence[Member], feedback: Feedback, samples: Sequence[Candidate]
+) -> NoGroupReason | None:
     levels = {member.level for member in members}
+    readable = any(sample.readable for sample in samples)
     if feedback == "correctness":
-        return None if GOOD in levels else "no_right_reply"
+        if GOOD in levels:
+            return None
+        if not readable:
+            return "no_readable_explanation"
+        return "right_ones_unreadable" if any(sample.correct for sample in samples) else "no_right_reply"
     if not levels - {UNREADABLE}:
-        return "nothing_scored"
+        return "none_judged" if readable else "no_readable_explanation"
     if len(members) == 1:
         return "one_reply"
     return "all_scores_equal" if len(levels) == 1 else None

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import get_args
 
 from anchor_train.preferences.pairs import PairSet
+from anchor_train.preferences.reasons import advice, reasons_text
 from anchor_train.records import Behaviour, PreferencePair
 from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.records import Json, ScoredQuestion
@@ -30,6 +31,56 @@ class PairLength:
         return self.prompt + max(self.chosen, self.rejected)
 
 
+# From which share of the winners on they are what a training mostly learns.
+MOSTLY = 0.5
+# From which factor on winners are told from losers by their length alone.
+FAR = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConsultantWinners(JsonRecord):
+    """The pairs that the consultant's arguments win.
+
+    Attributes:
+        tokens: Mean length of the arguments, as whole replies.
+        loser_tokens: Mean length of what they win against.
+        score: Mean score in units of those that were judged; None if none was.
+        loser_score: Mean score of what they win against; None if none has one.
+    """
+
+    tokens: float
+    loser_tokens: float
+    score: float | None
+    loser_score: float | None
+
+    def lines(self, share: float) -> list[str]:
+        """For people, with warnings.
+
+        Args:
+            share: Of all winners.
+        """
+        checked = "not judged" if self.score is None else f"mean score {self.score:.1f}"
+        against = "none" if self.loser_score is None else f"{self.loser_score:.1f}"
+        found = [
+            f"the consultant's winners: {self.tokens:.1f} tokens, {checked}; "
+            f"what they win against: {self.loser_tokens:.1f} tokens, score {against}"
+        ]
+        if share > MOSTLY:
+            found.append(
+                f"warning: the consultant wrote {100 * share:.0f}% of the winners, so its way of writing is "
+                "most of what is learnt"
+            )
+        if not 1 / FAR < self.tokens / max(1.0, self.loser_tokens) < FAR:
+            how = "shorter" if self.tokens < self.loser_tokens else "longer"
+            found.append(
+                f"warning: the consultant's winners are far {how} than what they win against, so length "
+                "alone tells them apart"
+            )
+        if self.score is not None and self.loser_score is not None and self.score < self.loser_score:
+            found.append("warning: the consultant's winners score lower than what they win against")
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class PairReport(JsonRecord):
     """Counts of one strategy over one round.
@@ -45,6 +96,7 @@ class PairReport(JsonRecord):
         max_length: ``dpo.max_length``.
         cut: Pairs of which ``max_length`` would cut a side, and so its choice.
         thoughts_left_out: Sides whose reply has a thought, which isn't trained on.
+        consultant: What the consultant's winners are like; None without any, and in reports of before.
     """
 
     strategy: str
@@ -57,6 +109,7 @@ class PairReport(JsonRecord):
     max_length: int
     cut: int
     thoughts_left_out: int = 0
+    consultant: ConsultantWinners | None = None
 
     @property
     def total(self) -> int:
@@ -106,6 +159,8 @@ class PairReport(JsonRecord):
                 f"{self.mean_chosen_tokens:.1f} tokens, losers {self.mean_rejected_tokens:.1f} "
                 f"(gap {self.length_gap:+.1f}) · cut by max_length {self.max_length}: {self.cut}"
             )
+        if self.consultant is not None:
+            lines += self.consultant.lines(self.consultant_share or 0.0)
         if self.thoughts_left_out:
             lines.append(
                 f"thoughts of {self.thoughts_left_out} of {2 * self.total} replies are left out: what is "
@@ -118,11 +173,10 @@ class PairReport(JsonRecord):
 
     def why_empty(self) -> str:
         """One line for an empty set of pairs."""
-        return f"no pair could be built: {self.questions} questions{self._reasons()}"
+        return f"no pair could be built: {self.questions} questions{self._reasons()}{advice(self.without)}"
 
     def _reasons(self) -> str:
-        named = [f"{reason.replace('_', ' ')} {count}" for reason, count in self.without.items()]
-        return f" ({', '.join(named)})" if named else ""
+        return reasons_text(self.without)
 
 
 def pair_report(
@@ -132,7 +186,7 @@ def pair_report(
     max_length: int,
     thoughts_left_out: int = 0,
 ) -> PairReport:
-    """Counts a set of pairs.
+    """Counts a set of pairs and measures them.
 
     Args:
         strategy: Its strategy.
@@ -154,6 +208,23 @@ def pair_report(
         max_length=max_length,
         cut=sum(length.longest > max_length for length in lengths),
         thoughts_left_out=thoughts_left_out,
+        consultant=_consultant_winners(result.pairs, lengths),
+    )
+
+
+def _consultant_winners(
+    pairs: Sequence[PreferencePair], lengths: Sequence[PairLength]
+) -> ConsultantWinners | None:
+    found = [(pair, length) for pair, length in zip(pairs, lengths, strict=True) if _by_consultant(pair)]
+    if not found:
+        return None
+    scores = [pair.chosen.score for pair, _ in found if pair.chosen.score is not None]
+    beaten = [pair.rejected.score for pair, _ in found if pair.rejected.score is not None]
+    return ConsultantWinners(
+        tokens=fmean(length.chosen for _, length in found),
+        loser_tokens=fmean(length.rejected for _, length in found),
+        score=fmean(scores) if scores else None,
+        loser_score=fmean(beaten) if beaten else None,
     )
 
 

@@ -57,6 +57,7 @@ def anchor_sets(samples: Sequence[Candidate], settings: PairSettings) -> Candida
     An unreadable sample has no score: it never wins, and loses (to every scored one) only with
     ``settings.unreadable_losers``. A sample whose judgement failed is in neither set.
     """
+    empty: NoPairReason
     behaviour = behaviour_of(samples)
     if behaviour is None:
         return CandidateSets((), (), empty="no_samples")
@@ -65,22 +66,25 @@ def anchor_sets(samples: Sequence[Candidate], settings: PairSettings) -> Candida
 
     if behaviour == "consistently_incorrect":
         losers = _in_order([s for s, _ in scored] + unreadable)
-        return CandidateSets((), losers, consultant=True, empty=None if losers else "no_loser")
+        return CandidateSets((), losers, consultant=True, empty=None if losers else _none_scored(samples))
 
     right = [(s, score) for s, score in scored if s.correct]
     if not right:
-        return CandidateSets((), (), empty="no_right_sample_scored" if scored else "nothing_scored")
+        if not scored:
+            return CandidateSets((), (), empty=_none_scored(samples))
+        unread = not any(s.readable for s in samples if s.correct)
+        return CandidateSets((), (), empty="right_ones_unreadable" if unread else "right_ones_not_judged")
     top = max(score for _, score in right)
     winners = tuple(s for s, score in right if score == top)
     if behaviour == "variable":
         below = [s for s, score in scored if not s.correct and score < top]
         below += [s for s in unreadable if not s.correct]
-        empty: NoPairReason = "no_loser"
+        empty = _no_wrong_one(samples)
     else:
         lowest = min(score for _, score in right)
         limit = top if settings.loser == "below_top" else lowest + 1
         below = [s for s, score in right if score < limit and score < top] + unreadable
-        empty = "all_scores_equal"
+        empty = "all_scores_equal" if len(right) > 1 else "one_scored_only"
     return CandidateSets(winners, _in_order(below), empty=None if below else empty)
 
 
@@ -95,13 +99,13 @@ def rank_sets(samples: Sequence[Candidate], settings: PairSettings) -> Candidate
         return CandidateSets((), (), empty="no_samples")
     scored = [(s, s.score) for s in samples if s.score is not None]
     if not scored:
-        return CandidateSets((), (), empty="nothing_scored")
+        return CandidateSets((), (), empty=_none_scored(samples))
     unreadable = _unreadable(samples) if settings.unreadable_losers else []
     top = max(score for _, score in scored)
     winners = tuple(s for s, score in scored if score == top)
     if len(winners) == len(scored):
         losers = tuple(unreadable)
-        only_one: NoPairReason = "all_scores_equal" if len(scored) > 1 else "no_loser"
+        only_one: NoPairReason = "all_scores_equal" if len(scored) > 1 else "one_scored_only"
         return CandidateSets(winners, losers, empty=None if losers else only_one)
     return CandidateSets(winners, _in_order([s for s, _ in scored] + unreadable))
 
@@ -147,17 +151,23 @@ def choose_pair(
     if found.empty is not None or behaviour is None:
         return none(found.empty or "no_samples")
     draw = _draw(seed, strategy, question.id)
+    losers = list(found.losers)
     if found.consultant:
-        text = None
-        if argument is not None and argument.text is not None and argument.failure is None:
-            text = in_reply_form(question, argument.text)
-        if text is None:
-            return none("consultant_failed")
-        chosen = Side(text, "consultant")
+        text = _argued(question, argument, in_reply_form)
+        if argument is None or text is None:
+            return none(_why_not(argument))
+        if argument.judged:
+            if argument.score is None:
+                return none("argument_not_judged")
+            # As samples are: whoever scored above the winner doesn't lose.
+            losers = [s for s in losers if s.score is None or s.score <= argument.score]
+            if not losers:
+                return none("argument_scored_below_all")
+        chosen = Side(text, "consultant", score=argument.score)
     else:
         chosen = _side(draw.choice(found.winners))
     # Distinct samples can hold the same text, and a text is never set against itself.
-    losers = [s for s in found.losers if s.index != chosen.sample and s.text != chosen.text]
+    losers = [s for s in losers if s.index != chosen.sample and s.text != chosen.text]
     if not losers:
         return none("same_text")
     return PreferencePair(
@@ -193,6 +203,35 @@ def build_pairs(
         else:
             pairs.append(result)
     return PairSet(tuple(pairs), tuple(without))
+
+
+def _none_scored(samples: Sequence[Candidate]) -> NoPairReason:
+    return "none_judged" if any(sample.readable for sample in samples) else "no_readable_explanation"
+
+
+def _no_wrong_one(samples: Sequence[Candidate]) -> NoPairReason:
+    """Why no wrong sample may lose to the best right one."""
+    wrong = [sample for sample in samples if not sample.correct]
+    if not any(sample.readable for sample in wrong):
+        return "wrong_ones_unreadable"
+    if all(sample.score is None for sample in wrong):
+        return "wrong_ones_not_judged"
+    return "no_wrong_one_scored_lower"
+
+
+def _argued(question: Question, argument: Argument | None, in_reply_form: InReplyForm) -> str | None:
+    """The consultant's argument as a reply; None if it can't win."""
+    if argument is None or argument.text is None or argument.problem is not None:
+        return None
+    return in_reply_form(question, argument.text)
+
+
+def _why_not(argument: Argument | None) -> NoPairReason:
+    if argument is None or argument.text is None:
+        return "no_argument"
+    if argument.failure is None and argument.too_little is not None:
+        return "argument_says_too_little"
+    return "argument_not_usable"
 
 
 def _unreadable(samples: Sequence[Candidate]) -> list[Candidate]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     Field,
@@ -97,13 +97,18 @@ class SampleSettings(ThinkingSettings):
         top_p: Nucleus mass.
         max_tokens: Most tokens of a reply.
         backend: None samples the model in training on ``engine``; otherwise an endpoint that serves it.
+        stop_unreadable: The stage stops if none of its first so many replies can be read, before all others
+            are paid for; None never stops.
     """
+
+    unfelt: ClassVar[frozenset[str]] = frozenset({"stop_unreadable"})
 
     n: int = Field(ge=1)
     temperature: float = Field(ge=0)
     top_p: float = Field(gt=0, le=1)
     max_tokens: int = Field(ge=1)
     backend: RoleBackend = None
+    stop_unreadable: int | None = Field(default=32, ge=1)
 
     @model_validator(mode="after")
     def _not_greedy(self) -> SampleSettings:
@@ -121,6 +126,10 @@ class ConsultantSettings(ThinkingSettings):
         max_tokens: Most tokens of an argument.
         backend: Who it is.
         guide: A constitution that it is told to follow.
+        check: Whether its arguments are checked before they win: they must say something beside the choice,
+            and be judged, by the training judge, no worse than what they win against. Without, whatever it
+            writes wins, as in the paper.
+        min_words: With ``check``, least words of an argument beside those of the choice and of announcing it.
     """
 
     temperature: float = Field(ge=0)
@@ -128,6 +137,19 @@ class ConsultantSettings(ThinkingSettings):
     max_tokens: int = Field(ge=1)
     backend: str | dict[str, Any] = "base"
     guide: Path | None = None
+    check: bool = False
+    min_words: int = Field(default=8, ge=1)
+
+    @model_serializer(mode="wrap")
+    def _none_as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without settings that are off: what was made before there were any stays up to date."""
+        values: dict[str, Any] = write(self)
+        if not self.thinking_tokens:
+            values.pop("thinking_tokens", None)
+        if not self.check:
+            values.pop("check", None)
+            values.pop("min_words", None)
+        return values
 
 
 class DiscoverSettings(ThinkingSettings):
@@ -224,6 +246,7 @@ class EvaluateSettings(ThinkingSettings):
         split: Split of the task's data set; None is the one that the task evaluates on.
         limit: The first so many questions; None takes all.
         engine: lm-eval's model type that generates (``hf`` or ``vllm``); None follows ``Recipe.engine``.
+        baseline: What the table compares with: ``base``, ``sft``, or another of the run's models by its name.
     """
 
     judge: str | dict[str, Any]
@@ -235,6 +258,7 @@ class EvaluateSettings(ThinkingSettings):
     limit: int | None = Field(default=None, ge=1)
     engine: Literal["hf", "vllm"] | None = None
     batch_size: int = Field(default=8, ge=1)
+    baseline: str = "base"
 
 
 class LaunchSettings(Settings):

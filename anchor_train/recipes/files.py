@@ -16,7 +16,7 @@ from judges.settings import load_yaml, nearest, parse
 RECIPES = Path(__file__).parent
 PAPER = "paper"
 # Settings that may be given as a plain string -> the key that the string stands for.
-_SHORT = {"model": "name", "engine": "backend"}
+SHORT = {"model": "name", "engine": "backend"}
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -81,12 +81,17 @@ def _over_parents(values: Mapping[str, Any], path: Path, seen: tuple[Path, ...])
 def _spelt_out(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same settings without short forms, so that single keys can be laid over them."""
     return {
-        key: {_SHORT[key]: value} if key in _SHORT and isinstance(value, str) else value
+        key: {SHORT[key]: value} if key in SHORT and isinstance(value, str) else value
         for key, value in values.items()
     }
 
 
-def _override(text: str) -> dict[str, Any]:
+def override_path(text: str) -> tuple[list[str], Any]:
+    """``dotted.key=value``, taken apart; the value is read as YAML.
+
+    Raises:
+        ConfigError: If it isn't of that form.
+    """
     name, equals, value_text = text.partition("=")
     keys = name.strip().split(".")
     if not equals or not all(keys):
@@ -95,6 +100,11 @@ def _override(text: str) -> dict[str, Any]:
         value = yaml.safe_load(value_text)
     except yaml.YAMLError:
         raise ConfigError(f"--set {text!r}: the value is not valid YAML") from None
+    return keys, value
+
+
+def _override(text: str) -> dict[str, Any]:
+    keys, value = override_path(text)
     for key in reversed(keys):
         value = {key: value}
     return _spelt_out(value)

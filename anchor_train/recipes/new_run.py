@@ -10,15 +10,24 @@ import yaml
 
 from anchor_train.recipes.config import Recipe
 from anchor_train.recipes.files import RECIPES, recipe_from
+from anchor_train.recipes.fitting import PAPER, Fitting
 from judges.errors import ConfigError, DataError
 from judges.settings import nearest
 from lm_eval_tasks.tasks.spec import load_task
 
 DEFAULT = "default"
+"""A short recipe over the paper's settings."""
+AUTO = "auto"
+"""A short recipe over that one that fits the model and the machine."""
 
 
 def new_recipe(
-    folder: Path, model: str, task: str, data_dir: Path | None = None, recipe: str = DEFAULT
+    folder: Path,
+    model: str,
+    task: str,
+    data_dir: Path | None = None,
+    recipe: str = DEFAULT,
+    fits: Fitting | None = None,
 ) -> tuple[str, Recipe]:
     """Text and settings of a new run's recipe.
 
@@ -27,7 +36,8 @@ def new_recipe(
         model: Folder or hub name of the base model.
         task: Task name or file.
         data_dir: Folder with local questions.
-        recipe: ``default`` (short, says what to change first), a built-in recipe, or a .yaml file.
+        recipe: ``auto`` or ``default`` (short, say what to change first), a built-in recipe, or a .yaml file.
+        fits: For ``auto``: what fits the model and the machine.
 
     Raises:
         ConfigError: If there is no such recipe, or something in it is wrong.
@@ -39,20 +49,45 @@ def new_recipe(
     }
     # JSON scalars are YAML scalars, whatever a path holds.
     quoted = {name: json.dumps(value) for name, value in values.items() if value is not None}
-    text = _short(folder, quoted) if recipe == DEFAULT else _whole(recipe, quoted)
+    if recipe in (AUTO, DEFAULT):
+        text = _short(folder, quoted, fits or Fitting(PAPER, "transformers", ""))
+    else:
+        text = _whole(recipe, quoted)
     if data_dir is not None:
         text = _with_split(text, _split_that_is_there(task, data_dir))
     loaded = yaml.safe_load(text)
     return text, recipe_from(loaded, folder / "recipe.yaml")
 
 
-def _short(folder: Path, quoted: dict[str, str]) -> str:
+def _short(folder: Path, quoted: dict[str, str], fits: Fitting) -> str:
     from jinja2 import Environment, StrictUndefined
 
     # The text is YAML, not HTML; its values are quoted as JSON.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     template = environment.from_string((RECIPES / "init.jinja").read_text(encoding="utf-8"))
-    return template.render(folder=folder, data_dir=quoted.get("data_dir"), **_known(quoted))
+    given = {name: json.loads(value) for name, value in quoted.items()}
+    below = recipe_from({**given, "extends": fits.recipe}, folder / "recipe.yaml")
+    knobs = {
+        "limit": "null" if below.questions.limit is None else below.questions.limit,
+        "n": below.sampler.n,
+        "max_tokens": below.sampler.max_tokens,
+        "target": below.sft.target,
+        "r": None if below.sft.lora is None else below.sft.lora.r,
+        "alpha": None if below.sft.lora is None else below.sft.lora.alpha,
+        "sft_rate": below.sft.optimiser.learning_rate,
+        "steps": below.dpo.max_steps,
+        "rate": below.dpo.optimiser.learning_rate,
+    }
+    return template.render(
+        folder=folder,
+        data_dir=quoted.get("data_dir"),
+        recipe=fits.recipe,
+        engine=fits.engine,
+        why=fits.why,
+        limit=below.evaluate.limit,
+        knobs=knobs,
+        **_known(quoted),
+    )
 
 
 def _known(quoted: dict[str, str]) -> dict[str, str]:
@@ -66,7 +101,7 @@ def _whole(recipe: str, quoted: dict[str, str]) -> str:
     else:
         path = RECIPES / f"{recipe}.yaml"
         if not path.is_file():
-            names = [DEFAULT, *(found.stem for found in RECIPES.glob("*.yaml"))]
+            names = [AUTO, DEFAULT, *(found.stem for found in RECIPES.glob("*.yaml"))]
             raise ConfigError(f"no recipe {recipe!r}: {nearest(recipe, names)}; or a .yaml file")
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -99,6 +134,8 @@ def _with_split(text: str, split: str | None) -> str:
     if split is None or "split" in (yaml.safe_load(text).get("evaluate") or {}):
         return text
     line = f"  split: {split}  # data_dir has no file for the task's own\n"
+    if "evaluate" not in yaml.safe_load(text):
+        return f"{text.rstrip()}\n\nevaluate:\n{line}"
     return re.sub(r"^evaluate:[ ]*(#.*)?\n", lambda found: found[0] + line, text, count=1, flags=re.MULTILINE)
 
 

@@ -5,10 +5,17 @@ Numbers that the paper fixes stand in ``recipes/paper.yaml`` and have no default
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from judges.errors import ConfigError
 from judges.settings import Settings, nearest
@@ -17,6 +24,7 @@ ListwiseLoss: TypeAlias = Literal["aft", "rrhf", "pro"]
 Constraint: TypeAlias = Literal["boundary", "detached", "none"]
 Feedback: TypeAlias = Literal["correctness", "score"]
 PrincipleText: TypeAlias = Literal["medoid", "own"]
+SftTarget: TypeAlias = Literal["answer", "form", "rationale"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
 # The losses of trl.DPOConfig.loss_type that need no further numbers; a test compares the list with TRL's own.
@@ -45,8 +53,9 @@ class ModelSettings(Settings):
     Attributes:
         name: Folder or hub name of a Hugging Face causal language model.
         revision: Branch, tag or commit on the hub.
-        dtype: Type of the frozen weights; ``auto`` is bfloat16 on a GPU that has it, else float32. The
-            adapter's own weights are float32 in training.
+        dtype: Type of the weights, in training, sampling and evaluation alike; ``auto`` is bfloat16 on a GPU
+            that has it and on a CPU that multiplies in it, else float32. The adapter's own weights are
+            float32 in training.
         attention: transformers' name of the attention implementation; None takes its default.
         load_in_4bit: Hold the frozen weights in 4 bits while training (QLoRA; needs bitsandbytes).
         chat_template: A Jinja file, for a tokenizer that has no chat template of its own.
@@ -66,12 +75,34 @@ class ModelSettings(Settings):
 
 
 class LoraSettings(Settings):
-    """A LoRA adapter (peft.LoraConfig): ``r``, ``alpha``, ``dropout`` and which modules it sits on."""
+    """A LoRA adapter, as peft.LoraConfig takes it.
+
+    Attributes:
+        r: Rank.
+        alpha: Scale of what it adds: alpha / r, or alpha / sqrt(r) with ``use_rslora``.
+        dropout: Of its inputs while it is fine-tuned; preference training has none.
+        target_modules: Modules that it sits on.
+        use_rslora: Rank-stabilised scale.
+        use_dora: Weight-decomposed adapter (DoRA).
+        modules_to_save: Modules that are trained whole and saved with the adapter, e.g. ``[lm_head]``.
+    """
 
     r: int = Field(ge=1)
     alpha: float = Field(gt=0)
     dropout: float = Field(ge=0, lt=1)
     target_modules: str | tuple[str, ...] = "all-linear"
+    use_rslora: bool = False
+    use_dora: bool = False
+    modules_to_save: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _none_as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is off: what was made before there were these settings stays up to date."""
+        values: dict[str, Any] = write(self)
+        for name in ("use_rslora", "use_dora", "modules_to_save"):
+            if not getattr(self, name):
+                values.pop(name, None)
+        return values
 
 
 class OptimiserSettings(Settings):
@@ -85,8 +116,8 @@ class OptimiserSettings(Settings):
         warmup: Share of all steps during which the rate rises from 0.
         max_grad_norm: Gradients are clipped to this norm.
         batch_size: Effective batch: examples (or pairs) a step over all processes and accumulation steps.
-        per_device_batch_size: Examples that one process holds at once; ``batch_size`` must be a multiple of
-            it times the number of processes.
+        per_device_batch_size: Most examples that one process holds at once. Of several processes, each takes
+            an equal share of ``batch_size``, in the largest equal parts up to this.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.
     """
 
@@ -100,19 +131,44 @@ class OptimiserSettings(Settings):
     per_device_batch_size: int = Field(ge=1)
     gradient_checkpointing: bool = False
 
+    def at_once(self, processes: int = 1) -> int:
+        """Examples that each of that many processes holds at once: as many as fit evenly into the batch.
+
+        Raises:
+            ConfigError: If the processes can't share the batch evenly, with the nearest values that can.
+        """
+        share, rest = divmod(self.batch_size, processes)
+        if rest or not share:
+            fitting = [size for size in (share * processes, (share + 1) * processes) if size]
+            counts = [count for count in range(1, processes + 1) if not self.batch_size % count]
+            raise ConfigError(
+                f"optimiser.batch_size {self.batch_size} can't be shared evenly by launch.processes "
+                f"{processes}: the nearest that can are batch_size {' and '.join(map(str, fitting))}, or "
+                f"{counts[-1]} process{'' if counts[-1] == 1 else 'es'}"
+            )
+        if processes == 1 and share % self.per_device_batch_size:
+            fitting = [
+                size
+                for size in (
+                    share // self.per_device_batch_size * self.per_device_batch_size,
+                    -(-share // self.per_device_batch_size) * self.per_device_batch_size,
+                )
+                if size
+            ]
+            raise ConfigError(
+                f"optimiser.batch_size {self.batch_size} is no multiple of per_device_batch_size "
+                f"{self.per_device_batch_size}; the nearest are {' and '.join(map(str, fitting))}"
+            )
+        most = min(share, self.per_device_batch_size)
+        return next(size for size in range(most, 0, -1) if not share % size)
+
     def accumulation_steps(self, processes: int = 1) -> int:
         """Accumulation steps that give the effective batch on that many processes.
 
         Raises:
             ConfigError: If the batch can't be divided so.
         """
-        at_once = self.per_device_batch_size * processes
-        if self.batch_size % at_once:
-            raise ConfigError(
-                f"optimiser.batch_size {self.batch_size} is no multiple of per_device_batch_size "
-                f"{self.per_device_batch_size} x {processes} process(es)"
-            )
-        return self.batch_size // at_once
+        return self.batch_size // (self.at_once(processes) * processes)
 
 
 # Settings of a training that change what is seen of it, not what comes of it.
@@ -133,7 +189,13 @@ class LoopSettings(Settings):
         keep_checkpoints: How many of them stay on disk.
         log_every: Optimiser steps between log lines.
         report_to: transformers' names of trackers (tensorboard, wandb, trackio ...).
+        eval_every: Optimiser steps between measurements of the loss on held-out examples; None for none, and
+            all examples are trained on.
+        eval_share: Share of the examples that is held out for it, a seeded draw.
     """
+
+    # Settings that leave no trace where they are off: what was made before there were any stays up to date.
+    silent: ClassVar[Mapping[str, Any]] = {"eval_every": None, "eval_share": 0.1}
 
     optimiser: OptimiserSettings
     epochs: float | None = Field(default=None, gt=0)
@@ -144,6 +206,17 @@ class LoopSettings(Settings):
     keep_checkpoints: int = Field(default=1, ge=1)
     log_every: int = Field(default=10, ge=1)
     report_to: tuple[str, ...] = ()
+    eval_every: int | None = Field(default=None, ge=1)
+    eval_share: float = Field(default=0.1, gt=0, lt=1)
+
+    @model_serializer(mode="wrap")
+    def _silent(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in self.silent or getattr(self, name) != self.silent[name]
+        }
 
     @model_validator(mode="after")
     def _ends(self) -> LoopSettings:
@@ -153,9 +226,19 @@ class LoopSettings(Settings):
 
 
 class SftSettings(LoopSettings):
-    """Supervised fine-tuning on the answers alone (method, section 4.1)."""
+    """Supervised fine-tuning before sampling (method, section 4.1).
 
-    lora: LoraSettings
+    Attributes:
+        lora: The adapter; None trains all weights (full fine-tuning), and so do the trainings that go on.
+        target: What is learnt. ``answer``: label and text of the right choice, as in the paper; ``form``: the
+            right label within the tag that replies have for it; ``rationale``: a whole reply in the form,
+            with the reason that the data set gives.
+    """
+
+    lora: LoraSettings | None
+    target: SftTarget = "answer"
+
+    silent: ClassVar[Mapping[str, Any]] = {**LoopSettings.silent, "target": "answer"}
 
 
 class RftSettings(LoopSettings):

@@ -97,7 +97,7 @@ class Dependencies:
             for part in path.split("."):
                 value = getattr(value, part)
             if isinstance(value, Settings):
-                hidden = DISPLAY if isinstance(value, LoopSettings) else ()
+                hidden = DISPLAY if isinstance(value, LoopSettings) else getattr(value, "unfelt", ())
                 value = value.model_dump(mode="json", exclude=set(hidden))
             elif isinstance(value, Path):
                 value = str(value)

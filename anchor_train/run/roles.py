@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from anchor_train.recipes.config import Recipe, RoleBackend
+from anchor_train.run.precision import dtype_of
+from anchor_train.run.trained_folder import is_whole
 from judges.errors import ConfigError
 from judges.rubrics.load import load_rubric
 from judges.rubrics.rubric import Rubric
@@ -21,18 +23,20 @@ RoleSpec: TypeAlias = str | dict[str, Any]
 
 
 def own_model(recipe: Recipe, adapter: Path | None) -> dict[str, Any]:
-    """Backend settings of the run's model on its engine, with or without an adapter."""
+    """Backend settings of the run's model on its engine: the base, with an adapter, or trained as a whole."""
     model = recipe.model
+    said = "dtype" in recipe.engine and model.dtype == "auto"
+    whole = adapter is not None and is_whole(adapter)
     optional = {
-        "adapter": None if adapter is None else str(adapter),
-        "dtype": None if model.dtype == "auto" else model.dtype,
-        "revision": model.revision,
+        "adapter": None if adapter is None or whole else str(adapter),
+        "dtype": None if said else dtype_of(model),
+        "revision": None if whole else model.revision,
         "chat_template": None if model.chat_template is None else str(model.chat_template),
         "chat_template_kwargs": model.chat_template_kwargs or None,
         "trust_remote_code": model.trust_remote_code or None,
     }
     given = {key: value for key, value in optional.items() if value is not None}
-    return {**recipe.engine, "model": model.name, **given}
+    return {**recipe.engine, "model": str(adapter) if whole else model.name, **given}
 
 
 def sampler_spec(recipe: Recipe, adapter: Path | None) -> RoleSpec:

@@ -5,6 +5,7 @@
     my-run/
       recipe.yaml       what the user says
       resolved.yaml     the same with nothing left out, as last used
+      command-line.json what --set said then
       manifest.json     finished stages
       replies.sqlite    replies of the judges, never paid for twice
       questions/ sft/ round-1/sample/ ... evaluate/table/     a folder for each stage, its artifacts in it
@@ -14,17 +15,22 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from anchor_train.recipes.config import Recipe
-from anchor_train.recipes.files import load_recipe, resolved_yaml
+from anchor_train.recipes.edit import with_settings
+from anchor_train.recipes.files import load_recipe, recipe_from, resolved_yaml
 from anchor_train.run.manifest import Manifest
 from judges import run_log
 from judges.errors import ConfigError, DataError
-from judges.files import replacing
+from judges.files import read_object, replacing, write_json
+
+OVERRIDES = "command-line.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +92,30 @@ class RunFolder:
         """Reads the recipe, with ``a.b=value`` overrides."""
         return load_recipe(self.recipe_path, overrides)
 
-    def keep_resolved(self, recipe: Recipe) -> None:
-        """Writes down what is used now."""
+    def keep_resolved(self, recipe: Recipe, overrides: Sequence[str] = ()) -> None:
+        """Writes down what is used now, and which of it the command line said."""
         with replacing(self.path / "resolved.yaml") as file:
             file.write(resolved_yaml(recipe))
+        write_json(self.path / OVERRIDES, {"set": list(overrides)})
+
+    @property
+    def last_overrides(self) -> tuple[str, ...]:
+        """What the command line set when the run was last worked on."""
+        path = self.path / OVERRIDES
+        return tuple(read_object(path)["set"]) if path.is_file() else ()
+
+    def save_settings(self, overrides: Sequence[str]) -> None:
+        """Writes settings into the recipe, whose comments stay.
+
+        Raises:
+            ConfigError: If they are wrong, or can't be written into this recipe's text.
+        """
+        wanted = self.recipe(overrides)
+        text = with_settings(self.recipe_path.read_text(encoding="utf-8"), overrides)
+        if recipe_from(yaml.safe_load(text), self.recipe_path) != wanted:
+            raise ConfigError(f"{self.recipe_path}: {', '.join(overrides)} must be written into it by hand")
+        with replacing(self.recipe_path) as file:
+            file.write(text)
 
     def stage(self, key: str) -> Path:
         """Folder of a stage."""

@@ -5,23 +5,26 @@ The consultant is told the label (method, section 4.3); asked are only those que
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from anchor_train.preferences.arguments import says_too_little
 from anchor_train.preferences.pairs import wants_consultant
 from anchor_train.records import Argument, spoken
 from anchor_train.run.dependencies import Basis, Dependencies
 from anchor_train.run.manifest import flat
 from anchor_train.run.roles import consultant_spec, runs_here
 from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
-from anchor_train.stages.judge import read_scored
-from anchor_train.stages.kind import Example, Planned, StageKind
+from anchor_train.stages.judge import judge_statements, judged_by, read_scored
+from anchor_train.stages.kind import Example, Planned, StageKind, Summary
 from anchor_train.stages.parts.asking import ask_missing
+from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.sample import JOURNAL
 from anchor_train.training.job import OutputFolder
 from judges.files import read_records, text_hash, write_records
 from judges.journal import Journal
-from judges.records import Conversation, Failure, Outcome, Sampling
+from judges.records import Conversation, Failure, Outcome, Sampling, Statement
 from judges.rubrics.constitution import load_constitution
 from judges.thoughts import said
 from lm_eval_tasks.records import Json, Question
@@ -29,6 +32,8 @@ from lm_eval_tasks.replies.responses import read_response
 from lm_eval_tasks.tasks.spec import TaskSpec, load_task
 
 FILE = "arguments.jsonl"
+JUDGEMENTS = "judgements-journal.jsonl"
+CUT = ("cut at max_tokens", "cut while thinking: consultant.thinking_tokens is for the thought")
 
 
 def consult(job: StageJob) -> StageResult:
@@ -57,11 +62,52 @@ def consult(job: StageJob) -> StageResult:
     with Journal(job.folder / JOURNAL, job.belongs_to, lambda row: str(row["question_id"])) as journal:
         missing = [q for q in questions if not _has(journal, q, job.retry_failed)]
         role = consultant_spec(job.recipe, latest)
-        ask_missing("consulting", missing, conversation, sampling, role, journal, _row, job.recipe.executor)
-        rows = [journal.rows[question.id] for question in questions]
-    write_records(job.folder / FILE, rows)
-    failed = sum(row["failure"] is not None for row in rows)
-    return StageResult((FILE,), {"asked": len(questions), "asked_now": len(missing), "failed": failed})
+        done, executor = len(questions) - len(missing), job.recipe.executor
+        ask_missing("consulting", missing, conversation, sampling, role, journal, _row, executor, done)
+        arguments = [Argument.from_json(journal.rows[question.id]) for question in questions]
+    summary: Json = {"asked": len(questions), "asked_now": len(missing)}
+    if settings.check:
+        arguments, checked = _checked(
+            job, spec, dict(zip((q.id for q in questions), questions, strict=True)), arguments
+        )
+        summary |= checked
+    write_records(job.folder / FILE, (argument.to_json() for argument in arguments))
+    summary["failed"] = sum(argument.failure is not None for argument in arguments)
+    summary["cut"] = sum(argument.failure in CUT for argument in arguments)
+    return StageResult((FILE,), summary)
+
+
+def _checked(
+    job: StageJob, spec: TaskSpec, questions: Mapping[str, Question], arguments: Sequence[Argument]
+) -> tuple[list[Argument], Json]:
+    """The arguments with what is to be said against them and, where nothing is, with their scores."""
+    least = job.recipe.consultant.min_words
+    told = []
+    for argument in arguments:
+        question, problem = questions[argument.question_id], None
+        if argument.failure is None:
+            problem = says_too_little(_argument(question, argument.text or ""), question, least)
+        told.append(replace(argument, too_little=problem))
+    statements = {
+        argument.question_id: Statement(
+            spec.shown_question(questions[argument.question_id]),
+            _argument(questions[argument.question_id], argument.text or ""),
+        )
+        for argument in told
+        if argument.problem is None
+    }
+    summary: Json = {"too_little": sum(argument.too_little is not None for argument in told), "judged": 0}
+    if not statements:
+        return told, summary
+    judged = judge_statements(job, statements, job.folder / JUDGEMENTS)
+    scored = [
+        replace(argument, judged=True, score=judged.score(argument.question_id))
+        if argument.question_id in statements
+        else argument
+        for argument in told
+    ]
+    summary |= {"judged": len(statements) - judged.unjudged, "unjudged": judged.unjudged}
+    return scored, {**summary, "judge": judged.info.to_json(), "accounts": judged.accounts.to_json()}
 
 
 def read_arguments(folder: Path) -> dict[str, Argument]:
@@ -75,10 +121,15 @@ def in_reply_form(spec: TaskSpec, question: Question, argument: str) -> str | No
     A consultant that wrote the reply's tags by itself is taken at what stands between them; what it thought
     before is left out.
     """
-    text = read_response(question, argument).explanation or spoken(argument)
-    reply = spec.format_response(text.strip(), question.gold)
+    text = _argument(question, argument)
+    reply = spec.format_response(text, question.gold)
     read = read_response(question, reply)
-    return reply if read.choice == question.gold and read.explanation == text.strip() else None
+    return reply if read.choice == question.gold and read.explanation == text else None
+
+
+def _argument(question: Question, written: str) -> str:
+    """What a consultant argues, without thoughts and tags."""
+    return (read_response(question, written).explanation or spoken(written)).strip()
 
 
 def _has(journal: Journal, question: Question, retry_failed: bool) -> bool:
@@ -94,9 +145,7 @@ def _row(question: Question, outcome: Outcome) -> Json:
     completion = outcome.completions[0]
     problem = None
     if completion.finish_reason == "length":
-        problem = "cut at max_tokens"
-        if said(completion.text).cut:
-            problem = "cut while thinking: consultant.thinking_tokens is for the thought"
+        problem = CUT[1] if said(completion.text).cut else CUT[0]
     elif completion.finish_reason == "refused":
         problem = "refused"
     elif not spoken(completion.text).strip():
@@ -108,19 +157,41 @@ def _basis(stage: Stage, of: Dependencies) -> Basis:
     consultant = of.recipe.consultant
     guide = consultant.guide
     told = {} if guide is None else {"guide": text_hash(load_constitution(guide).guide())}
+    judged = judged_by(of, "judge", of.recipe.judge) if consultant.check else Basis({}, {})
     return Basis(
         {
             **flat({"consultant": consultant.model_dump(mode="json", exclude={"backend"})}),
             **of.role("consultant.backend", consultant.backend),
             **of.settings("seed", "pairs.unreadable_losers"),
+            **judged.settings,
         },
-        {**of.model, **of.prompts, **told},
+        {**of.model, **of.prompts, **told, **judged.externals},
+    )
+
+
+def _plan(job: StageJob, preview: Preview) -> Planned:
+    settings, many = job.recipe.consultant, len(preview.questions)
+    checked = " and has them judged" if settings.check else ""
+    work = preview.asking(settings.backend, many, settings.max_tokens)
+    return Planned(f"asks for up to {many} arguments{checked}", many * (1 + settings.check), work=work)
+
+
+def _line(found: Summary) -> str:
+    cut = f", {found['cut']} of them cut at max_tokens" if found.get("cut") else ""
+    line = f"{found['asked']} arguments ({found['failed']} failed{cut})"
+    if "too_little" not in found:
+        return line
+    return (
+        f"{line}; checked: {found['judged']} judged, {found.get('unjudged', 0)} without verdicts, "
+        f"{found['too_little']} say too little"
     )
 
 
 def _show(job: StageJob) -> Iterator[Example]:
     for argument in read_arguments(job.folder).values():
-        problem = f" (not used: {argument.failure})" if argument.failure else ""
+        problem = f" (not used: {argument.problem})" if argument.problem else ""
+        if argument.judged:
+            problem += ", not judged" if argument.score is None else f", score {argument.score}"
         head = f"question {argument.question_id}: the consultant's argument{problem}"
         text = f"{head}\n{argument.text or ''}"
         yield Example(job.stage.key, argument.question_id, text, argument.to_json())
@@ -130,14 +201,15 @@ KIND = StageKind(
     "consult",
     work=consult,
     basis=_basis,
-    plan=lambda job, preview: Planned(
-        f"asks for up to {len(preview.questions)} arguments", len(preview.questions)
-    ),
-    line=lambda found: f"{found['asked']} arguments ({found['failed']} failed)",
+    plan=_plan,
+    line=_line,
     show=_show,
     file=FILE,
     commands=("pairs", "principles discover"),
     own_process=True,
-    loads=lambda recipe: runs_here(recipe, recipe.consultant.backend),
+    loads=lambda recipe: (
+        runs_here(recipe, recipe.consultant.backend)
+        or (recipe.consultant.check and runs_here(recipe, recipe.judge))
+    ),
     asks=True,
 )

@@ -102,7 +102,7 @@ class _Discovery:
                 continue
             argument = arguments.get(found.question.id)
             reference = None
-            if argument is not None and argument.failure is None and argument.text is not None:
+            if argument is not None and argument.problem is None and argument.text is not None:
                 reference = in_reply_form(self._spec, found.question, argument.text)
             yield from attempts_of(found, reference, self._settings, top)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Collection, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,22 @@ from typing import Any
 import yaml
 
 from anchor_train.recipes.config import Recipe
+from anchor_train.run.copies import linked
 from anchor_train.run.dependencies import Basis, Dependencies
 from anchor_train.run.manifest import flat
-from anchor_train.run.roles import judge_spec, runs_here
-from anchor_train.run.stage import BASE_MODEL, Stage, StageJob, StageResult, derived_seed
+from anchor_train.run.roles import judge_spec, own_model, runs_here
+from anchor_train.run.stage import BASE_MODEL, SFT_MODEL, Stage, StageJob, StageResult, derived_seed
+from anchor_train.run.trained_folder import is_whole
 from anchor_train.stages.form import form_of
-from anchor_train.stages.judge import judged_by, price
-from anchor_train.stages.kind import Planned, StageKind, Summary
+from anchor_train.stages.judge import judged_by, price, sample_text
+from anchor_train.stages.kind import Example, Planned, StageKind, Summary, always
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.table import Table, table_of
 from anchor_train.training.job import OutputFolder
 from judges.backends.vllm.backend import room_for
 from judges.config import load_judge
-from judges.errors import DataError
-from judges.files import write_json
+from judges.errors import DataError, NothingJudgedError
+from judges.files import read_object, write_json
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.runs.rescoring import score_task
 from lm_eval_tasks.tasks.spec import REFINED, TASKS, TaskSpec, load_task, task_names
@@ -59,7 +62,7 @@ def score(job: StageJob) -> StageResult:
     recipe = job.recipe
     log = job.folder / LOG
     shutil.rmtree(log, ignore_errors=True)
-    _link_tree(job.needed("generated") / LOG, log)
+    linked(job.needed("generated") / LOG, log)
     given = judge_spec(recipe, recipe.evaluate.judge)
     with load_judge(given, cache=job.run.replies, executor=recipe.executor) as judge:
         summary = score_task(only_task(log), load_task(recipe.task), judge, name=JUDGEMENTS)
@@ -78,11 +81,30 @@ def score(job: StageJob) -> StageResult:
 
 
 def tabulate(job: StageJob) -> StageResult:
-    """Does stage ``table``: the paper's Table 1."""
+    """Does stage ``table``: the paper's Table 1, and the comparison with the fine-tuned model beside it.
+
+    Raises:
+        NothingJudgedError: If no model's replies could be judged.
+        DataError: If those that could be are of one model, and so nothing is compared.
+    """
     runs = {name: only_task(job.needed(name) / LOG, judge=JUDGEMENTS) for name in job.stage.needs}
-    table = table_of(runs, BASE_MODEL)
+    baseline = job.recipe.evaluate.baseline
+    table = table_of(runs, baseline, beside_of(baseline, runs), job.recipe.sft.target)
     write_json(job.folder / TABLE, table.to_json())
+    if not table.compares:
+        judged = any(row.judged for row in table.rows)
+        raise (DataError if judged else NothingJudgedError)(table.why_empty())
     return StageResult((TABLE,), table.to_json())
+
+
+def beside_of(baseline: str, models: Collection[str]) -> str | None:
+    """What aligned models are compared with beside the baseline: the model that they were trained from.
+
+    Where the baseline can hardly be judged, theirs is the comparison that says something.
+    """
+    if baseline != BASE_MODEL:
+        return BASE_MODEL
+    return SFT_MODEL if set(models) - {BASE_MODEL, SFT_MODEL} else None
 
 
 def asked_task(job: StageJob) -> TaskSpec:
@@ -119,13 +141,16 @@ def harness_model(recipe: Recipe, adapter: Path | None, folder: Path) -> tuple[s
 
     Args:
         recipe: The recipe.
-        adapter: Adapter on the base model; None for the base model itself.
+        adapter: What a training left, an adapter on the base model or a whole one; None for the base itself.
         folder: Where a tokenizer goes that got its chat template from the recipe.
     """
     model, engine = recipe.model, harness_engine(recipe)
+    whole = adapter if adapter is not None and is_whole(adapter) else None
+    adapter = None if whole is not None else adapter
     # The chat template writes the special tokens, here as in training.
-    arguments: dict[str, Any] = {"pretrained": model.name, "dtype": model.dtype, "add_bos_token": False}
-    if model.revision is not None:
+    arguments: dict[str, Any] = {"pretrained": str(whole or model.name), "add_bos_token": False}
+    arguments["dtype"] = own_model(recipe, None).get("dtype", "auto")
+    if model.revision is not None and whole is None:
         arguments["revision"] = model.revision
     if model.trust_remote_code:
         arguments["trust_remote_code"] = True
@@ -221,20 +246,9 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _link_tree(source: Path, target: Path) -> None:
-    """The same files in another folder, without their bytes twice on disk where that can be."""
-    for path in source.rglob("*"):
-        if path.is_file():
-            place = target / path.relative_to(source)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(path, place)
-            except OSError:
-                shutil.copyfile(path, place)
-
-
 def _generation_basis(stage: Stage, of: Dependencies) -> Basis:
-    generation = of.recipe.evaluate.model_dump(mode="json", exclude={"judge", "batch_size"})
+    unfelt = {"judge", "batch_size", "baseline"}
+    generation = of.recipe.evaluate.model_dump(mode="json", exclude=unfelt)
     room = of.settings("staple.discover.principle_tokens") if stage.refined else {}
     refined = of.refine_prompts if stage.refined else {}
     return Basis(
@@ -248,6 +262,12 @@ def _generation_basis(stage: Stage, of: Dependencies) -> Basis:
     )
 
 
+def _table_basis(stage: Stage, of: Dependencies) -> Basis:
+    baseline, target = of.recipe.evaluate.baseline, of.recipe.sft.target
+    settings = {} if baseline == BASE_MODEL else {"evaluate.baseline": baseline}
+    return Basis(settings if target == "answer" else {**settings, "sft.target": target}, {})
+
+
 def _asked(preview: Preview) -> tuple[int, str]:
     """How many questions each model is asked, and of which split."""
     settings, spec = preview.recipe.evaluate, preview.spec
@@ -259,16 +279,33 @@ def _asked(preview: Preview) -> tuple[int, str]:
 
 def _generation_plan(job: StageJob, preview: Preview) -> Planned:
     (many, split), n = _asked(preview), job.recipe.evaluate.n
-    return Planned(f"{job.stage.model} answers {many} questions of {split} {n} times each", many * n)
+    does = f"{job.stage.model} answers {many} questions of {split} {n} times each"
+    return Planned(does, many * n, work=preview.asking(None, many * n, room(job), n))
 
 
 def _score_plan(job: StageJob, preview: Preview) -> Planned:
     calls = _asked(preview)[0] * job.recipe.evaluate.n
-    return Planned(f"judges up to {calls} explanations", calls)
+    work = preview.judging(job.recipe.evaluate.judge, calls)
+    return Planned(f"judges up to {calls} explanations", calls, work=work)
 
 
 def _score_line(found: Summary) -> str:
     return f"{found['judged']} of {found['replies']} judged by {found['judge']['name']}{price(found)}"
+
+
+def _show_scored(job: StageJob) -> Iterator[Example]:
+    spec = load_task(job.recipe.task)
+    for scored in only_task(job.folder / LOG, judge=JUDGEMENTS).read_samples():
+        question = scored.question
+        head = f"=== question {question.id}, gold {question.gold}, answered by {job.stage.model}"
+        lines = [head, spec.shown_question(question)]
+        lines += [sample_text(index, sample) for index, sample in enumerate(scored.responses)]
+        yield Example(job.stage.key, question.id, "\n".join(lines), scored.to_json())
+
+
+def _show_table(job: StageJob) -> Iterator[Example]:
+    row = read_object(job.folder / TABLE)
+    yield Example(job.stage.key, TABLE, Table.from_json(row).to_text(), row)
 
 
 GENERATE = StageKind(
@@ -280,7 +317,7 @@ GENERATE = StageKind(
     commands=("evaluate",),
     own_process=True,
     loads=lambda recipe: harness_engine(recipe) == "hf",
-    in_form=True,
+    in_form=always,
 )
 SCORE = StageKind(
     "score",
@@ -288,6 +325,8 @@ SCORE = StageKind(
     basis=lambda stage, of: judged_by(of, "evaluate.judge", of.recipe.evaluate.judge),
     plan=_score_plan,
     line=_score_line,
+    show=_show_scored,
+    file=LOG,
     commands=("evaluate",),
     own_process=True,
     loads=lambda recipe: runs_here(recipe, recipe.evaluate.judge),
@@ -296,9 +335,11 @@ SCORE = StageKind(
 TABLE_KIND = StageKind(
     "table",
     work=tabulate,
-    basis=lambda stage, of: Basis({}, {}),
+    basis=_table_basis,
     plan=lambda job, preview: Planned("compares the models"),
     line=lambda found: ", ".join(row["model"] for row in found["rows"]),
     report=lambda found, _: Table.from_json(found).to_text(),
+    show=_show_table,
+    file=TABLE,
     commands=("evaluate",),
 )

@@ -117,7 +117,8 @@ def _replies(
 def _plan(job: StageJob, preview: Preview) -> Planned:
     asked = min(len(preview.questions), pilot.QUESTIONS)
     does = f"tries out how to ask, with a reply to each of {asked} questions in up to 3 forms"
-    return Planned(does, 3 * asked)
+    settings = job.recipe.sampler
+    return Planned(does, 3 * asked, work=preview.asking(settings.backend, 3 * asked, settings.max_tokens))
 
 
 KIND = StageKind(

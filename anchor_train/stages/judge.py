@@ -105,7 +105,8 @@ def judge_statements(job: StageJob, statements: Mapping[str, Statement], path: P
         ) as judge,
     ):
         missing = [key for key in statements if not _has(journal, key, job.retry_failed)]
-        with progress(len(missing), "judging") as bar:
+        done = len(statements) - len(missing)
+        with progress(len(statements), "judging", initial=done) as bar:
             for index, assessment in judge.assess(statements[key] for key in missing):
                 journal.append({"sample": missing[index], "assessment": assessment_to_json(assessment)})
                 bar.update()
@@ -182,7 +183,8 @@ def judged_by(of: Dependencies, name: str, judge: str | dict[str, Any]) -> Basis
 
 def _plan(job: StageJob, preview: Preview) -> Planned:
     calls = len(preview.questions) * job.recipe.sampler.n
-    return Planned(f"judges up to {calls} explanations", calls)
+    work = preview.judging(job.recipe.judge, calls)
+    return Planned(f"judges up to {calls} explanations", calls, work=work)
 
 
 def _line(found: Summary) -> str:
@@ -205,11 +207,12 @@ def price(found: Summary) -> str:
 def _show(job: StageJob) -> Iterator[Example]:
     for scored in read_scored(job.folder):
         lines = [headline(job, scored.question)]
-        lines += [_sample_text(index, sample) for index, sample in enumerate(scored.responses)]
+        lines += [sample_text(index, sample) for index, sample in enumerate(scored.responses)]
         yield Example(job.stage.key, scored.question.id, "\n".join(lines), scored.to_json())
 
 
-def _sample_text(index: int, sample: ScoredResponse) -> str:
+def sample_text(index: int, sample: ScoredResponse) -> str:
+    """A reply with what was made of it, for people."""
     choice = sample.response.choice or f"unreadable: {sample.response.choice_problem}"
     head = f"--- sample {index}: chose {choice} ({'right' if sample.correct else 'wrong'}), {_marks(sample)}"
     return f"{head}\n{sample.response.text}"

@@ -40,6 +40,27 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What a stage would have this run's own model do, in tokens; at most.
+
+    Attributes:
+        read: Of prompts, each read once.
+        written: Of replies.
+        trained: That pass through a training, forwards and backwards.
+        at_once: Sequences that are worked on at a time.
+        longest: Of one sequence, prompt and reply.
+        checkpointed: Whether training recomputes activations.
+    """
+
+    read: int = 0
+    written: int = 0
+    trained: int = 0
+    at_once: int = 1
+    longest: int = 0
+    checkpointed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """What a stage would do.
 
@@ -49,6 +70,7 @@ class Planned:
         tokens: Prompt tokens of those calls, or tokens of the training examples; None if not known yet.
         steps: Optimiser steps; None but for training.
         examples: Rendered and tokenised, the loss mask shown.
+        work: What it would have this run's own model do; None if nothing, or if others are asked.
     """
 
     does: str
@@ -56,6 +78,7 @@ class Planned:
     tokens: int | None = None
     steps: int | None = None
     examples: tuple[str, ...] = ()
+    work: Work | None = None
 
 
 def _nothing(recipe: Recipe) -> None:
@@ -64,6 +87,11 @@ def _nothing(recipe: Recipe) -> None:
 
 def _not_here(recipe: Recipe) -> bool:
     return False
+
+
+def always(recipe: Recipe) -> bool:
+    """Whatever the recipe says."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +115,8 @@ class StageKind:
         asks: Whether it asks models through a chat backend, which can run elsewhere.
         makes_data: Whether it makes what a strategy trains on: what ``show`` shows unless told otherwise.
         trains: Whether it leaves a trained adapter.
-        in_form: Whether it goes by how models are asked, and so by stage ``form`` where a pilot chooses that.
+        in_form: Whether, by a recipe, it goes by how models are asked, and so by stage ``form`` where a pilot
+            chooses that.
         check: Raises what can be seen to be wrong before anything runs.
     """
 
@@ -106,5 +135,5 @@ class StageKind:
     asks: bool = False
     makes_data: bool = False
     trains: bool = False
-    in_form: bool = False
+    in_form: Callable[[Recipe], bool] = _not_here
     check: Callable[[Recipe], object] = _nothing

@@ -16,7 +16,7 @@ from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.consult import in_reply_form, read_arguments
 from anchor_train.stages.form import asked_in_form
 from anchor_train.stages.judge import read_scored
-from anchor_train.stages.kind import Example, Planned, StageKind, Summary
+from anchor_train.stages.kind import Example, Planned, StageKind, Summary, always
 from anchor_train.stages.parts.showing import headline, listed, origin
 from judges.errors import ConfigError, DataError
 from judges.files import read_records, write_json, write_records
@@ -123,5 +123,5 @@ KIND = StageKind(
     show=_show,
     file=PAIRS,
     makes_data=True,
-    in_form=True,
+    in_form=always,
 )

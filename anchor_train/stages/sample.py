@@ -16,13 +16,13 @@ from anchor_train.run.dependencies import Basis, Dependencies
 from anchor_train.run.roles import runs_here, sampler_spec
 from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.form import asked_in_form, by_output_form
-from anchor_train.stages.kind import Example, Planned, StageKind, Summary
+from anchor_train.stages.kind import Example, Planned, StageKind, Summary, always
 from anchor_train.stages.parts.asking import ask
+from anchor_train.stages.parts.first_replies import FirstReplies
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.parts.showing import headline
 from anchor_train.stages.questions import ids_of_round, read_questions
 from anchor_train.training.job import OutputFolder
-from anchor_train.training.rendering import prompt_ids
 from judges.config import load_backend
 from judges.files import read_records, write_records
 from judges.journal import Journal
@@ -36,7 +36,11 @@ JOURNAL = "journal.jsonl"
 
 
 def sample_replies(job: StageJob) -> StageResult:
-    """Does the stage."""
+    """Does the stage.
+
+    Raises:
+        DataError: If none of the first replies can be read (``sampler.stop_unreadable``).
+    """
     spec = asked_in_form(job.run, job.recipe)
     questions = _questions(job)
     settings = job.recipe.sampler
@@ -54,13 +58,23 @@ def sample_replies(job: StageJob) -> StageResult:
 
     with Journal(job.folder / JOURNAL, job.belongs_to, lambda row: str(row["question"]["id"])) as journal:
         missing = [q for q in questions if not _has(journal, q)]
+        first = FirstReplies(settings.stop_unreadable, spec.form, job.stage.key)
+
+        def see(row: Json) -> None:
+            first.see(SampledQuestion.from_json(row))
+
+        for question in questions:  # of an earlier attempt
+            if _has(journal, question):
+                see(journal.rows[question.id])
         adapter = OutputFolder(job.needed("adapter")).adapter if "adapter" in job.stage.needs else None
         role = sampler_spec(job.recipe, adapter)
         if missing:
             with load_backend(role, executor=job.recipe.executor) as backend:
                 for form, group in by_output_form(spec, missing, backend):
                     held = replace(sampling, form=form)
-                    ask("sampling", group, conversation, held, backend, journal, partial(_row, spec))
+                    done = sum(_has(journal, question) for question in questions)
+                    make_row = partial(_row, spec)
+                    ask("sampling", group, conversation, held, backend, journal, make_row, done, see)
         rows = [journal.rows[question.id] for question in questions]
     write_records(job.folder / FILE, rows)
     return StageResult((FILE,), _summary([SampledQuestion.from_json(row) for row in rows], len(missing)))
@@ -128,11 +142,11 @@ def _basis(stage: Stage, of: Dependencies) -> Basis:
 
 
 def _plan(job: StageJob, preview: Preview) -> Planned:
-    n, many = job.recipe.sampler.n, len(preview.questions)
-    prompts = [preview.spec.explain_conversation(question) for question in preview.questions]
-    tokens = sum(len(prompt_ids(preview.tokenizer, prompt)) for prompt in prompts)
+    settings, many = job.recipe.sampler, len(preview.questions)
+    n, tokens = settings.n, preview.prompt_tokens
     does = f"draws {n} replies to each of {many} questions ({tokens} prompt tokens)"
-    return Planned(does, many * n, tokens)
+    work = preview.asking(settings.backend, many * n, settings.max_tokens, n)
+    return Planned(does, many * n, tokens, work=work)
 
 
 def _line(found: Summary) -> str:
@@ -164,5 +178,5 @@ KIND = StageKind(
     own_process=True,
     loads=lambda recipe: runs_here(recipe, recipe.sampler.backend),
     asks=True,
-    in_form=True,
+    in_form=always,
 )

@@ -10,8 +10,9 @@ from typing import Any, Generic, TypeVar
 from anchor_train.preferences.groups import GroupExample
 from anchor_train.principles.discovery import fold
 from anchor_train.principles.records import Discovery
+from anchor_train.recipes.config import Recipe
 from anchor_train.recipes.strategies import STRATEGIES
-from anchor_train.recipes.training_settings import SftSettings
+from anchor_train.recipes.training_settings import SftSettings, SftTarget
 from anchor_train.records import PreferenceExample, SftExample
 from anchor_train.run.dependencies import Basis, Dependencies
 from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
@@ -20,11 +21,11 @@ from anchor_train.stages.discover import FILE as DISCOVERIES
 from anchor_train.stages.discover import read_discoveries
 from anchor_train.stages.form import asked_in_form
 from anchor_train.stages.groups import GROUPS, read_groups
-from anchor_train.stages.kind import Example, Planned, StageKind, Summary
+from anchor_train.stages.kind import Example, Planned, StageKind, Summary, Work, always
 from anchor_train.stages.pairs import PAIRS, read_pairs
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.parts.showing import prompt_text
-from anchor_train.stages.questions import questions_of
+from anchor_train.stages.questions import load_rows, questions_of
 from anchor_train.training.job import OutputFolder, TrainingJob, TrainingSettings
 from anchor_train.training.launch import launch
 from anchor_train.training.rendering import (
@@ -35,7 +36,9 @@ from anchor_train.training.rendering import (
     tokenise_group,
     tokenise_pair,
 )
+from judges.errors import ConfigError, DataError
 from judges.files import read_records, write_records
+from lm_eval_tasks.prompts.choose import choose_prompts
 from lm_eval_tasks.records import Question
 from lm_eval_tasks.tasks.spec import TaskSpec, load_task
 
@@ -61,6 +64,7 @@ class _Training(Generic[E]):
         tokenise: An example as tokens.
         render: These, for people.
         text: What follows the prompt where an example is shown.
+        replies: How many replies of an example pass through the model.
     """
 
     settings: Callable[[StageJob], TrainingSettings]
@@ -74,8 +78,15 @@ class _Training(Generic[E]):
     tokenise: Callable[[Any, E], Any]
     render: Callable[[Any, Any], str]
     text: Callable[[E], str]
+    replies: Callable[[StageJob], int] = lambda job: 1
 
-    def kind(self, name: str, commands: tuple[str, ...] = ()) -> StageKind:
+    def kind(
+        self,
+        name: str,
+        commands: tuple[str, ...] = (),
+        in_form: Callable[[Recipe], bool] = always,
+        check: Callable[[Recipe], object] = lambda recipe: None,
+    ) -> StageKind:
         """The stage."""
         return StageKind(
             name,
@@ -87,7 +98,8 @@ class _Training(Generic[E]):
             file=EXAMPLES,
             commands=commands,
             trains=True,
-            in_form=name != "sft",  # whose prompts ask for the answer alone
+            in_form=in_form,
+            check=check,
         )
 
     def _work(self, job: StageJob) -> StageResult:
@@ -117,7 +129,8 @@ class _Training(Generic[E]):
         settings = self.settings(job)
         if not all((job.needed(name) / file).is_file() for name, file in self.read.items()):
             until = f"{settings.max_steps} steps" if settings.max_steps else f"{settings.epochs} epochs"
-            return Planned(f"trains on {self.waits(job.stage)} for {until}")
+            work = self._work_to_come(job, preview, settings)
+            return Planned(f"trains on {self.waits(job.stage)} for {until}", work=work)
         questions = questions_of(job) if self.read else {found.id: found for found in preview.questions}
         one, many = self.what
         found = [self.tokenise(preview.tokenizer, example) for example in self.examples(job, questions)]
@@ -131,7 +144,30 @@ class _Training(Generic[E]):
         long = sum(each.length > settings.max_length for each in found)
         cut = f"; {long} longer than max_length {settings.max_length}" if long else ""
         does = f"trains {steps} steps on {len(found)} {many} ({tokens} tokens{cut})"
-        return Planned(does, tokens=tokens, steps=steps, examples=tuple(shown))
+        replies = self.replies(job)
+        batch = settings.optimiser
+        work = Work(
+            trained=round(replies * steps * batch.batch_size * tokens / max(1, len(found))),
+            at_once=replies * batch.per_device_batch_size,
+            longest=max((each.length for each in found), default=0),
+            checkpointed=batch.gradient_checkpointing,
+        )
+        return Planned(does, tokens=tokens, steps=steps, examples=tuple(shown), work=work)
+
+    def _work_to_come(self, job: StageJob, preview: Preview, settings: TrainingSettings) -> Work | None:
+        """Reckoned with an example for each question and replies as long as they may be."""
+        if not preview.questions:
+            return None
+        recipe, batch, many = job.recipe, settings.optimiser, len(preview.questions)
+        length = preview.prompt_tokens // many + recipe.sampler.max_tokens
+        length = min(length, settings.max_length)
+        steps = settings.max_steps or math.ceil(many / batch.batch_size * (settings.epochs or 0))
+        return Work(
+            trained=self.replies(job) * steps * batch.batch_size * length,
+            at_once=self.replies(job) * batch.per_device_batch_size,
+            longest=length,
+            checkpointed=batch.gradient_checkpointing,
+        )
 
     def _show(self, job: StageJob) -> Iterator[Example]:
         for example in read_records(job.folder / EXAMPLES, self.from_json):
@@ -155,16 +191,73 @@ def _basis_of(*sections: str) -> Callable[[Stage, Dependencies], Mapping[str, An
 # --- sft (method, section 4.1)
 
 
-def sft_examples(spec: TaskSpec, questions: Sequence[Question]) -> list[SftExample]:
-    """The answer-only prompt of each question with the sentence of its right choice."""
-    return [SftExample(q.id, spec.answer_conversation(q), spec.answer_target(q)) for q in questions]
+def sft_examples(
+    spec: TaskSpec,
+    questions: Sequence[Question],
+    target: SftTarget = "answer",
+    rationales: Mapping[str, str] | None = None,
+) -> list[SftExample]:
+    """What fine-tuning learns.
+
+    Args:
+        spec: The task, in the form in which the run's models are asked.
+        questions: The questions.
+        target: ``answer``: the answer-only prompt with the sentence of the right choice; ``form``: the choice
+            within its tag; ``rationale``: a whole reply.
+        rationales: For ``rationale``: id -> reason; questions without one give no example.
+    """
+    if target == "answer":
+        return [SftExample(q.id, spec.answer_conversation(q), spec.answer_target(q)) for q in questions]
+    if target == "form":
+        return [SftExample(q.id, spec.choose_conversation(q), spec.choose_target(q)) for q in questions]
+    given = rationales or {}
+    return [
+        SftExample(q.id, spec.explain_conversation(q), spec.format_response(given[q.id], q.gold))
+        for q in questions
+        if q.id in given
+    ]
+
+
+def _sft_examples(job: StageJob, questions: Mapping[str, Question]) -> list[SftExample]:
+    recipe, target = job.recipe, job.recipe.sft.target
+    if target != "rationale":
+        return sft_examples(load_task(recipe.task), list(questions.values()), target)
+    rationales = load_rows(recipe, load_task(recipe.task)).rationales
+    found = sft_examples(asked_in_form(job.run, recipe), list(questions.values()), target, rationales)
+    if not found:
+        raise DataError(
+            f"sft.target=rationale: none of the {len(questions)} questions has a rationale; answer and form "
+            "need none"
+        )
+    return found
+
+
+def _check_target(recipe: Recipe) -> None:
+    """Refuses rationales of a task that knows of none.
+
+    Raises:
+        ConfigError: With the targets that do.
+    """
+    spec = load_task(recipe.task)
+    if recipe.sft.target == "rationale" and not any(layout.rationale for layout in spec.layouts):
+        raise ConfigError(
+            f"sft.target=rationale: task {spec.name} names no field of a rationale (fields.rationale of its "
+            "YAML); answer and form need none"
+        )
+
+
+def _sft_externals(of: Dependencies) -> Mapping[str, str]:
+    target = of.recipe.sft.target
+    if target == "form":
+        return {**of.prompts, "choose prompts": choose_prompts().fingerprint}
+    return {**of.prompts, **of.data} if target == "rationale" else of.prompts
 
 
 SFT = _Training(
     settings=lambda job: job.recipe.sft,
     basis=_basis_of("sft"),
-    externals=lambda of: of.prompts,
-    examples=lambda job, found: sft_examples(load_task(job.recipe.task), list(found.values())),
+    externals=_sft_externals,
+    examples=_sft_examples,
     from_json=SftExample.from_json,
     read={},
     waits=lambda stage: "the answers",
@@ -172,7 +265,7 @@ SFT = _Training(
     tokenise=tokenise_example,
     render=show_example,
     text=lambda example: f"--- target\n{example.target}",
-).kind("sft")
+).kind("sft", in_form=lambda recipe: recipe.sft.target == "rationale", check=_check_target)
 
 
 # --- dpo (method, section 4.4)
@@ -198,6 +291,7 @@ DPO = _Training(
     tokenise=tokenise_pair,
     render=show_pair,
     text=lambda example: f"--- chosen\n{example.chosen}\n--- rejected\n{example.rejected}",
+    replies=lambda job: 2,
 ).kind("dpo")
 
 
@@ -240,6 +334,7 @@ ALIGN = _Training(
     tokenise=tokenise_group,
     render=show_group,
     text=_levels,
+    replies=lambda job: 1 if STRATEGIES[job.stage.method or ""].section == "rft" else job.recipe.sampler.n,
 ).kind("align")
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from anchor_train.recipes.training_settings import LoraSettings, ModelSettings
+from anchor_train.run.precision import dtype_of
+from anchor_train.run.trained_folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS, is_whole
 from judges.errors import ConfigError, MissingExtraError
 from judges.notices import tell
-
-ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 def resolved_name(model: ModelSettings) -> str:
@@ -69,12 +68,10 @@ def _with_variables(template: str, variables: Mapping[str, Any]) -> str:
 
 
 def weights_dtype(model: ModelSettings) -> Any:
-    """The torch dtype of the frozen weights: ``auto`` is bfloat16 on a GPU that has it, else float32."""
+    """The torch dtype of the frozen weights (:mod:`anchor_train.run.precision`)."""
     import torch
 
-    if model.dtype != "auto":
-        return getattr(torch, model.dtype)
-    return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
+    return getattr(torch, dtype_of(model))
 
 
 def load_base(model: ModelSettings, *, as_stored: bool = False) -> Any:
@@ -102,6 +99,47 @@ def load_base(model: ModelSettings, *, as_stored: bool = False) -> Any:
         raise _not_a_model(model, error) from None
 
 
+def load_trained(folder: Path, model: ModelSettings, *, trainable: bool) -> Any:
+    """What an earlier training left: its adapter on the base model, or its whole model.
+
+    Args:
+        folder: Of that training's ``adapter``.
+        model: The base model.
+        trainable: Whether it is trained further; whole weights are float32 then.
+
+    Raises:
+        ConfigError: If it is neither, or an adapter of another base.
+    """
+    check_trained(folder, model)
+    if not is_whole(folder):
+        return load_adapter(load_base(model), folder, model, trainable=trainable)
+    return load_whole(model, folder, trainable=trainable)
+
+
+def load_whole(model: ModelSettings, folder: Path | None = None, *, trainable: bool = True) -> Any:
+    """A model of which all weights are trained: in float32, whose small steps 16 bits would round away.
+
+    Args:
+        model: The base model.
+        folder: Weights to go on from; None for the base model's.
+        trainable: Otherwise in the run's own precision.
+    """
+    given = model if folder is None else model.model_copy(update={"name": str(folder), "revision": None})
+    return load_base(given.model_copy(update={"dtype": "float32"}) if trainable else given)
+
+
+def check_trained(folder: Path, model: ModelSettings) -> None:
+    """Checks, before anything is loaded, that a folder holds what a training of this base model left.
+
+    Raises:
+        ConfigError: If it doesn't.
+    """
+    if not is_whole(folder):
+        check_adapter(folder, model)
+    elif not list(folder.glob("*.safetensors")):
+        raise ConfigError(f"{folder} is no model: it has a config and no weights")
+
+
 def lora_config(settings: LoraSettings) -> Any:
     """The peft.LoraConfig of these settings."""
     from peft import LoraConfig
@@ -112,6 +150,9 @@ def lora_config(settings: LoraSettings) -> Any:
         lora_alpha=int(settings.alpha) if float(settings.alpha).is_integer() else settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=modules if isinstance(modules, str) else list(modules),
+        use_rslora=settings.use_rslora,
+        use_dora=settings.use_dora,
+        modules_to_save=list(settings.modules_to_save) or None,
         task_type="CAUSAL_LM",
     )
 

@@ -53,6 +53,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
                 if name in logs:
                     shown["accuracy"] = f"{logs[name]:.2f}"
             self.bar.set_postfix(shown, refresh=False)
+        if self.bar is not None and logs and "eval_loss" in logs:
+            tell(f"{self.stage}: held-out loss {logs['eval_loss']:.4g}")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Closes the bar."""
@@ -64,7 +66,8 @@ class JsonLog(TrainerCallback):  # type: ignore[misc]
     """Appends each log step to a JSON Lines file; a resumed training goes on where its checkpoint stands.
 
     Attributes:
-        last: The newest line; empty before the first.
+        last: The newest line of training; empty before the first.
+        held_out: The newest loss on held-out examples; None without any.
         seconds: Spent in training, earlier attempts included.
     """
 
@@ -72,6 +75,7 @@ class JsonLog(TrainerCallback):  # type: ignore[misc]
         self.path = path
         self.beta = beta
         self.last: Json = {}
+        self.held_out: float | None = None
         self._kept: list[Json] = []
         self._earlier = 0.0
         self._start = time.monotonic()
@@ -84,9 +88,13 @@ class JsonLog(TrainerCallback):  # type: ignore[misc]
     def recall(self, step: int) -> None:
         """Takes up what an earlier attempt logged up to the step of its checkpoint."""
         self._kept = rows_until(self.path, step)
-        if self._kept:
-            self.last = self._kept[-1]
-            self._earlier = float(self.last["seconds"])
+        trained = [row for row in self._kept if "loss" in row]
+        measured = [row for row in self._kept if "eval_loss" in row]
+        if measured:
+            self.held_out = float(measured[-1]["eval_loss"])
+        if trained:
+            self.last = trained[-1]
+            self._earlier = float(self._kept[-1]["seconds"])
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Drops lines after the checkpoint: those steps are made again."""
@@ -98,6 +106,7 @@ class JsonLog(TrainerCallback):  # type: ignore[misc]
         """Has the last step logged, whatever its number."""
         if state.global_step >= state.max_steps:
             control.should_log = True
+            control.should_evaluate = args.eval_strategy != "no"
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Json | None = None, **others: Any) -> None:
         """Writes a line.
@@ -105,6 +114,8 @@ class JsonLog(TrainerCallback):  # type: ignore[misc]
         Raises:
             TrainingError: If the loss is no number.
         """
+        if logs and "eval_loss" in logs:
+            self._note_held_out(state, logs)
         if not logs or "loss" not in logs:
             return
         if not math.isfinite(logs["loss"]):
@@ -118,6 +129,15 @@ class JsonLog(TrainerCallback):  # type: ignore[misc]
             for side in ("chosen", "rejected"):
                 row[f"log_ratio/{side}"] = logs[f"rewards/{side}"] / self.beta
         self.last = row
+        if state.is_world_process_zero:
+            append_row(self.path, row)
+
+    def _note_held_out(self, state: Any, logs: Json) -> None:
+        self.held_out = float(logs["eval_loss"])
+        row = {"step": state.global_step, "eval_loss": self.held_out, "seconds": round(self.seconds, 3)}
+        for name in ("eval_rewards/accuracies", "eval_rewards/margins"):
+            if name in logs:
+                row[name] = logs[name]
         if state.is_world_process_zero:
             append_row(self.path, row)
 
@@ -184,7 +204,8 @@ class CollapseWatch(TrainerCallback):  # type: ignore[misc]
                 tell(f"warning: {sign}")
 
     def _take_in(self, samples: Sequence[Sample]) -> list[str]:
-        self.kl = sum(sample.kl for sample in samples) / len(samples)
+        known = [sample.kl for sample in samples if sample.kl is not None]
+        self.kl = sum(known) / len(known) if known else None
         found = signs(self._first, samples)
         self.warnings.extend(found)
         return found
@@ -227,7 +248,7 @@ class CollapseWatch(TrainerCallback):  # type: ignore[misc]
             tokens=len(reply),
             ended=len(reply) < self.max_tokens or reply[-1] == self.tokenizer.eos_token_id,
             repetition=round(repetition(reply), 4),
-            kl=_divergence(model, whole, len(prompt)),
+            kl=_divergence(model, whole, len(prompt)) if hasattr(model, "peft_config") else None,
         )
 
 

@@ -107,10 +107,11 @@ class WholeCheckpoints:
     processing_class: Any
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Saves the trained adapter alone: no frozen copy of the reference, no pickled arguments."""
+        """Saves what is trained, adapter or all weights: no copy of the reference, nothing pickled."""
         folder = output_dir or self.args.output_dir
         model = self.accelerator.unwrap_model(self.model)
-        model.save_pretrained(folder, state_dict=state_dict, selected_adapters=["default"])
+        adapters = {"selected_adapters": ["default"]} if hasattr(model, "peft_config") else {}
+        model.save_pretrained(folder, state_dict=state_dict, **adapters)
         if self.args.should_save and self.processing_class is not None:
             self.processing_class.save_pretrained(folder)
 

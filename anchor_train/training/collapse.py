@@ -33,7 +33,8 @@ class Sample(JsonRecord):
         tokens: Its length.
         ended: Whether it ended by itself, not at the limit.
         repetition: Share of its 4-grams of tokens that stood in it before, 0 to 1.
-        kl: Mean over its tokens of KL(policy || reference) of the next-token distributions, in nats.
+        kl: Mean over its tokens of KL(policy || reference) of the next-token distributions, in nats;
+            None where the reference isn't at hand (all weights are trained).
     """
 
     step: int
@@ -43,7 +44,7 @@ class Sample(JsonRecord):
     tokens: int
     ended: bool
     repetition: float
-    kl: float
+    kl: float | None
 
 
 def repetition(tokens: Sequence[Hashable], n: int = NGRAM) -> float:

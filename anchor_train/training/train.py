@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from anchor_train.recipes.training_settings import DISPLAY, LoopSettings, ModelSettings
+from anchor_train.run.trained_folder import ADAPTER_CONFIG, MODEL_CONFIG, is_whole
 from anchor_train.training.base_model import (
-    ADAPTER_CONFIG,
-    check_adapter,
+    check_trained,
     first_line,
     load_tokenizer,
     resolved_name,
@@ -85,8 +87,10 @@ class Method(ABC, Generic[E, T]):
         """The class of the trainer's arguments, and those that only it has."""
 
     @abstractmethod
-    def trainer(self, job: TrainingJob, examples: Sequence[T], arguments: Any, tokenizer: Any) -> Any:
-        """A transformers trainer with ``checkpoints.WholeCheckpoints`` mixed in."""
+    def trainer(
+        self, job: TrainingJob, examples: Sequence[T], arguments: Any, tokenizer: Any, held: Sequence[T] = ()
+    ) -> Any:
+        """A transformers trainer with ``checkpoints.WholeCheckpoints``; ``held`` is only measured on."""
 
     def watches(
         self, job: TrainingJob, examples: Sequence[E], trained: Sequence[T], tokenizer: Any
@@ -114,13 +118,16 @@ def train(job: TrainingJob, callbacks: Sequence[Any] = ()) -> TrainingReport:
         TrainingError: If the loss isn't a number, or the GPU's memory doesn't do.
     """
     if job.adapter is not None:
-        check_adapter(job.adapter, job.model)
+        check_trained(job.adapter, job.model)
     method, settings, folder = method_of(job.stage), job.settings, OutputFolder(job.output)
     tokenizer = load_tokenizer(job.model)
     examples = read_examples(job, method)
     tokenised = method.tokenise(tokenizer, examples)
     fitted = fit(tokenised, settings.max_length, allow_cut=job.allow_cut, what=method.what)
-    parts = fitted.examples if job.loss is None else [job.loss, *fitted.examples]
+    trained, held = held_out(fitted.examples, settings, job.seed)
+    fitted = replace(fitted, examples=trained)
+    told = [*fitted.examples, *(["held out", *held] if held else [])]
+    parts = told if job.loss is None else [job.loss, *told]
     mark = training_fingerprint(settings, job.model, job.seed, parts, job.adapter)
     arguments = trainer_arguments(method, settings, job.model, folder, job.seed)
     with arguments.main_process_first():
@@ -128,7 +135,7 @@ def train(job: TrainingJob, callbacks: Sequence[Any] = ()) -> TrainingReport:
     finished = folder.read_report()
     if finished is not None:
         return finished
-    trainer = method.trainer(job, fitted.examples, arguments, tokenizer)
+    trainer = method.trainer(job, fitted.examples, arguments, tokenizer, held)
     watches = method.watches(job, examples, fitted.examples, tokenizer)
     if watches and not can_be_watched(trainer):
         watches = []
@@ -141,6 +148,28 @@ def train(job: TrainingJob, callbacks: Sequence[Any] = ()) -> TrainingReport:
         resume=resume,
         callbacks=callbacks,
         watches=watches,
+    )
+
+
+def held_out(examples: Sequence[T], settings: LoopSettings, seed: int) -> tuple[tuple[T, ...], tuple[T, ...]]:
+    """Examples to train on, and those on which the loss is measured: a seeded draw of whole questions.
+
+    Raises:
+        ConfigError: If nothing would be left to train on.
+    """
+    if settings.eval_every is None:
+        return tuple(examples), ()
+    ids = list(dict.fromkeys(example.id for example in examples))
+    count = max(1, round(settings.eval_share * len(ids)))
+    if count >= len(ids):
+        raise ConfigError(
+            f"eval_every holds out {count} of {len(ids)} questions, and none is left to train on: give more "
+            "questions, or leave eval_every out"
+        )
+    chosen = set(random.Random(seed).sample(ids, count))
+    return (
+        tuple(example for example in examples if example.id not in chosen),
+        tuple(example for example in examples if example.id in chosen),
     )
 
 
@@ -203,7 +232,7 @@ def _shared_arguments(
         "lr_scheduler_type": optimiser.schedule,
         "warmup_steps": optimiser.warmup,  # below 1 it is a share of all steps
         "max_grad_norm": optimiser.max_grad_norm,
-        "per_device_train_batch_size": optimiser.per_device_batch_size,
+        "per_device_train_batch_size": optimiser.at_once(processes),
         "gradient_accumulation_steps": optimiser.accumulation_steps(processes),
         "gradient_checkpointing": optimiser.gradient_checkpointing,
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
@@ -217,6 +246,9 @@ def _shared_arguments(
         "dataloader_pin_memory": not on_cpu,
         "save_strategy": "steps",
         "save_steps": settings.save_every,
+        "eval_strategy": "no" if settings.eval_every is None else "steps",
+        "eval_steps": settings.eval_every,
+        "per_device_eval_batch_size": optimiser.at_once(processes),
         "logging_steps": settings.log_every,
         "logging_first_step": True,
         "logging_nan_inf_filter": False,
@@ -241,7 +273,11 @@ def training_fingerprint(
         parts.append(model_fingerprint(base) or "")
     if adapter is not None:
         parts += [
-            file_digest(path) for path in [adapter / ADAPTER_CONFIG, *sorted(adapter.glob("*.safetensors"))]
+            file_digest(path)
+            for path in [
+                adapter / (MODEL_CONFIG if is_whole(adapter) else ADAPTER_CONFIG),
+                *sorted(adapter.glob("*.safetensors")),
+            ]
         ]
     return fingerprint(parts)
 
@@ -337,6 +373,8 @@ def run(
 
     _save_adapter(trainer, folder)
     metrics = {name: value for name, value in log.last.items() if name not in _NOT_METRICS}
+    if log.held_out is not None:
+        metrics["eval_loss"] = log.held_out
     for watch in watches:
         metrics |= watch.metrics
     report = TrainingReport(
@@ -399,7 +437,8 @@ def _save_adapter(trainer: Any, folder: OutputFolder) -> None:
         trainer.accelerator.wait_for_everyone()
         if main:
             (new / "README.md").unlink(missing_ok=True)  # peft's empty card
-            _in_order(new / ADAPTER_CONFIG)
+            if (new / ADAPTER_CONFIG).is_file():
+                _in_order(new / ADAPTER_CONFIG)
     trainer.accelerator.wait_for_everyone()
 
 

@@ -20,6 +20,7 @@ from judges.errors import ConfigError, DataError
 from judges.records import Conversation, Message, OutputForm, Sampling
 from judges.settings import Settings, load_yaml, nearest, parse
 from lm_eval_tasks.prompts import Prompts, load_prompts
+from lm_eval_tasks.prompts.choose import choice_part, choose_prompts
 from lm_eval_tasks.prompts.examples import WorkedExample, load_examples
 from lm_eval_tasks.prompts.examples import fingerprint as examples_fingerprint
 from lm_eval_tasks.prompts.refine import RefinePrompts, load_refine_prompts
@@ -232,6 +233,14 @@ class TaskSpec:
     def answer_target(self, question: Question) -> str:
         """The right reply to ``answer_conversation``: label and full text of the gold choice."""
         return self.prompts.target(question)
+
+    def choose_conversation(self, question: Question) -> Conversation:
+        """Choose without explaining, within the tag that a reply has for it."""
+        return choose_prompts().conversation(self.prompts, question)
+
+    def choose_target(self, question: Question) -> str:
+        """The right reply to ``choose_conversation``."""
+        return choice_part(self.prompts, question.gold)
 
     def consultant_conversation(self, question: Question, guide: str | None = None) -> Conversation:
         """Argue for the gold choice, which is told.

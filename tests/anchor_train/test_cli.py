@@ -116,7 +116,7 @@ def test_init_keeps_a_folder_that_is_not_empty(tmp_path, tiny_model, data):
     )
 
 
-@pytest.mark.parametrize("recipe", ["default", "paper"])
+@pytest.mark.parametrize("recipe", ["auto", "default", "small", "paper"])
 def test_init_evaluates_on_the_split_that_local_files_have(tmp_path, tiny_model, recipe):
     rows = write_rows(tmp_path / "data", train=4, validation=3)
     code, _, err = init(tmp_path, "--model", tiny_model, "--data-dir", rows, "--recipe", recipe)
@@ -277,6 +277,48 @@ def test_a_dry_run_does_nothing_and_shows_the_loss_mask(tmp_path, tiny_model):
     planned = json.loads(out)["stages"]
     assert [(row["stage"], row["steps"]) for row in planned] == [("questions", None), ("sft", 2)]
     assert planned[1]["tokens"] > 100
+
+
+def test_settings_of_the_command_line_can_be_written_into_the_recipe(tmp_path, tiny_model, tiny_adapter):
+    run = make_run(tmp_path, tiny_model)
+    finish_sft(run, tiny_adapter)
+    code, _, err = call("sample", run.path, "--set", "sampler.n=2")
+    assert code == 0, err
+    code, out, err = call("status", run.path)
+    assert "with the settings of the last run: --set sampler.n=2" in err
+    assert "next: round-1/judge (missing)" in out
+    code, _, err = call("sample", run.path, "--set", "sampler.n=2", "--save-set")
+    assert code == 0, err
+    assert run.recipe().sampler.n == 2
+    assert "round-1/sample: finished" in err
+    code, _, err = call("status", run.path)
+    assert "settings of the last run" not in err
+
+
+def test_show_and_export_find_what_another_setting_made(tmp_path, tiny_model, tiny_adapter):
+    run = make_run(tmp_path, tiny_model)
+    finish_sft(run, tiny_adapter)
+    code, _, err = call("export", run.path, "-o", tmp_path / "out", "--set", "sft.lora.r=16")
+    assert code == 0, err
+    assert "warning: sft is as it was trained before: sft.lora.r: 4 -> 16" in err
+    assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
+
+
+def test_a_finished_training_is_not_lost_to_a_forgotten_setting(tmp_path, tiny_model, tiny_adapter):
+    run = make_run(tmp_path, tiny_model)
+    finish_sft(run, tiny_adapter)
+    message = refused("run", run.path, "--set", "sft.max_steps=1")
+    assert "finished training would be done anew: sft (sft: sft.max_steps: 2 -> 1)" in message
+    assert "--redo" in message
+    assert (run.stage("sft") / "adapter").is_dir()
+
+
+def test_init_says_which_recipe_it_takes_and_why(tmp_path, tiny_model, data):
+    code, _, err = init(tmp_path, "--model", tiny_model, "--data-dir", data)
+    assert code == 0
+    assert "Recipe small: a model of 0." in err
+    recipe = RunFolder.open(tmp_path / "run").recipe()
+    assert (recipe.sft.target, recipe.sft.lora.r, recipe.consultant.check) == ("form", 16, True)
 
 
 def test_export_before_training_says_so(tmp_path, tiny_model):

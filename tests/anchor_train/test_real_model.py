@@ -32,7 +32,7 @@ QUESTIONS = Path(__file__).resolve().parents[2] / "lm_eval_tasks" / "data" / "te
 TRAINED, EVALUATED = 6, 2
 SETTINGS = (
     *("reply_form=shown+held", "engine={backend: transformers, batch_size: 12}", "model.dtype=float32"),
-    *("sampler.n=2", "sampler.max_tokens=160", "consultant.max_tokens=60"),
+    *("sampler.n=2", "sampler.max_tokens=160", "consultant.max_tokens=60", "consultant.check=false"),
     *("sft.max_steps=2", "sft.lora.r=4", "dpo.max_steps=2", "dpo.sample_every=null"),
     *("sft.optimiser.per_device_batch_size=1", "dpo.optimiser.per_device_batch_size=1"),
     *("evaluate.n=2", "evaluate.max_tokens=160", "evaluate.split=test"),
@@ -79,3 +79,9 @@ def test_from_init_to_the_evaluation_of_a_real_model(real_model: Path, tmp_path:
         assert task.reply_form == str(form)
     table = json.loads((run.stage("evaluate/table") / "table.json").read_text())
     assert {row["model"] for row in table["rows"]} >= {"base", "sft", "anchor"}
+    assert table["beside"] == "sft"
+    assert all(row["margin"] is not None for row in table["rows"] if row["model"] != "base")
+    assert "answered by anchor" in call("show", folder, "--stage", "evaluate/anchor", "-n", "1")
+    call("export", folder, "-o", tmp_path / "merged", "--form", "merged")
+    card = (tmp_path / "merged" / "README.md").read_text(encoding="utf-8")
+    assert "greedily, it writes the adapter's very" in card

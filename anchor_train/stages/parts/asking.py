@@ -26,6 +26,7 @@ def ask_missing(
     journal: Journal,
     row: Callable[[T, Outcome], Json],
     executor: Any = None,
+    done: int = 0,
 ) -> None:
     """Asks for each item and writes every answer to the journal the moment it arrives.
 
@@ -38,6 +39,7 @@ def ask_missing(
         journal: Where answers go.
         row: The journal's row for an item's outcome.
         executor: Where the backend runs, over what its settings say (``judges.backends.executor``).
+        done: Items that an earlier attempt had answered already: where the bar begins.
 
     Raises:
         BackendError: If the backend can't serve, or none of several items got a reply.
@@ -45,7 +47,7 @@ def ask_missing(
     if not items:
         return
     with load_backend(role, executor=executor) as backend:
-        ask(what, items, conversation, sampling, backend, journal, row)
+        ask(what, items, conversation, sampling, backend, journal, row, done)
 
 
 def ask(
@@ -56,18 +58,21 @@ def ask(
     backend: ChatBackend,
     journal: Journal,
     row: Callable[[T, Outcome], Json],
+    done: int = 0,
+    seen: Callable[[Json], None] = lambda row: None,
 ) -> None:
-    """As :func:`ask_missing`, of a backend that is loaded already."""
+    """As :func:`ask_missing`, of a backend that is loaded already; ``seen`` is told each row on disk."""
     failures: list[Failure] = []
 
     def store(index: int, outcome: Outcome) -> None:
         journal.append(row(items[index], outcome))
 
-    with progress(len(items), what) as bar:
-        for _, outcome in stored_replies(backend, map(conversation, items), sampling, store):
+    with progress(done + len(items), what, initial=done) as bar:
+        for index, outcome in stored_replies(backend, map(conversation, items), sampling, store):
             if isinstance(outcome, Failure):
                 failures.append(outcome)
             bar.update()
+            seen(row(items[index], outcome))
     if items and len(failures) == len(items):
         raise BackendError(
             f"{what}: none of {len(items)} got a reply; the first failed: {failures[0].message}"

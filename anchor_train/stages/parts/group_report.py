@@ -9,6 +9,7 @@ from statistics import fmean
 
 from anchor_train.preferences.groups import GroupSet
 from anchor_train.preferences.pair_report import BEHAVIOURS
+from anchor_train.preferences.reasons import advice, reasons_text
 from anchor_train.training.rendering import TokenisedGroup
 from lm_eval_tasks.json_records import JsonRecord
 
@@ -70,12 +71,11 @@ class GroupReport(JsonRecord):
         """One line for groups that can't be trained on."""
         counts = f"{self.questions} questions, {self.total} groups{self._reasons()}"
         if not self.total:
-            return f"no group could be built: {counts}"
+            return f"no group could be built: {counts}{advice(self.without)}"
         return f"no group has better and worse replies, so {self.strategy} has nothing to compare: {counts}"
 
     def _reasons(self) -> str:
-        named = [f"{reason.replace('_', ' ')} {count}" for reason, count in self.without.items()]
-        return f" ({', '.join(named)})" if named else ""
+        return reasons_text(self.without)
 
 
 def group_report(

@@ -27,7 +27,8 @@ def prompt_text(id: str, prompt: Conversation) -> str:
 def origin(side: Side | Member) -> str:
     """Where a reply that is trained on came from."""
     if isinstance(side, Side) and side.source == "consultant":
-        return "the consultant's argument for the gold label"
+        judged = "" if side.score is None else f", score {side.score}"
+        return f"the consultant's argument for the gold label{judged}"
     score = "no score" if side.score is None else f"score {side.score}"
     return f"sample {side.sample}, {score}, {'right' if side.correct else 'wrong'}"
 

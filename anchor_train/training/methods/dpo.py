@@ -19,7 +19,7 @@ from trl import DPOConfig, DPOTrainer
 
 from anchor_train.recipes.training_settings import DpoSettings
 from anchor_train.records import PreferenceExample
-from anchor_train.training.base_model import load_adapter, load_base
+from anchor_train.training.base_model import load_trained
 from anchor_train.training.callbacks import CollapseWatch
 from anchor_train.training.checkpoints import WholeCheckpoints
 from anchor_train.training.job import OutputFolder, TrainingJob
@@ -87,16 +87,24 @@ class Dpo(Method[PreferenceExample, TokenisedPair]):
         }
 
     def trainer(
-        self, job: TrainingJob, examples: Sequence[TokenisedPair], arguments: Any, tokenizer: Any
+        self,
+        job: TrainingJob,
+        examples: Sequence[TokenisedPair],
+        arguments: Any,
+        tokenizer: Any,
+        held: Sequence[TokenisedPair] = (),
     ) -> AnchorDpoTrainer:
         """The trainer: the adapter under the name "default" to train, its frozen copy under "ref"."""
         assert job.adapter is not None
         with arguments.main_process_first():
-            rows = _rows_on_disk(OutputFolder(job.output).tokens, examples)
+            tokens = OutputFolder(job.output).tokens
+            rows = _rows_on_disk(tokens / "trained", examples)
+            held_rows = _rows_on_disk(tokens / "held-out", held) if held else None
         return AnchorDpoTrainer(
-            model=load_adapter(load_base(job.model), job.adapter, job.model, trainable=True),
+            model=load_trained(job.adapter, job.model, trainable=True),
             args=arguments,
             train_dataset=rows,
+            eval_dataset=held_rows,
             processing_class=tokenizer,
         )
 
@@ -132,6 +140,7 @@ def training_rows(pairs: Sequence[TokenisedPair]) -> Any:
 def _rows_on_disk(path: Path, pairs: Sequence[TokenisedPair]) -> Any:
     """The data set in a folder: TRL keeps the reference's log-probabilities there, once for all attempts."""
     if not path.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing_folder(path) as new:
             training_rows(pairs).save_to_disk(str(new))
     return load_from_disk(str(path))

@@ -20,8 +20,9 @@ from trl.trainer.utils import disable_dropout_in_model
 
 from anchor_train.preferences.groups import GroupExample
 from anchor_train.recipes.training_settings import ListwiseLoss, ListwiseSettings
+from anchor_train.run.trained_folder import is_whole
 from anchor_train.training.assessment import AssessmentWatch
-from anchor_train.training.base_model import load_adapter, load_base
+from anchor_train.training.base_model import load_trained
 from anchor_train.training.callbacks import REFERENCE, CollapseWatch
 from anchor_train.training.checkpoints import WholeCheckpoints
 from anchor_train.training.job import OutputFolder, TrainingJob
@@ -56,10 +57,16 @@ class ListwiseTrainer(WholeCheckpoints, Trainer):  # type: ignore[misc]
         losses = [
             listwise_loss(scores, levels, self.listwise_loss, self.settings) for scores, levels in by_group
         ]
-        self._since_log[-1] += int(inputs["attention_mask"].sum())
-        for scores, levels in by_group:
-            self._note(scores.detach(), levels)
+        if model.training:
+            self._since_log[-1] += int(inputs["attention_mask"].sum())
+            for scores, levels in by_group:
+                self._note(scores.detach(), levels)
         return torch.stack(losses).mean()
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def prediction_step(self, model: Any, inputs: dict[str, Tensor], *arguments: Any, **others: Any) -> Any:
+        """The loss alone, on groups that aren't trained on."""
+        return self.compute_loss(model, self._prepare_inputs(inputs)).detach(), None, None
 
     def _note(self, scores: Tensor, levels: Tensor) -> None:
         best = levels == levels.max()
@@ -101,15 +108,20 @@ class Listwise(Method[GroupExample, TokenisedGroup]):
         return TrainingArguments, {"remove_unused_columns": False}
 
     def trainer(
-        self, job: TrainingJob, examples: Sequence[TokenisedGroup], arguments: Any, tokenizer: Any
+        self,
+        job: TrainingJob,
+        examples: Sequence[TokenisedGroup],
+        arguments: Any,
+        tokenizer: Any,
+        held: Sequence[TokenisedGroup] = (),
     ) -> ListwiseTrainer:
         """The trainer; a frozen copy of the adapter is there if samples are to be compared with it."""
         settings = job.settings
         assert job.adapter is not None
         assert job.loss is not None
         assert isinstance(settings, ListwiseSettings)
-        adapted = load_adapter(load_base(job.model), job.adapter, job.model, trainable=True)
-        if settings.sample_every is not None:
+        adapted = load_trained(job.adapter, job.model, trainable=True)
+        if settings.sample_every is not None and not is_whole(job.adapter):
             adapted.load_adapter(str(job.adapter), adapter_name=REFERENCE, is_trainable=False)
         if arguments.gradient_checkpointing:
             adapted.enable_input_require_grads()
@@ -120,6 +132,7 @@ class Listwise(Method[GroupExample, TokenisedGroup]):
             model=adapted,
             args=arguments,
             train_dataset=list(examples),
+            eval_dataset=list(held) or None,
             data_collator=GroupCollator(tokenizer.pad_token_id or 0),
             processing_class=tokenizer,
         )

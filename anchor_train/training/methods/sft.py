@@ -16,7 +16,7 @@ from trl import SFTConfig, SFTTrainer
 
 from anchor_train.recipes.training_settings import SftSettings
 from anchor_train.records import SftExample
-from anchor_train.training.base_model import first_line, load_adapter, load_base, lora_config
+from anchor_train.training.base_model import first_line, load_base, load_trained, load_whole, lora_config
 from anchor_train.training.checkpoints import WholeCheckpoints
 from anchor_train.training.job import TrainingJob
 from anchor_train.training.rendering import TokenisedExample, tokenise_example
@@ -36,22 +36,30 @@ class FineTuning(Method[E, TokenisedExample]):
         return SFTConfig, {"max_length": None}
 
     def trainer(
-        self, job: TrainingJob, examples: Sequence[TokenisedExample], arguments: Any, tokenizer: Any
+        self,
+        job: TrainingJob,
+        examples: Sequence[TokenisedExample],
+        arguments: Any,
+        tokenizer: Any,
+        held: Sequence[TokenisedExample] = (),
     ) -> AnchorSftTrainer:
         """The trainer.
 
         Raises:
             ConfigError: For target modules that the model doesn't have, or that can't be trained.
         """
-        base, settings = load_base(job.model), job.settings
-        lora = lora_config(settings.lora) if isinstance(settings, SftSettings) else None
+        given = job.settings.lora if isinstance(job.settings, SftSettings) else None
+        lora = None if given is None else lora_config(given)
+        if job.adapter is not None:
+            model = load_trained(job.adapter, job.model, trainable=True)
+        else:
+            model = load_whole(job.model) if lora is None else load_base(job.model)
         try:
             return AnchorSftTrainer(
-                model=base
-                if job.adapter is None
-                else load_adapter(base, job.adapter, job.model, trainable=True),
+                model=model,
                 args=arguments,
                 train_dataset=training_rows(examples),
+                eval_dataset=training_rows(held) if held else None,
                 processing_class=tokenizer,
                 peft_config=lora,
             )

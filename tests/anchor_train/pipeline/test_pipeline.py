@@ -17,6 +17,7 @@ from anchor_train.inspection.show import examples
 from anchor_train.inspection.status import as_rows, results_text, status_text
 from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.pipeline.plan import plan
+from anchor_train.run.manifest import Manifest, OutputRecord, StageRecord
 from anchor_train.run.roles import own_model
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.consult import read_arguments
@@ -31,6 +32,7 @@ from judges.records import Reply, Sampling
 from lm_eval_tasks.tasks.spec import load_task
 from tests.anchor_train.scripted_run import (
     ARGUMENT,
+    REPLIES,
     finish_sft,
     left,
     make_run,
@@ -126,7 +128,7 @@ def test_a_new_judge_is_asked_and_the_replies_stay(tmp_path, tiny_model, tiny_ad
 def test_failed_replies_are_asked_for_again_and_only_those(tmp_path, tiny_model, tiny_adapter):
     run = make_run(tmp_path, tiny_model)
     finish_sft(run, tiny_adapter)
-    flaky = [{"match": "number 3", "failure": "the network is away"}, {"reply": ["a", "b", "c", "d"]}]
+    flaky = [{"match": "number 3", "failure": "the network is away"}, {"reply": REPLIES}]
     script = tmp_path / "sampler.yaml"
     write_script(script, flaky)
     Pipeline(run, run.recipe()).do({"sample"})
@@ -153,8 +155,44 @@ def test_no_pairs_at_all_is_an_error_with_the_counts_why(tmp_path, tiny_model, t
     run = make_run(tmp_path, tiny_model, strategies=["anchor"])
     finish_sft(run, tiny_adapter)
     write_script(tmp_path / "sampler.yaml", [{"reply": "no tags"}])
-    with pytest.raises(DataError, match=r"no pair could be built: 12 questions \(no loser 12\)"):
-        Pipeline(run, run.recipe()).do({"sample", "judge", "consult", "pairs"})
+    cause = r"no pair could be built: 12 questions \(no readable explanation 12\); reply_form=shown\+held"
+    recipe = run.recipe(["sampler.stop_unreadable=null"])
+    with pytest.raises(DataError, match=cause):
+        Pipeline(run, recipe).do({"sample", "judge", "consult", "pairs"})
+
+
+def test_replies_of_which_none_can_be_read_are_seen_before_all_are_paid_for(
+    tmp_path, tiny_model, tiny_adapter
+):
+    run = make_run(tmp_path, tiny_model)
+    finish_sft(run, tiny_adapter)
+    write_script(tmp_path / "sampler.yaml", [{"reply": ["It is B.", "I can't help with that."]}])
+    with pytest.raises(DataError) as caught:
+        Pipeline(run, run.recipe()).do({"sample"})
+    for part in (
+        "none of the first 32 replies can be read (explanation: no tag 32, choice: no tag 32)",
+        "'It is B.' and \"I can't help with that.\"",
+        "reply_form=shown:2 (now asked)",
+        "sampler.stop_unreadable=null",
+    ):
+        assert part in str(caught.value)
+    journal = run.stage("round-1/sample") / "journal.jsonl"
+    assert len(rows_on_disk(journal)) == 8
+    with pytest.raises(DataError, match="none of the first 32"):
+        Pipeline(run, run.recipe()).do({"sample"})
+    assert len(rows_on_disk(journal)) == 8, "nothing was asked to find that out again"
+    Pipeline(run, run.recipe(["sampler.stop_unreadable=null"])).do({"sample"})
+    assert len(rows_on_disk(journal)) == 12
+    assert states(run)["round-1/sample"] == "finished", "the setting is none that replies depend on"
+
+
+def test_one_reply_that_can_be_read_is_enough_to_go_on(tmp_path, tiny_model, tiny_adapter):
+    run = make_run(tmp_path, tiny_model)
+    finish_sft(run, tiny_adapter)
+    good = "<explanation>So it is.</explanation><choice>A</choice>"
+    write_script(tmp_path / "sampler.yaml", [{"match": "number 5", "reply": good}, {"reply": "It is B."}])
+    Pipeline(run, run.recipe()).do({"sample"})
+    assert run.manifest().stages["round-1/sample"].summary["without_choice"] == 44
 
 
 def test_pairs_that_would_be_cut_are_refused_unless_allowed(done):
@@ -230,6 +268,95 @@ def test_samples_come_from_the_adapter(tmp_path, tiny_model, tiny_adapter):
             outcomes = answer_all(backend, prompts, Sampling(max_tokens=12))
         texts[adapter] = [reply.text for reply in outcomes if isinstance(reply, Reply)]
     assert [sample.completions[0].text for sample in drawn] == texts[tiny_adapter] != texts[None]
+
+
+# --- what was trained isn't lost
+
+
+def test_a_finished_training_is_not_done_anew_unless_told(tmp_path, tiny_model, tiny_adapter):
+    run = make_run(tmp_path, tiny_model, strategies=["rank"])
+    finish_sft(run, tiny_adapter)
+    given = ["dpo.max_steps=1"]
+    Pipeline(run, run.recipe(given), overrides=given).do({"sample", "judge", "pairs", "dpo"})
+    adapter = content_hash(run.stage("round-1/rank/dpo") / "adapter")
+    assert run.last_overrides == ("dpo.max_steps=1",)
+
+    for changed in ([], ["dpo.max_steps=1", "sampler.n=2"], ["dpo.max_steps=1", "seed=7"]):
+        with pytest.raises(ConfigError) as caught:
+            Pipeline(run, run.recipe(changed), overrides=changed).do()
+        assert "finished training would be done anew: " in str(caught.value)
+        assert "round-1/rank/dpo" in str(caught.value)
+        assert "--redo" in str(caught.value)
+    with pytest.raises(ConfigError, match=r"The last run was given --set dpo.max_steps=1\."):
+        Pipeline(run, run.recipe()).do({"dpo"})
+    assert content_hash(run.stage("round-1/rank/dpo") / "adapter") == adapter
+    assert len(read_samples(run.stage("round-1/sample"))[0].completions) == 4, "nor was anything before it"
+    assert run.last_overrides == ("dpo.max_steps=1",), "what was refused wasn't the last run"
+
+    told: list[str] = []
+    Pipeline(run, run.recipe(), told.append).do({"dpo"}, redo=True)
+    assert any("kept as dpo.before-1" in line for line in told)
+    assert content_hash(run.stage("round-1/rank") / "dpo.before-1" / "adapter") == adapter
+    assert run.manifest().stages["round-1/rank/dpo"].summary["steps"] == 2
+    Pipeline(run, run.recipe(given), overrides=given).do({"dpo"}, redo=True)
+    assert (run.stage("round-1/rank") / "dpo.before-2").is_dir()
+    assert content_hash(run.stage("round-1/rank/dpo") / "adapter") == adapter, "the same comes of the same"
+
+
+def test_a_command_of_one_stage_names_why_its_input_is_stale(done):
+    with pytest.raises(ConfigError) as caught:
+        Pipeline(done, done.recipe(["pairs.loser=minimum"])).do({"dpo"})
+    for part in (
+        "round-1/anchor/dpo: waits for round-1/anchor/pairs",
+        "(stale: pairs.loser: below_top -> minimum)",
+    ):
+        assert part in str(caught.value)
+
+
+def test_every_stage_says_at_its_end_what_came_of_it(tmp_path, tiny_model, tiny_adapter):
+    run = make_run(tmp_path, tiny_model)
+    finish_sft(run, tiny_adapter)
+    told: list[str] = []
+    recipe = run.recipe(["dpo.max_length=150"])
+    with pytest.raises(ConfigError, match="would cut"):
+        Pipeline(run, recipe, told.append).do({"sample", "judge", "consult", "pairs"})
+    text = "\n".join(told)
+    for part in ("48 replies to 12 questions (0 failed)", "judged by scripted", "arguments (0 failed)"):
+        assert part in text, "also of a run that failed later on"
+
+
+def test_the_evaluation_of_a_round_is_taken_over_when_there_are_more(tmp_path, tiny_model):
+    run = make_run(tmp_path, tiny_model, strategies=["anchor"])
+    recipe = run.recipe()
+    pipeline = Pipeline(run, recipe)
+    # As the evaluation of one round leaves them: a model's replies and their verdicts, by content.
+    stages = {stage.key: stage for stage in pipeline.stages}
+    records = {}
+    for key in ("round-1/anchor/dpo", "evaluate/anchor/generate", "evaluate/anchor/score"):
+        stage, folder = stages[key], run.stage(key)
+        folder.mkdir(parents=True)
+        (folder / "made.txt").write_text(key, encoding="utf-8")
+        needed = {name: records[need].content for name, need in stage.needs.items() if need in records}
+        records[key] = StageRecord(
+            dict(stage.settings),
+            {**needed, **stage.externals},
+            {"made.txt": OutputRecord.of(folder / "made.txt")},
+            {"replies": 3, "questions": 3},
+            "2026-01-01T00:00:00",
+            1.0,
+            {},
+        )
+    run.save(Manifest(records))
+
+    told: list[str] = []
+    later = Pipeline(run, run.recipe(["rounds=2"]), told.append)
+    for key in ("evaluate/anchor-round-1/generate", "evaluate/anchor-round-1/score"):
+        stage = next(stage for stage in later.stages if stage.key == key)
+        assert later._taken_over(stage)
+        assert (run.stage(key) / "made.txt").is_file()
+    assert told[0] == "evaluate/anchor-round-1/generate: taken over from evaluate/anchor/generate"
+    last = next(stage for stage in later.stages if stage.key == "evaluate/base/generate")
+    assert not later._taken_over(last), "the base model never wrote that"
 
 
 # --- the graph alone
@@ -347,9 +474,9 @@ def test_a_stage_that_was_begun_anew_is_taken_up_again(tmp_path, tiny_model, tin
     assert "stale" in told[-1]
     assert told[-1].endswith("done anew")
     assert "begun anew, will be taken up again" in status_text(list(Pipeline(run, hotter).status()), run)
-    write_script(tmp_path / "sampler.yaml", [{"reply": "a"}])
+    write_script(tmp_path / "sampler.yaml", [{"reply": REPLIES}])
     Pipeline(run, hotter, told.append).do({"sample"})
-    assert told[-2].endswith("taken up again")
+    assert told[-3].endswith("taken up again")
     assert not begun(run, "sampler.temperature=0.9")
 
 

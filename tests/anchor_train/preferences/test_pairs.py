@@ -74,7 +74,7 @@ def test_variable_losers_are_wrong_and_below_the_best_right_one():
 def test_variable_without_a_wrong_sample_below_gives_no_pair():
     result = choose_pair(question_of(sample("B", 5), sample("A", 5)), None, in_form, "anchor", DEFAULT, 0)
     assert isinstance(result, NoPair)
-    assert (result.behaviour, result.reason) == ("variable", "no_loser")
+    assert (result.behaviour, result.reason) == ("variable", "no_wrong_one_scored_lower")
 
 
 def test_consistently_incorrect_is_won_by_the_consultant():
@@ -92,7 +92,54 @@ def test_consistently_incorrect_is_won_by_the_consultant():
 def test_without_the_consultants_argument_there_is_no_pair(argument):
     result = choose_pair(question_of(sample("A", 3)), argument, in_form, "anchor", DEFAULT, 0)
     assert isinstance(result, NoPair)
-    assert result.reason == "consultant_failed"
+    assert result.reason == "no_argument"
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        ([sample("A", None, readable=False), sample(None, None, readable=False)], "no_readable_explanation"),
+        ([sample("B", None, readable=False), sample("A", None, readable=False)], "no_readable_explanation"),
+        ([sample("A", None), sample("C", None)], "none_judged"),
+        ([sample("B", None, readable=False), sample("A", 9)], "right_ones_unreadable"),
+        ([sample("B", None), sample("A", 9)], "right_ones_not_judged"),
+        ([sample("B", 9), sample("A", None, readable=False)], "wrong_ones_unreadable"),
+        ([sample("B", 9), sample("A", None)], "wrong_ones_not_judged"),
+        ([sample("B", 9), sample("A", 12), sample("C", None)], "no_wrong_one_scored_lower"),
+        ([sample("B", 9), sample("B", 9)], "all_scores_equal"),
+        ([sample("B", 9), sample("B", None)], "one_scored_only"),
+        ([], "no_samples"),
+    ],
+)
+def test_the_reason_names_the_cause(samples, reason):
+    result = choose_pair(question_of(*samples), None, in_form, "anchor", DEFAULT, 0)
+    assert isinstance(result, NoPair)
+    assert result.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("argument", "reason"),
+    [
+        (Argument("q1", "It is B", "cut at max_tokens"), "argument_not_usable"),
+        (Argument("q1", "It is B", None, "it only announces the choice"), "argument_says_too_little"),
+        (Argument("q1", "Two is right.", judged=True), "argument_not_judged"),
+        (Argument("q1", "Two is right.", judged=True, score=5), "argument_scored_below_all"),
+    ],
+)
+def test_a_checked_argument_may_fail_to_win(argument, reason):
+    assert Argument.from_json(argument.to_json()) == argument
+    scored = question_of(sample("A", 12), sample("C", 6))
+    result = choose_pair(scored, argument, in_form, "anchor", DEFAULT, 0)
+    assert isinstance(result, NoPair)
+    assert result.reason == reason
+
+
+def test_a_judged_argument_wins_only_against_what_scored_no_higher():
+    scored = question_of(sample("A", 12), sample("C", 6), sample("A", 3))
+    argument = Argument("q1", "Two is right.", judged=True, score=6)
+    pair = choose_pair(scored, argument, in_form, "anchor", DEFAULT, 0)
+    assert isinstance(pair, PreferencePair)
+    assert (pair.losers, pair.chosen.score) == ((1, 2), 6)
 
 
 def test_equal_scores_give_no_pair():
@@ -269,7 +316,7 @@ def test_report_in_the_papers_form():
 def test_an_empty_report_says_why():
     result = build_pairs([question_of(), question_of(sample("B", None))], {}, in_form, "anchor", DEFAULT, 0)
     report = pair_report("anchor", result, [], max_length=100)
-    assert report.why_empty() == "no pair could be built: 2 questions (no samples 1, nothing scored 1)"
+    assert report.why_empty() == "no pair could be built: 2 questions (no samples 1, none judged 1)"
     assert report.lopsided_share is None
     assert "without a pair 2" in report.to_text()
 

@@ -63,7 +63,7 @@ def test_a_recipe_opens_with_its_launch_line(path):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_finds_its_settings_in_every_recipe(recipe_file, strategy):
-    for parent in ("paper", "aft", "pocket", "staple"):
+    for parent in ("paper", "small", "gpu", "aft", "pocket", "staple"):
         recipe_file.write_text(f"{MINIMAL}extends: {parent}\n", encoding="utf-8")
         recipe = load_recipe(recipe_file, [f"strategies={strategy}"])
         assert recipe.strategies == (strategy,)
@@ -206,8 +206,20 @@ def test_the_effective_batch_is_kept_over_processes():
         learning_rate=1e-4, warmup=0.1, max_grad_norm=1.0, batch_size=12, per_device_batch_size=2
     )
     assert [optimiser.accumulation_steps(processes) for processes in (1, 2, 3)] == [6, 3, 2]
-    with pytest.raises(ConfigError, match="12 is no multiple of per_device_batch_size 2 x 5"):
+    # A share of 3 isn't held in parts of 2: in threes it would be more at once than asked for.
+    assert (optimiser.at_once(4), optimiser.accumulation_steps(4)) == (1, 3)
+    with pytest.raises(ConfigError, match=r"launch.processes 5: .* batch_size 10 and 15, or 4 processes"):
         optimiser.accumulation_steps(5)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 4, 6, 8])
+def test_the_batch_is_the_same_on_any_number_of_processes_that_can_share_it(processes):
+    optimiser = OptimiserSettings(
+        learning_rate=1e-4, warmup=0.1, max_grad_norm=1.0, batch_size=24, per_device_batch_size=4
+    )
+    at_once = optimiser.at_once(processes)
+    assert at_once * optimiser.accumulation_steps(processes) * processes == 24
+    assert at_once <= 4
 
 
 def test_the_losses_are_trls_own():

@@ -152,8 +152,10 @@ def test_replies_that_are_never_right_leave_nothing_to_train_on(tmp_path, tiny_m
     run = make_run(tmp_path, tiny_model, strategies=["rft"])
     finish_sft(run, tiny_adapter)
     write_script(tmp_path / "sampler.yaml", [{"reply": "no tags"}])
-    with pytest.raises(DataError, match=r"no group could be built: 12 questions.*no right reply 12"):
-        Pipeline(run, run.recipe()).do({"sample", "groups"})
+    recipe = run.recipe(["sampler.stop_unreadable=null"])
+    cause = r"no group could be built: 12 questions.*no readable explanation 12\); reply_form=shown\+held"
+    with pytest.raises(DataError, match=cause):
+        Pipeline(run, recipe).do({"sample", "groups"})
 
 
 def test_replies_that_are_all_right_are_for_rft_alone(tmp_path, tiny_model, tiny_adapter):

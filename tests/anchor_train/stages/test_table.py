@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from anchor_train.stages.evaluate import JUDGEMENTS, harness_model
+from anchor_train.pipeline.pipeline import Pipeline
+from anchor_train.stages.evaluate import JUDGEMENTS, beside_of, harness_model, tabulate
 from anchor_train.stages.table import Table, table_of
 from judges.config import load_judge
+from judges.errors import NothingJudgedError
 from lm_eval_tasks.records import Response, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.runs.rescoring import score_task
@@ -38,6 +40,8 @@ def judged(folder: Path, replies: list[list[tuple[str, str]]]) -> TaskRun:
 
 
 def _reply(word: str, choice: str) -> ScoredResponse:
+    if word == "mute":
+        return ScoredResponse(Response("It is so.", None, None, "no_tag", "no_tag"), correct=False)
     text = f"<explanation>{word}</explanation><choice>{choice}</choice>"
     return ScoredResponse(Response(text, word, choice), choice == "B")
 
@@ -87,6 +91,91 @@ def test_the_table_for_people_cards_and_machines(table):
     assert "50.0 ± 23.6" in text
     assert table.to_markdown().count("\n") == 3
     assert Table.from_json(table.to_json()) == table
+
+
+NOTHING = [[("mute", ""), ("mute", "")]] * 3
+LITTLE = [[("fine", "A"), ("mute", "")], *NOTHING[1:]]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[str, TaskRun]:
+    folder = tmp_path_factory.mktemp("runs")
+    replies = {"base": NOTHING, "sft": BASE, "anchor": BETTER, "little": LITTLE}
+    return {name: judged(folder / name, found) for name, found in replies.items()}
+
+
+def test_a_base_that_cannot_be_judged_is_said_and_the_comparison_with_sft_stands_beside_it(runs):
+    found = table_of({name: runs[name] for name in ("base", "sft", "anchor")}, "base", "sft")
+    assert found.compares
+    text = found.to_text()
+    told = "nothing to compare with base (base: 0 of 6 judged): no question has judged replies of both: sft"
+    assert told in text
+    assert "against sft" in text
+    beside = {row.model: row for row in found.beside_rows}
+    alone = table_of({"sft": runs["sft"], "anchor": runs["anchor"]}, "sft")
+    assert beside["anchor"].margin == alone.rows[1].margin is not None
+    assert beside["anchor"].compared == 3
+    assert beside["sft"].margin is None
+    assert "nothing to compare with sft" in text, "of the base model"
+    assert Table.from_json(found.to_json()) == found
+    for line in text.splitlines():
+        if line.startswith("| base") or line.startswith("base "):
+            assert "-" in line
+    markdown = found.to_markdown()
+    assert "Against `sft`:" in markdown
+    assert "nothing to compare with base" in markdown
+
+
+def test_a_comparison_on_few_questions_says_on_how_many(runs):
+    found = table_of({"base": runs["little"], "anchor": runs["anchor"]}, "base")
+    assert found.rows[1].compared == 1
+    assert "little to compare with base (base: 1 of 6 judged): anchor on 1 of 3 questions" in found.to_text()
+
+
+def test_a_table_that_compares_nothing_says_so(runs):
+    found = table_of({"base": runs["base"], "sft": runs["sft"]}, "base")
+    assert not found.compares
+    assert found.why_empty().startswith(
+        "no table could be made: no question has judged replies of base and of another model "
+        "(judged: base 0 of 6, sft 6 of 6)"
+    )
+
+
+def test_any_model_may_be_the_baseline(runs):
+    found = table_of({name: runs[name] for name in ("base", "sft", "anchor")}, "anchor", "base")
+    assert [row.margin is None for row in found.rows] == [True, False, True]
+    assert "in %, against anchor" in found.to_text()
+
+
+def test_what_fine_tuning_learnt_is_said_unless_it_is_the_papers(runs):
+    models = {"base": runs["sft"], "sft": runs["anchor"]}
+    assert "sft.target" not in table_of(models, "base").to_text()
+    told = table_of(models, "base", sft_target="rationale").to_text()
+    assert "fine-tuning learnt the data set's rationales in the reply's form (sft.target: rationale)" in told
+
+
+def test_the_run_ends_in_one_line_if_there_is_no_table(tmp_path, tiny_model):
+    run = make_run(tmp_path, tiny_model, strategies=["rank"])
+    pipeline = Pipeline(run, run.recipe())
+    stage = next(stage for stage in pipeline.stages if stage.kind == "table")
+    for key in stage.needs.values():
+        judged(run.stage(key) / "log", NOTHING)
+    run.stage(stage.key).mkdir(parents=True)
+    with pytest.raises(NothingJudgedError, match="no table could be made"):
+        tabulate(pipeline.job(stage))
+
+
+@pytest.mark.parametrize(
+    ("baseline", "models", "beside"),
+    [
+        ("base", ["base", "sft", "anchor"], "sft"),
+        ("base", ["base", "sft"], None),
+        ("sft", ["base", "sft", "anchor"], "base"),
+        ("anchor", ["base", "sft", "anchor"], "base"),
+    ],
+)
+def test_what_stands_beside_the_baseline(baseline, models, beside):
+    assert beside_of(baseline, models) == beside
 
 
 @pytest.mark.parametrize("engine", ["transformers", "vllm"])

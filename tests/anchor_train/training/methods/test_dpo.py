@@ -163,10 +163,11 @@ def test_an_adapter_of_another_base_is_refused(
             tmp_path / "dpo",
             sft_adapter,
         )
+    (tmp_path / "empty").mkdir()
     with pytest.raises(
         ConfigError, match=r"not an adapter folder: no adapter_config.json and no adapter_model"
     ):
-        train(dpo_settings(), model, preference_examples(), tmp_path / "dpo", Path(model.name))
+        train(dpo_settings(), model, preference_examples(), tmp_path / "dpo", tmp_path / "empty")
 
 
 def test_an_adapter_whose_base_has_moved_must_at_least_fit(

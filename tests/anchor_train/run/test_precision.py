@@ -1,0 +1,50 @@
+"""One precision for training, sampling and evaluation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anchor_train.recipes.training_settings import ModelSettings
+from anchor_train.run.precision import dtype_of, multiplies_bfloat16
+from anchor_train.run.roles import own_model
+from anchor_train.stages.evaluate import harness_model
+from anchor_train.training.base_model import load_base, weights_dtype
+from tests.anchor_train.scripted_run import make_run
+
+
+@pytest.mark.parametrize(
+    ("description", "fast"),
+    [
+        ("flags\t\t: fpu sse2 avx2 avx512f amx_bf16 amx_tile", True),
+        ("processor : 0\nflags : fpu avx512_bf16 avx512f\n", True),
+        ("Features\t: fp asimd bf16 i8mm", True),
+        ("flags\t\t: fpu sse2 avx2 avx512f", False),
+        ("model name : a bf16 by name only\nflags : fpu", False),
+        ("", False),
+    ],
+)
+def test_processors_that_multiply_bfloat16_are_told_by_their_flags(description, fast):
+    assert multiplies_bfloat16(description) is fast
+
+
+@pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16"])
+def test_all_that_run_the_model_run_it_in_one_precision(tmp_path, tiny_model, dtype):
+    recipe = make_run(tmp_path, tiny_model).recipe([f"model.dtype={dtype}"])
+    expected = dtype_of(recipe.model)
+    assert expected in ("float32", "bfloat16")
+    assert dtype in ("auto", expected)
+    assert weights_dtype(recipe.model) == getattr(torch, expected)
+    assert load_base(recipe.model).dtype == getattr(torch, expected)
+    assert own_model(recipe, None)["dtype"] == expected
+    assert harness_model(recipe, None, tmp_path)[1]["dtype"] == expected
+
+
+def test_unless_an_engine_is_told_another_one(tmp_path, tiny_model):
+    recipe = make_run(tmp_path, tiny_model).recipe(["engine={backend: transformers, dtype: bfloat16}"])
+    assert own_model(recipe, None)["dtype"] == "bfloat16"
+    assert harness_model(recipe, None, tmp_path)[1]["dtype"] == "bfloat16"
+
+
+def test_what_is_named_is_taken():
+    assert dtype_of(ModelSettings(name="m", dtype="float16")) == "float16"

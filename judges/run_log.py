@@ -30,6 +30,8 @@ _WHY = re.compile(
     r"^[\w.]*(Error|Exception|Interrupt|Exit)\b(?!\w)|\b(error|fatal|killed|out of memory|no space left)\b",
     re.IGNORECASE,
 )
+# What vLLM puts before each line of its processes: "(EngineCore pid=7) ERROR 01-31 12:00:00 [core.py:15] ".
+_FROM_A_PROCESS = re.compile(r"^\([\w-]+ pid=\d+\)\s+(?:[A-Z]+ [\d-]+ [\d:]+ \[[^\]]*\]\s?)?")
 # What the processes of an engine say when another of them failed, and the head of every traceback.
 _POINTS_ELSEWHERE = re.compile(
     r"^Traceback|During handling of the above|direct cause of|root cause above|stack trace|^\s*(File|raise) "
@@ -73,7 +75,7 @@ def quiet(log: Path, *, verbose: bool = False) -> Iterator[None]:
 
 def reasons(text: str) -> list[str]:
     """The last lines of a log that say why something failed; its last lines if none does."""
-    lines = [line.rstrip().rpartition("\r")[2] for line in text.split("\n")]
+    lines = [_FROM_A_PROCESS.sub("", line.rstrip().rpartition("\r")[2]) for line in text.split("\n")]
     lines = [line for line in lines if line.strip() and not _BAR.search(line)]
     telling = [line for line in lines if _WHY.search(line) and not _POINTS_ELSEWHERE.search(line)]
     return list(dict.fromkeys(telling or lines))[-_MOST_LINES:]

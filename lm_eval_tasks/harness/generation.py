@@ -246,14 +246,14 @@ def _child(question: Path, answer: Path) -> None:
     _report_errors(answer)
     end_with_parent()
 
+    model_args = parse_arguments(request["model_args"], "--model-args")
     if request["model"] == "vllm":
-        _settle_vllm()
+        _settle_vllm(model_args)
     from lm_eval import simple_evaluate
     from lm_eval.api.registry import get_model
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
 
-    model_args = parse_arguments(request["model_args"], "--model-args")
     batch_size = request["batch_size"] or _batch_size(request["model"], request["model_args"])
     device = request["device"] or _device(request["model"])
     model, its_args = request["model"], model_args
@@ -371,13 +371,15 @@ def _report_errors(answer: Path) -> None:
     sys.excepthook = report
 
 
-def _settle_vllm() -> None:
+def _settle_vllm(model_args: Mapping[str, Any]) -> None:
     try:
         from vllm.platforms import current_platform
     except ImportError:
         return  # the harness tells what is missing
     if current_platform.is_cpu():
         vllm_cpu.in_one_process(os.environ)
+        if "gpu_memory_utilization" not in model_args:  # on a CPU, the share of its memory
+            vllm_cpu.leave_memory(os.environ)
 
 
 def _has_template(lm: Any) -> bool:

@@ -152,6 +152,22 @@ def test_the_lines_that_say_why_are_found_among_the_chatter() -> None:
     assert reasons("") == []
 
 
+def test_lines_of_an_engines_processes_are_read_without_what_stands_before_each() -> None:
+    before = "(VllmWorker-0 pid=424) ERROR 01-31 10:36:41 [executor.py:953] "
+    log = "\n".join(
+        before + line
+        for line in (
+            "WorkerProc failed to start.",
+            "Traceback (most recent call last):",
+            '  File "worker.py", line 9, in init',
+            "    raise ValueError(",
+            "ValueError: less memory than desired",
+        )
+    )
+    log += "\n(EngineCore pid=7) RuntimeError: Engine core initialization failed. See root cause above."
+    assert reasons(log) == ["ValueError: less memory than desired"]
+
+
 @pytest.mark.parametrize(
     ("error", "shown"), [(BackendError("refused"), False), (explained_by_log(BackendError("died")), True)]
 )

@@ -18,6 +18,16 @@ ENGINE_ARGS: dict[str, Any] = {
 }
 
 
+def leave_memory(environment: MutableMapping[str, str]) -> None:
+    """Has the engine's cache take a quarter of the memory that is free, at least 1 GB, unless told otherwise.
+
+    By default it takes nearly all there is, and doesn't start where other programs hold some of it.
+    """
+    from psutil import virtual_memory
+
+    environment.setdefault("VLLM_CPU_KVCACHE_SPACE", str(max(1, virtual_memory().available // 4 // 2**30)))
+
+
 def in_one_process(environment: MutableMapping[str, str]) -> None:
     """Has vLLM run in the process that asks for it, unless ``environment`` says otherwise.
 

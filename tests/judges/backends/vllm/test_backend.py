@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from psutil import virtual_memory
 
 from judges import (
     BackendError,
@@ -255,6 +256,15 @@ def test_vllm_keeps_the_processes_that_bind_threads_to_cores(
     several: dict[str, str] = {}
     vllm_cpu.in_one_process(several)
     assert several == {}
+
+
+def test_the_cache_leaves_memory_to_others_unless_told_otherwise() -> None:
+    found: dict[str, str] = {}
+    vllm_cpu.leave_memory(found)
+    assert 1 <= int(found["VLLM_CPU_KVCACHE_SPACE"]) <= virtual_memory().total / 4 / 2**30 + 1
+    told = {"VLLM_CPU_KVCACHE_SPACE": "40"}
+    vllm_cpu.leave_memory(told)
+    assert told == {"VLLM_CPU_KVCACHE_SPACE": "40"}
 
 
 @pytest.mark.engine

@@ -15,7 +15,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -227,17 +227,21 @@ class ReplyCache:
 
     def put(self, asking: Asking, key: bytes, reply: Reply, *, has_verdict: bool) -> None:
         """Stores the first completion of a reply; it is safe when this returns."""
-        completion, usage = reply.completions[0], reply.usage
-        tokens: Sequence[int | None] = (
-            (None, None, None)
-            if usage is None
-            else (usage.prompt_tokens, usage.completion_tokens, usage.cached_prompt_tokens)
-        )
-        # A lone surrogate can't be written as UTF-8.
-        text = completion.text.encode("utf-8", "replace").decode("utf-8")
-        row = (key, asking.id, text, completion.finish_reason, has_verdict)
         with self._in_use():
-            self._connection.execute(_PUT, (*row, *tokens, reply.attempts, reply.seconds, time.time()))
+            self._connection.execute(_PUT, _row(asking, key, reply, has_verdict))
+
+    def put_all(self, replies: Iterable[tuple[Asking, bytes, Reply]]) -> None:
+        """Stores the first completions of replies, all of them or none; they are safe when this returns."""
+        rows = [_row(asking, key, reply, True) for asking, key, reply in replies]
+        with self._in_use():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany(_PUT, rows)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
 
     def has_verdicts(self, asking: Asking) -> bool:
         """Whether any reply to such requests was read as verdicts."""
@@ -295,6 +299,19 @@ class ReplyCache:
             problem = str(error)
             remedy = next((text for sign, text in _REMEDIES if sign in problem.casefold()), problem)
             raise DataError(f"cache {self.path or '(private)'}: {remedy}") from None
+
+
+def _row(asking: Asking, key: bytes, reply: Reply, has_verdict: bool) -> tuple[Any, ...]:
+    completion, usage = reply.completions[0], reply.usage
+    tokens: Sequence[int | None] = (
+        (None, None, None)
+        if usage is None
+        else (usage.prompt_tokens, usage.completion_tokens, usage.cached_prompt_tokens)
+    )
+    # A lone surrogate can't be written as UTF-8.
+    text = completion.text.encode("utf-8", "replace").decode("utf-8")
+    row = (key, asking.id, text, completion.finish_reason, has_verdict)
+    return (*row, *tokens, reply.attempts, reply.seconds, time.time())
 
 
 def _digest(start: bytes, content: str) -> bytes:

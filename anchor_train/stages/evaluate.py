@@ -33,6 +33,7 @@ from judges.backends.vllm.backend import room_for
 from judges.config import load_judge
 from judges.errors import DataError, NothingJudgedError
 from judges.files import read_object, write_json
+from lm_eval_tasks.harness.models import REPLIES, open_model
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.runs.rescoring import score_task
 from lm_eval_tasks.tasks.spec import REFINED, TASKS, TaskSpec, load_task, task_names
@@ -191,11 +192,18 @@ def _run_harness(job: StageJob, spec: TaskSpec, adapter: Path | None, log: Path)
     folder = TASKS if spec.path is None else spec.path.parent
     tracker = EvaluationTracker(output_path=str(log))
     seed = derived_seed(recipe.seed, "evaluate")
+    opened = open_model(
+        engine,
+        arguments,
+        replies=job.folder / REPLIES,
+        seed=seed,
+        batch_size=settings.batch_size if engine == "hf" else None,
+    )
     results = simple_evaluate(
-        model=engine,
+        model=opened.lm,
         model_args=arguments,
         tasks=[spec.name],
-        batch_size=settings.batch_size if engine == "hf" else "auto",
+        batch_size=opened.batch_size,
         limit=settings.limit,
         log_samples=True,
         evaluation_tracker=tracker,
@@ -216,6 +224,9 @@ def _run_harness(job: StageJob, spec: TaskSpec, adapter: Path | None, log: Path)
     )
     if results is None:
         raise DataError(f"{job.stage.key}: lm_eval returned no results")
+    # The harness knows only the class of a model that was made before.
+    results["config"]["model"] = engine
+    tracker.general_config_tracker.model_source = engine
     samples = results.pop("samples")
     tracker.save_results_aggregated(results=results, samples=samples)
     for name in results["configs"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeAlias
 
 from judges.records import Assessment, Failure, Outcome, Reply, Unjudged, UnjudgedReason, Usage
@@ -108,6 +108,44 @@ class Accounts:
             seconds=self.seconds - earlier.seconds,
             price=None if self.price is None else self.price - (earlier.price or 0.0),
             priced=self.priced,
+        )
+
+    def __add__(self, other: Accounts) -> Accounts:
+        """Of two stretches of work of one judge."""
+        counts = (f.name for f in fields(self) if f.type == "int")
+        known = [price for price in (self.price, other.price) if price is not None]
+        priced = self.priced or other.priced
+        return Accounts(
+            **{name: getattr(self, name) + getattr(other, name) for name in counts},
+            unjudged={reason: self.unjudged[reason] + other.unjudged[reason] for reason in REASONS},
+            usage=self.usage + other.usage,
+            seconds=self.seconds + other.seconds,
+            price=sum(known) if priced and not (self.unmetered or other.unmetered) else None,
+            priced=priced,
+        )
+
+    def after(self, ahead: Accounts, verdicts: int) -> Accounts:
+        """These accounts with those of an earlier pass over some of the same statements, as of one pass.
+
+        What the earlier pass got verdicts on, this one found in the cache; the rest it asked for again.
+
+        Args:
+            ahead: Of the earlier pass.
+            verdicts: Statements that it asked about and got verdicts on.
+        """
+        asked, requests = self.asked + verdicts, self.requests + ahead.requests
+        known = self.price is not None and ahead.price is not None
+        return replace(
+            self,
+            cached=self.cached - verdicts,
+            asked=asked,
+            answered=self.answered + verdicts,
+            requests=requests,
+            retried=requests - asked,
+            unmetered=self.unmetered + ahead.unmetered,
+            usage=self.usage + ahead.usage,
+            seconds=self.seconds + ahead.seconds,
+            price=(self.price or 0.0) + (ahead.price or 0.0) if known else None,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from judges.judge import Judge
     from judges.records import VerdictForm
     from lm_eval_tasks.harness.generation import GenerationRequest
+    from lm_eval_tasks.runs.ahead import JudgingAhead
     from lm_eval_tasks.runs.discovery import Run
     from lm_eval_tasks.runs.judgement_files import JudgementSummary
     from lm_eval_tasks.stats.metrics import Summary
@@ -71,11 +72,19 @@ _OPTIONS = frozenset(
     type=click.IntRange(0),
     help="Tokens for a thinking model's thought, on top of those for its reply (max_gen_toks).",
 )
+@click.option(
+    "--cut-prompts",
+    is_flag=True,
+    help="Cut the beginnings of prompts that don't fit the model's context with their replies, and count "
+    "them; without it such a run is refused.",
+)
 @click.option("--include-path", type=click.Path(exists=True), help="Folder with task files of your own.")
 @click.option("--metadata", help="Further options of the tasks, as JSON.")
 @budget_options
 @executor_options
-@click.option("--seed", default=1234, show_default=True, help="Of the generation.")
+@click.option(
+    "--seed", default=1234, show_default=True, help="Of the generation; every sample gets its own from it."
+)
 @verbose_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(
@@ -113,6 +122,7 @@ def command(
     from lm_eval_tasks.comparison.text import as_text
     from lm_eval_tasks.harness.generation import GenerationRequest, check_arguments, generate
     from lm_eval_tasks.prompts.reply_form import AUTO, read_reply_form
+    from lm_eval_tasks.runs.ahead import judging_ahead
     from lm_eval_tasks.runs.discovery import load_run
     from lm_eval_tasks.runs.rescoring import require_judgements
     from lm_eval_tasks.tasks.spec import find_tasks
@@ -146,13 +156,14 @@ def command(
                 load_judge(judge, rubric=own_rubric, budget=limits, verdict_form=verdict_form, executor=where)
             )
         _announce(specs, request, judging)
-        found = generate(request, output)
+        with judging_ahead(judging) as ahead:
+            found = generate(request, output, ahead.path)
         if not found.fresh:
             tell(f"{found.folder}: generated before with these settings")
             if found.form is not None:
                 tell(found.form.why)
         run = replace(load_run(found.folder, date=found.date), name=output.resolve().name, path=output)
-        texts, results, summaries = _results(run, specs, judging)
+        texts, results, summaries = _results(run, specs, judging, ahead)
     if other is not None:
         settings = Settings()
         run = replace(load_run(found.folder, date=found.date), name=run.name, path=output)
@@ -212,7 +223,7 @@ def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | 
 
 
 def _results(
-    run: Run, specs: list[TaskSpec], judge: Judge | None
+    run: Run, specs: list[TaskSpec], judge: Judge | None, ahead: JudgingAhead
 ) -> tuple[list[str], dict[str, Any], list[JudgementSummary]]:
     """Judges what was generated, or measures what can be measured without a judge."""
     from judges.errors import DataError
@@ -243,7 +254,9 @@ def _results(
     if judge is not None:
         for spec in specs:
             tell(f"{spec.name}: {estimate(run.task(spec.name), spec, judge)}")
-        summaries = [score_task(run.task(spec.name), spec, judge) for spec in specs]
+        summaries = [
+            score_task(run.task(spec.name), spec, judge, ahead=ahead.of(spec.name)) for spec in specs
+        ]
         for summary in summaries:
             add_judged(run.task(summary.task), summary)
         metrics = [summary.metrics for summary in summaries]

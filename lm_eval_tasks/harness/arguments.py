@@ -9,52 +9,15 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from judges.errors import ConfigError
-
-ENDPOINTS = ("local-chat-completions", "openai-chat-completions")
-"""Kinds of model that are asked by our own client of chat endpoints."""
-
-LENGTHS = ("max_completion_tokens", "max_tokens", "max_new_tokens", "max_gen_toks")
-"""Names of the same setting, the one that counts first: how many tokens a reply may have."""
-
-_EVERYWHERE = {"temperature", "top_p", "top_k", "min_p", "do_sample", "until", "stop", "seed", *LENGTHS}
-_PENALTIES = {"presence_penalty", "frequency_penalty", "repetition_penalty"}
-_OF_ENDPOINTS = {
-    *(
-        _EVERYWHERE
-        | _PENALTIES
-        | {"logit_bias", "min_tokens", "stop_token_ids", "ignore_eos", "user", "store"}
-    ),
-    *("reasoning_effort", "reasoning", "thinking", "verbosity", "enable_thinking", "chat_template_kwargs"),
-    *("typical_p", "tfs_z", "mirostat", "top_a", "num_ctx", "keep_alive", "safe_prompt", "random_seed"),
-    *(
-        "service_tier",
-        "provider",
-        "extra_body",
-        "skip_special_tokens",
-        "include_reasoning",
-        "response_format",
-    ),
-    *("structured_outputs", "metadata", "modalities", "stream_options", "safety_settings", "dry_multiplier"),
-}
-_OF_HF = {
-    *(_EVERYWHERE | {"repetition_penalty", "num_beams", "typical_p", "epsilon_cutoff", "eta_cutoff"}),
-    *("no_repeat_ngram_size", "length_penalty", "early_stopping", "renormalize_logits", "min_new_tokens"),
-    *("max_length", "min_length", "use_cache", "num_beam_groups", "diversity_penalty", "penalty_alpha"),
-    *("max_time", "top_h", "encoder_repetition_penalty", "bad_words_ids", "guidance_scale", "eos_token_id"),
-    *("pad_token_id", "bos_token_id", "suppress_tokens", "forced_eos_token_id", "cache_implementation"),
-    *("prompt_lookup_num_tokens", "assistant_confidence_threshold", "stop_strings"),
-}
-_OF_VLLM = {
-    *(_EVERYWHERE | _PENALTIES | {"min_tokens", "stop_token_ids", "ignore_eos", "bad_words", "logit_bias"}),
-    *("skip_special_tokens", "spaces_between_special_tokens", "include_stop_str_in_output"),
-    *("truncate_prompt_tokens", "allowed_token_ids", "extra_args", "structured_outputs", "detokenize"),
-    *("repetition_detection", "thinking_token_budget"),
-}
-_GENERATION = {
-    **dict.fromkeys(("hf", "hf-auto", "huggingface"), _OF_HF),
-    "vllm": _OF_VLLM,
-    **dict.fromkeys((*ENDPOINTS, "local-completions", "openai-completions"), _OF_ENDPOINTS),
-}
+from lm_eval_tasks.harness.engines import (
+    CHAT_ENDPOINTS,
+    EVERYWHERE,
+    HF,
+    KNOWN_GENERATION,
+    LENGTHS,
+    VLLM,
+    engine_of,
+)
 
 
 def parse_arguments(text: str | None, option: str) -> dict[str, Any]:
@@ -98,30 +61,86 @@ def check_generation(values: Mapping[str, Any], model: str, option: str = "--gen
     Raises:
         ConfigError: With the nearest known name.
     """
-    known = _GENERATION.get(model)
+    engine = engine_of(model)
+    known = None if engine.generation is None else EVERYWHERE | engine.generation
     for name in values:
         if not re.fullmatch(r"[A-Za-z]\w*", name):
             raise ConfigError(f"{option}: {name!r} is no name of a setting")
         if name in ("n", "best_of", "num_return_sequences"):
             raise ConfigError(f"{option}: {name!r} would give several replies to a request; use --repeats")
-        if name in _EVERYWHERE or (known is not None and name in known):
+        if name == "max_length":
+            raise ConfigError(
+                f"{option}: max_length counts the prompt, too, and would overrule the task's max_gen_toks; "
+                "give max_gen_toks, the tokens of a reply"
+            )
+        if name in EVERYWHERE or (known is not None and name in known):
             continue
-        close = difflib.get_close_matches(name, known or _OF_ENDPOINTS | _OF_HF | _OF_VLLM, n=1, cutoff=0.7)
+        close = difflib.get_close_matches(name, known or KNOWN_GENERATION, n=1, cutoff=0.7)
         if known is None and not close:
             continue  # a kind of model that isn't known here
         if known is not None and name in _names_in_library(model):
             continue
         hint = f"did you mean {close[0]!r}? " if close else ""
         further = (
-            "; other fields of a request go into --model-args extra_body={...}" if model in ENDPOINTS else ""
+            "; other fields of a request go into --model-args extra_body={...}"
+            if model in CHAT_ENDPOINTS
+            else ""
         )
         raise ConfigError(
             f"{option}: unknown setting {name!r} of {model} "
             f"({hint}known: {', '.join(sorted(known or close))}){further}"
         )
     for name, value in values.items():
+        if value is None and name != "seed" and not engine.takes_null and engine.generation is not None:
+            raise ConfigError(f"{option}: {name} = null: {model} takes a value; leave {name} out instead")
         if value is not None and (expected := _expected(name, value)):
             raise ConfigError(f"{option}: {name} = {value!r}: expected {expected}")
+    _check_together(values, option)
+
+
+def plain_generation(values: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Checked settings by the names that all engines go by, so that none of them is overlooked.
+
+    A length goes by the task's own name, since engines of two names take the task's; ``stop`` is ``until``.
+    Greedy is said both ways: some engines look at ``do_sample`` alone, others at the temperature alone. The
+    seed isn't among them: it comes from ``--seed``.
+
+    Args:
+        values: As ``check_generation`` lets them through.
+        model: Kind of model.
+    """
+    found = {name: value for name, value in values.items() if name != "seed"}
+    for name in LENGTHS:
+        if (length := found.pop(name, None)) is not None:
+            found["max_gen_toks"] = length
+    if "stop" in found:
+        found["until"] = found.pop("stop")
+    if isinstance(found.get("until"), str):
+        found["until"] = [found["until"]]
+    if found.get("do_sample") is False:
+        found["temperature"] = 0.0
+    elif found.get("temperature") == 0 and model in HF:
+        found["do_sample"] = False
+    return found
+
+
+def _check_together(values: Mapping[str, Any], option: str) -> None:
+    """Refuses settings of which an engine would have to overlook one."""
+    for names in (LENGTHS, ("until", "stop")):
+        if len(given := [name for name in names if name in values]) > 1:
+            raise ConfigError(f"{option}: {' and '.join(given)} are the same setting; give one of them")
+    greedy, temperature = values.get("do_sample") is False, values.get("temperature")
+    if greedy and temperature:
+        raise ConfigError(
+            f"{option}: do_sample = false is greedy, temperature = {temperature} isn't; leave one out"
+        )
+    if values.get("do_sample") is True and temperature == 0:
+        raise ConfigError(f"{option}: do_sample = true at temperature = 0 contradict; leave one out")
+    if (seed := values.get("seed")) is not None:
+        raise ConfigError(
+            f"{option}: seed = {seed}: give --seed {seed}, of which every sample gets a seed of its own; "
+            "seed = null leaves the draws to the engine"
+        )
 
 
 def _parts(text: str) -> list[str]:
@@ -196,11 +215,11 @@ def _expected(name: str, value: Any) -> str | None:
 def _names_in_library(model: str) -> Collection[str]:
     """Settings as the installed engine knows them: asked only about a name that no table here has."""
     try:
-        if model == "vllm":
+        if model == VLLM:
             from vllm import SamplingParams
 
             return set(SamplingParams.__annotations__)
-        if model in ("hf", "hf-auto", "huggingface"):
+        if model in HF:
             from transformers import GenerationConfig
 
             return set(GenerationConfig().to_dict())

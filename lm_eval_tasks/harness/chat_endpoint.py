@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,15 @@ from pydantic import ConfigDict, Field, model_validator
 
 from judges.backends.openai.backend import OpenAIBackend
 from judges.backends.openai.settings import DEFAULT_URL, Leavable, checked_settings
-from judges.backends.protocol import stored_replies
 from judges.cache import ReplyCache
 from judges.errors import ConfigError
 from judges.progress import progress
 from judges.records import Conversation, Failure, Message, Outcome, Reply, Sampling
 from judges.settings import Settings, parse
-from lm_eval_tasks.harness.arguments import LENGTHS
+from lm_eval_tasks.harness.engines import LENGTHS, engine_of
+from lm_eval_tasks.harness.seeds import sample_seed
 from lm_eval_tasks.records import FailedReply
 
-_WITHOUT_EFFECT = (
-    *("tokenizer", "tokenizer_backend", "tokenized_requests", "add_bos_token", "custom_prefix_token_id"),
-    *("trust_remote_code", "revision", "use_fast_tokenizer", "truncate", "max_length", "max_images"),
-    *("batch_size", "max_batch_size", "device", "seed", "dtype"),
-)
 _OF_CLIENT = (
     *(
         "base_url",
@@ -126,7 +121,7 @@ def client_settings(model: str, arguments: Mapping[str, Any]) -> tuple[EndpointA
     Raises:
         ConfigError: If they are misspelt, wrong or hold a key.
     """
-    known = {k: v for k, v in arguments.items() if k not in _WITHOUT_EFFECT}
+    known = {k: v for k, v in arguments.items() if k not in engine_of(model).idle_arguments}
     for name in ("model", "pretrained"):  # a name such as 7 or 1.5
         if name in known:
             known[name] = str(known[name])
@@ -160,17 +155,27 @@ class ChatEndpoint(LM):  # type: ignore[misc]
     Args:
         kind: As the user named it.
         replies: File of the replies that have arrived; None to keep none.
+        run_seed: Of which every sample gets a seed of its own; None to send none but what a request says.
         **arguments: Of ``--model-args``.
     """
 
     def __init__(
-        self, kind: str = "local-chat-completions", replies: str | None = None, **arguments: Any
+        self,
+        kind: str = "local-chat-completions",
+        replies: str | None = None,
+        run_seed: int | None = None,
+        **arguments: Any,
     ) -> None:
         super().__init__()
         self._given, self._settings = client_settings(kind, arguments)
         if self._given.ca_cert_path is not None:
             os.environ["SSL_CERT_FILE"] = str(self._given.ca_cert_path)
         self._store = ReplyCache(None if replies is None else Path(replies))
+        self._seed = run_seed
+        self.left_out: frozenset[str] = frozenset()
+        """What the endpoint refused to be told, so that its own setting holds; known once it was asked."""
+        self.on_reply: Callable[[Instance, Any], None] = lambda request, text: None
+        """Is told of each reply once it is on disk."""
 
     @property
     def tokenizer_name(self) -> str:
@@ -205,6 +210,7 @@ class ChatEndpoint(LM):  # type: ignore[misc]
                 conversations = [_conversation(requests[number].args[0]) for number in numbers]
                 for place, text in self._texts(conversations, generation):
                     found[numbers[place]] = text
+                    self.on_reply(requests[numbers[place]], text)
                     bar.update()
         return [found[number] for number in range(len(requests))]
 
@@ -216,23 +222,29 @@ class ChatEndpoint(LM):  # type: ignore[misc]
         with OpenAIBackend(*checked_settings(settings)) as backend:
             asking = self._store.asking(backend.identity, sampling, "")
             samples: Counter[Conversation] = Counter()
-            missing: list[tuple[int, bytes]] = []
+            missing: list[tuple[int, int, bytes]] = []  # place, number of the sample, key
             for place, conversation in enumerate(conversations):
-                key = asking.key(conversation, samples[conversation])
+                sample = samples[conversation]
+                key = asking.key(conversation, sample)
                 samples[conversation] += 1
                 known = self._store.get(key)
                 if known is not None:
                     yield place, self._text(known)
                 else:
-                    missing.append((place, key))
+                    missing.append((place, sample, key))
 
             def store(index: int, outcome: Outcome) -> None:
                 if isinstance(outcome, Reply) and not isinstance(self._text(outcome), FailedReply):
-                    self._store.put(asking, missing[index][1], outcome, has_verdict=True)
+                    self._store.put(asking, missing[index][2], outcome, has_verdict=True)
 
-            asked = (conversations[place] for place, _ in missing)
-            for index, outcome in stored_replies(backend, asked, sampling, store):
+            def seed_of(index: int) -> int | None:
+                # The client mixes in the conversation.
+                return None if sampling.seed is None else sample_seed(sampling.seed, "", missing[index][1])
+
+            asked = (conversations[place] for place, _, _ in missing)
+            for index, outcome in backend.replies_stored(asked, sampling, store, seed_of):
                 yield missing[index][0], self._text(outcome)
+            self.left_out |= backend.left_out
 
     def _asked(self, generation: Mapping[str, Any]) -> tuple[Sampling, dict[str, Any]]:
         """How replies are drawn: our settings for what they know, fields of the request for the rest."""
@@ -246,16 +258,19 @@ class ChatEndpoint(LM):  # type: ignore[misc]
         stops += _list(self._given.eos_string)
         omit = [*self._settings.get("omit", ()), *(["temperature"] if temperature is None else [])]
         extra = {**self._settings.get("extra_body", {}), **given.pop("extra_body", {})}
-        # The harness's fixed seed is sent as it is: samples that differ are drawn without one.
         extra |= {name: value for name, value in given.items() if value is not None}
+        heat = 0.0 if greedy else float(temperature or 0.0)
+        # A seed that a request brings is sent as it is, in the place of the sample's own.
+        drawn = not greedy and (temperature is None or heat > 0) and "seed" not in extra
         settings = {**self._settings, **({"extra_body": extra} if extra else {})}
         if omit:
             settings["omit"] = sorted(set(omit))
         sampling = Sampling(
-            temperature=0.0 if greedy else float(temperature or 0.0),
+            temperature=heat,
             top_p=1.0 if top_p is None or greedy else float(top_p),
             max_tokens=int(most),
             stop=tuple(dict.fromkeys(stop for stop in stops if stop)),
+            seed=self._seed if drawn else None,
         )
         return sampling, settings
 

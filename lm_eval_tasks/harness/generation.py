@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -21,25 +19,24 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
-from judges.backends.vllm import cpu as vllm_cpu
 from judges.child_process import end_with_parent, process_ending, run_command
 from judges.errors import BackendError, ConfigError, explained_by_log
 from judges.files import read_object, replacing
 from judges.notices import tell
 from lm_eval_tasks.harness import pilot
-from lm_eval_tasks.harness.arguments import ENDPOINTS, check_generation, parse_arguments
+from lm_eval_tasks.harness.arguments import check_generation, parse_arguments, plain_generation
 from lm_eval_tasks.harness.chat import leave_special_tokens_to_the_template
+from lm_eval_tasks.harness.engines import CHAT_ENDPOINTS, engine_of, without_effect
+from lm_eval_tasks.harness.machine import check_machine
+from lm_eval_tasks.harness.models import REPLIES, open_model
 from lm_eval_tasks.harness.pilot import ChosenForm
-from lm_eval_tasks.prompts.reply_form import AUTO, ReplyForm, read_reply_form
+from lm_eval_tasks.prompts.reply_form import ASKED, AUTO, ReplyForm, read_reply_form
+from lm_eval_tasks.runs.ahead import Report
 from lm_eval_tasks.tasks.spec import TASKS
 
 MANIFEST = "generation.json"
-REPLIES = "replies.sqlite"
-"""Replies of a chat endpoint, stored as they arrive: what a run that broke off doesn't ask for again."""
-CLIENT = "anchor-chat-completions"
-"""Under which the harness knows our client of chat endpoints."""
-HF_BATCH_SIZE = "16"
-"""Replies that ``hf`` writes at a time unless told otherwise. The harness's own 1 is many times slower."""
+_ROOM = 256
+"""Tokens of a reply where neither task nor user says: the harness's own."""
 ALIASES = {"pocket": "lm_eval_tasks.pocket:lm_eval_arguments"}
 """Model name of our own -> ``module:function`` that gives the harness's model name and arguments for it."""
 
@@ -66,7 +63,8 @@ class GenerationRequest:
         gen_kwargs: Generation settings over the tasks' own, ``key=value,key=value`` or JSON.
         metadata: Further options of the tasks.
         reply_form: As ``prompts.reply_form`` takes it; ``auto`` tries forms out first (``harness.pilot``).
-        seed: Of all random generators.
+        seed: Of the generation; every sample gets a seed of its own from it.
+        cut_prompts: Whether prompts that don't fit the model's context with their replies may be cut.
     """
 
     model: str
@@ -86,6 +84,7 @@ class GenerationRequest:
     seed: int = 1234
     thinking_tokens: int = 0
     skip_unreadable_rows: bool = False
+    cut_prompts: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -93,7 +92,7 @@ class GenerationRequest:
         request = {**asdict(self), "apply_chat_template": self.apply_chat_template is not False}
         # The form is compared by itself: what was generated before there was one still counts.
         del request["reply_form"]
-        for later in ("thinking_tokens", "skip_unreadable_rows"):
+        for later in ("thinking_tokens", "skip_unreadable_rows", "cut_prompts"):
             if not request[later]:  # as before there was this setting: nothing is generated anew for it
                 del request[later]
         content = [request, sorted(_local_model_files(self.model_args))]
@@ -125,10 +124,27 @@ def check_arguments(request: GenerationRequest) -> None:
     """
     model_args = parse_arguments(request.model_args, "--model-args")
     check_generation(parse_arguments(request.gen_kwargs, "--gen-kwargs"), request.model)
-    if request.model in ENDPOINTS:
+    if request.model in CHAT_ENDPOINTS:
         from lm_eval_tasks.harness.chat_endpoint import client_settings
 
         client_settings(request.model, model_args)
+
+
+def idle_settings(request: GenerationRequest) -> dict[str, str]:
+    """What was asked for and has no effect with this kind of model: as it was given -> why."""
+    found = without_effect(
+        request.model,
+        parse_arguments(request.model_args, "--model-args"),
+        {"device": request.device, "batch_size": request.batch_size, "seed": request.seed},
+    )
+    if _seed(request.gen_kwargs, request.seed) is None:
+        found[f"--seed {request.seed}"] = "seed = null of --gen-kwargs leaves the draws to the engine"
+    return found
+
+
+def _seed(gen_kwargs: str | None, seed: int) -> int | None:
+    """The seed that holds: none where the user has set it to null among the generation settings."""
+    return None if "seed" in parse_arguments(gen_kwargs, "--gen-kwargs") else seed
 
 
 def resolved(request: GenerationRequest) -> GenerationRequest:
@@ -145,12 +161,14 @@ def resolved(request: GenerationRequest) -> GenerationRequest:
     return replace(request, model=model, model_args=model_args + more)
 
 
-def generate(request: GenerationRequest, run: Path) -> Generated:
+def generate(request: GenerationRequest, run: Path, finished: Path | None = None) -> Generated:
     """Generates, unless this run folder has just that already.
 
     Args:
         request: What to generate.
         run: The run folder, made if it isn't there.
+        finished: File to which each reply with an explanation is added when it is on disk
+            (:mod:`lm_eval_tasks.runs.ahead`).
 
     Raises:
         ConfigError: If the folder holds a run of another model.
@@ -178,7 +196,13 @@ def generate(request: GenerationRequest, run: Path) -> Generated:
             tell(f"{found.folder}: {failed} replies failed; they are asked for again, the others are kept")
     run.mkdir(parents=True, exist_ok=True)
     fingerprint = request.fingerprint
-    found, failed = _in_child(request, run, chosen)
+    idle = idle_settings(request)
+    for name, why in idle.items():
+        tell(f"warning: {name} has no effect: {why}")
+    found, failed, refused = _in_child(request, run, chosen, finished)
+    for name, why in refused.items():
+        tell(f"warning: {name} had no effect: {why}")
+    idle |= refused
     if not _complete(found, request):
         raise BackendError(f"{found.folder}: the harness could not save its samples; is the disk full?")
     with replacing(manifest) as file:
@@ -191,6 +215,7 @@ def generate(request: GenerationRequest, run: Path) -> Generated:
             "folder": found.folder.relative_to(run).as_posix(),
             "date": found.date,
             **({"failed": failed} if failed else {}),
+            **({"without_effect": idle} if idle else {}),
         }
         json.dump(entry, file, indent=2)
     return found
@@ -211,16 +236,21 @@ def _form_before(run: Path, manifest: Mapping[str, Any]) -> ChosenForm | None:
     return ChosenForm(form, why) if isinstance(form, ReplyForm) else None
 
 
-def _in_child(request: GenerationRequest, run: Path, chosen: ChosenForm | None) -> tuple[Generated, int]:
+def _in_child(
+    request: GenerationRequest, run: Path, chosen: ChosenForm | None, finished: Path | None
+) -> tuple[Generated, int, dict[str, str]]:
     """Runs the child, which ends with this process.
 
     Returns:
-        What it generated, and how many replies failed.
+        What it generated, how many replies failed, and what the model turned out not to take.
     """
     tried = request.reply_form == AUTO
     with TemporaryDirectory() as folder:
         question, answer = Path(folder) / "request.json", Path(folder) / "result.json"
-        question.write_text(json.dumps({"output": str(run), **asdict(request)}), encoding="utf-8")
+        question.write_text(
+            json.dumps({"output": str(run), "finished": str(finished or ""), **asdict(request)}),
+            encoding="utf-8",
+        )
         command = [sys.executable, "-m", "lm_eval_tasks.harness.generation", str(question), str(answer)]
         code = run_command(command)
         result = read_object(answer) if answer.is_file() else {}
@@ -230,7 +260,8 @@ def _in_child(request: GenerationRequest, run: Path, chosen: ChosenForm | None) 
     if code != 0 or not result:
         raise explained_by_log(BackendError(f"the generating process {process_ending(code)}"))
     form = pilot.stored(run) if tried else chosen
-    return Generated(Path(result["folder"]), str(result["date"]), True, form), int(result["failed"])
+    found = Generated(Path(result["folder"]), str(result["date"]), True, form)
+    return found, int(result["failed"]), dict(result["left_out"])
 
 
 def _local_model_files(model_args: str) -> list[tuple[str, float]]:
@@ -241,110 +272,172 @@ def _local_model_files(model_args: str) -> list[tuple[str, float]]:
 
 
 def _child(question: Path, answer: Path) -> None:
-    request = read_object(question)
-    output = Path(request.pop("output"))
+    found = read_object(question)
+    output, finished = Path(found.pop("output")), found.pop("finished")
     _report_errors(answer)
     end_with_parent()
 
-    model_args = parse_arguments(request["model_args"], "--model-args")
-    if request["model"] == "vllm":
-        _settle_vllm(model_args)
+    request = GenerationRequest(**{**found, "tasks": tuple(found["tasks"])})
+    model_args = parse_arguments(request.model_args, "--model-args")
+    check_machine(request.model, model_args, request.device)
+    run = _Run(request, model_args)
+    run.check_lengths()
+    seed = _seed(request.gen_kwargs, request.seed)
+    idle = engine_of(request.model).idle_options
+    opened = open_model(
+        request.model,
+        model_args,
+        replies=output / REPLIES,
+        seed=seed,
+        batch_size=None if "batch_size" in idle else request.batch_size,
+        device=None if "device" in idle else request.device,
+        cut_prompts=request.cut_prompts,
+    )
     from lm_eval import simple_evaluate
-    from lm_eval.api.registry import get_model
     from lm_eval.loggers import EvaluationTracker
-    from lm_eval.tasks import TaskManager
 
-    batch_size = request["batch_size"] or _batch_size(request["model"], request["model_args"])
-    device = request["device"] or _device(request["model"])
-    model, its_args = request["model"], model_args
-    if model in ENDPOINTS:
-        model, its_args = _our_client(model, model_args, output)
-    settings = {"batch_size": batch_size, "max_batch_size": None, "device": device}
-    lm = get_model(model).create_from_arg_obj(deepcopy(its_args), settings)
-    templated = request["apply_chat_template"]
+    if finished:
+        opened.watch(run.reporting(Path(finished)))
+    lm = opened.lm
+    templated = request.apply_chat_template
     if templated is None:
         templated = _has_template(lm)
     if templated:
         leave_special_tokens_to_the_template(lm)
-    options = {key: request[key] for key in ("data_dir", "split", "repeats") if request[key] is not None}
-    metadata = {
-        **model_args,
-        **(request["metadata"] or {}),
-        **options,
-        "judged_later": True,
-    }
-    if request["thinking_tokens"]:
-        metadata["thinking_tokens"] = request["thinking_tokens"]
-    if request["skip_unreadable_rows"]:
-        metadata["skip_unreadable_rows"] = True
-    paths = [str(TASKS), *([request["include_path"]] if request["include_path"] else [])]
-
-    def manager(**more: Any) -> Any:
-        class Manager(TaskManager):  # type: ignore[misc]
-            """Tells the tasks which model they ask."""
-
-            def load(self, *args: Any, **kwargs: Any) -> Any:
-                loaded = super().load(*args, **kwargs)
-                for task in loaded["tasks"].values():
-                    task.use_model(lm)
-                return loaded
-
-        return Manager(include_path=paths, include_defaults=False, metadata={**metadata, **more})
-
-    gen_kwargs = parse_arguments(request["gen_kwargs"], "--gen-kwargs") or None
-    if request["reply_form"] == AUTO:
-
-        def tasks(form: ReplyForm) -> list[Any]:
-            loaded = manager(reply_form=str(form), repeats=1).load(list(request["tasks"]))
-            return list(loaded["tasks"].values())
-
-        # Of an endpoint, a client of its own: what it keeps would be taken for the run's replies.
-        asked = get_model(model)(**{**its_args, "replies": None}) if model == CLIENT else lm
-        template = asked.apply_chat_template if templated else None
-        attempt = pilot.asking(tasks, asked, template, gen_kwargs, request["limit"])
+    metadata = {}
+    if request.reply_form == AUTO:
+        asked = opened.for_trial()
+        attempt = pilot.asking(
+            lambda form: run.tasks(lm, reply_form=str(form), repeats=1),
+            asked,
+            lm.apply_chat_template if templated else None,
+            run.gen_kwargs,
+            request.limit,
+        )
         chosen = pilot.choose(attempt, has_template=templated)
         pilot.store(output, chosen)
         tell(f"{'warning: ' if chosen.warning else ''}{chosen.why}")
-        metadata |= {"reply_form": str(chosen.form), "reply_form_from": chosen.why}
-    elif request["reply_form"] is not None:
-        metadata["reply_form"] = request["reply_form"]
+        metadata = {"reply_form": str(chosen.form), "reply_form_from": chosen.why}
+    elif request.reply_form is not None:
+        metadata = {"reply_form": request.reply_form}
     tracker = EvaluationTracker(output_path=str(output))
-    seed = request["seed"]
     results = simple_evaluate(
         model=lm,
-        model_args=its_args,
-        tasks=list(request["tasks"]),
-        task_manager=manager(),
-        batch_size=batch_size,
-        device=device,
-        limit=request["limit"],
-        gen_kwargs=gen_kwargs,
+        model_args=model_args,
+        tasks=list(request.tasks),
+        task_manager=run.manager(lm, **metadata),
+        batch_size=opened.batch_size,
+        device=opened.device,
+        limit=request.limit,
+        gen_kwargs=run.gen_kwargs,
         apply_chat_template=templated,
         evaluation_tracker=tracker,
-        random_seed=seed,
-        numpy_random_seed=seed,
-        torch_random_seed=seed,
-        fewshot_random_seed=seed,
-        metadata=metadata,
+        random_seed=request.seed,
+        numpy_random_seed=request.seed,
+        torch_random_seed=request.seed,
+        fewshot_random_seed=request.seed,
+        metadata={**run.metadata, **metadata},
     )
+    left_out = opened.left_out()
     # The harness knows only the class of a model that was made before.
-    results["config"] |= {"model": request["model"], "model_args": request["model_args"]}
-    tracker.general_config_tracker.model_source = request["model"]
+    results["config"] |= {"model": request.model, "model_args": request.model_args}
+    if without := {**idle_settings(request), **left_out}:
+        results["config"]["without_effect"] = without
+    if cut := opened.cut():
+        results["config"]["prompts_cut"] = cut
+    tracker.general_config_tracker.model_source = request.model
     samples = results.pop("samples")
     tracker.save_results_aggregated(results=results, samples=samples)
     for task in results["configs"]:
         tracker.save_results_samples(task_name=task, samples=samples[task])
     folder = output / str(tracker.general_config_tracker.model_name_sanitized)
-    found = {"folder": str(folder), "date": tracker.date_id, "failed": _failed(results["configs"])}
-    answer.write_text(json.dumps(found), encoding="utf-8")
+    done = {
+        "folder": str(folder),
+        "date": tracker.date_id,
+        "failed": _failed(results["configs"]),
+        "left_out": left_out,
+    }
+    answer.write_text(json.dumps(done), encoding="utf-8")
 
 
-def _our_client(model: str, model_args: dict[str, Any], output: Path) -> tuple[str, dict[str, Any]]:
-    """The model's name and arguments, so that a chat endpoint is asked by our client."""
-    from lm_eval.api.registry import model_registry
+class _Run:
+    """What is asked, as the harness takes it."""
 
-    model_registry.register(CLIENT, target="lm_eval_tasks.harness.chat_endpoint:ChatEndpoint")
-    return CLIENT, {**model_args, "kind": model, "replies": str(output / REPLIES)}
+    def __init__(self, request: GenerationRequest, model_args: Mapping[str, Any]) -> None:
+        self._request = request
+        self._model_args = model_args
+        self._loaded: dict[str, Any] = {}
+        given = parse_arguments(request.gen_kwargs, "--gen-kwargs")
+        self.gen_kwargs = plain_generation(given, request.model) or None
+        options = {
+            "data_dir": request.data_dir,
+            "split": request.split,
+            "repeats": request.repeats,
+            "thinking_tokens": request.thinking_tokens or None,
+            "skip_unreadable_rows": request.skip_unreadable_rows or None,
+        }
+        self.metadata = {
+            **model_args,
+            **(request.metadata or {}),
+            **{name: value for name, value in options.items() if value is not None},
+            "judged_later": True,
+        }
+
+    def manager(self, lm: Any, **more: Any) -> Any:
+        """The harness's manager of our tasks, which tells them the model that they ask."""
+        from lm_eval.tasks import TaskManager
+
+        found = self._loaded
+
+        class Manager(TaskManager):  # type: ignore[misc]
+            """Tells the tasks which model they ask."""
+
+            def load(self, *args: Any, **kwargs: Any) -> Any:
+                loaded = super().load(*args, **kwargs)
+                for name, task in loaded["tasks"].items():
+                    task.use_model(lm)
+                    found[name] = task
+                return loaded
+
+        own = self._request.include_path
+        paths = [str(TASKS), *([own] if own else [])]
+        return Manager(include_path=paths, include_defaults=False, metadata={**self.metadata, **more})
+
+    def tasks(self, lm: Any, **more: Any) -> list[Any]:
+        """The loaded tasks."""
+        return list(self.manager(lm, **more).load(list(self._request.tasks))["tasks"].values())
+
+    def reporting(self, path: Path) -> Callable[[Any, Any], None]:
+        """Adds what a judge is shown of each reply to a file, as it is finished."""
+        report = Report(path)
+
+        def add(request: Any, text: Any) -> None:
+            if (statement := self._loaded[request.task_name].statement(request, text)) is not None:
+                report.add(request.task_name, statement)
+
+        return add
+
+    def check_lengths(self) -> None:
+        """Refuses prompts that don't fit the model's context, before the model is loaded."""
+        from lm_eval_tasks.harness.early import check_before_loading, prompt_reader
+
+        request = self._request
+        reader = None if request.cut_prompts else prompt_reader(request.model, self._model_args)
+        if reader is None:
+            return
+        form = read_reply_form(request.reply_form or "asked", "--reply-form")
+        # A held reply has the same prompt; of a form that is found out later, the shortest.
+        shown = replace(form, held=False) if isinstance(form, ReplyForm) else ASKED
+        templated = request.apply_chat_template
+        check_before_loading(
+            reader,
+            self.tasks(None, repeats=1, reply_form=str(shown)),
+            gen_kwargs=self.gen_kwargs,
+            limit=request.limit,
+            templated=reader.has_template if templated is None else templated,
+            room=int(self._model_args.get("max_gen_toks", _ROOM)),
+            cut=False,
+        )
 
 
 def _failed(configs: Mapping[str, Any]) -> int:
@@ -371,37 +464,10 @@ def _report_errors(answer: Path) -> None:
     sys.excepthook = report
 
 
-def _settle_vllm(model_args: Mapping[str, Any]) -> None:
-    try:
-        from vllm.platforms import current_platform
-    except ImportError:
-        return  # the harness tells what is missing
-    if current_platform.is_cpu():
-        vllm_cpu.in_one_process(os.environ)
-        if "gpu_memory_utilization" not in model_args:  # on a CPU, the share of its memory
-            vllm_cpu.leave_memory(os.environ)
-
-
 def _has_template(lm: Any) -> bool:
     """False if the model has a tokenizer, and that no chat template: a base model."""
     tokenizer = getattr(lm, "tokenizer", None)
     return not hasattr(tokenizer, "apply_chat_template") or bool(getattr(tokenizer, "chat_template", None))
-
-
-def _device(model: str) -> str | None:
-    """The harness's ``hf`` asks for CUDA even where there is none."""
-    if model != "hf":
-        return None
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _batch_size(model: str, model_args: str) -> str | None:
-    given = parse_arguments(model_args, "--model-args")
-    return HF_BATCH_SIZE if model == "hf" and "batch_size" not in given else None
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from judges.config import load_judge
 from judges.errors import AnchorError, ConfigError
 from judges.family import same_family_note
 from judges.judge import Judge
-from judges.records import Message, Unjudged
+from judges.records import Message, Statement, Unjudged
 from judges.settings import Settings, parse
 from judges.thoughts import opened_by
 from lm_eval_tasks.harness import plain_text
@@ -41,7 +41,7 @@ from lm_eval_tasks.harness.held import Hold, holding
 from lm_eval_tasks.harness.ranks import is_first_rank, on_first_rank
 from lm_eval_tasks.prompts.reply_form import ReplyForm, read_reply_form
 from lm_eval_tasks.records import FailedReply, Question, ScoredQuestion, ScoredResponse
-from lm_eval_tasks.runs.scoring import read_replies, score_questions
+from lm_eval_tasks.runs.scoring import read_replies, read_reply, score_questions, statements_of
 from lm_eval_tasks.stats import metrics
 from lm_eval_tasks.tasks.spec import TaskSpec, spec_from
 
@@ -282,6 +282,15 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
             ).responses
         ]
 
+    def statement(self, request: Instance, reply: Any) -> Statement | None:
+        """What a judge is shown of one reply to a request; None if its explanation can't be read."""
+        question = Question.from_json(request.doc)
+        if self._ends_as_text and type(reply) is str:
+            reply = plain_text.ended(self.spec, reply)
+        read = read_reply(question, _whole(request, reply), self.spec.protocol)
+        shown = statements_of(self.spec, ScoredQuestion(question, (read,)))
+        return shown[0][1] if shown else None
+
     def _finished_instances(self) -> Sequence[Instance]:
         instances: Sequence[Instance] = self.instances
         for request in instances:
@@ -498,13 +507,15 @@ def _texts(request: Instance) -> list[str]:
 
     Where the prompt opens a thought, each reply gets the mark that does, so that it is known for a thought.
     """
-    texts = [_text(text) for text in request.resps]
-    prompt = request.arguments[0]
+    return [_whole(request, reply) for reply in request.resps]
+
+
+def _whole(request: Instance, reply: Any) -> str:
+    text, prompt = _text(reply), request.arguments[0]
     mark = opened_by(prompt) if isinstance(prompt, str) else ""
-    return [
-        text if isinstance(text, FailedReply) or text.lstrip().startswith(mark.strip()) else f"{mark}{text}"
-        for text in texts
-    ]
+    if isinstance(text, FailedReply) or text.lstrip().startswith(mark.strip()):
+        return text
+    return f"{mark}{text}"
 
 
 def _text(reply: Any) -> str:

@@ -17,6 +17,7 @@ from judges.records import Assessment, Unjudged
 from judges.spending.estimate import Estimate
 from lm_eval_tasks.questions.load import left_out_text
 from lm_eval_tasks.records import ScoredQuestion
+from lm_eval_tasks.runs.ahead import Ahead
 from lm_eval_tasks.runs.discovery import TaskRun
 from lm_eval_tasks.runs.judgement_files import (
     JudgementSummary,
@@ -102,6 +103,7 @@ def score_task(
     name: str | None = None,
     force: bool = False,
     progress: bool = True,
+    ahead: Ahead | None = None,
 ) -> JudgementSummary:
     """Has a task's samples log judged and writes the judgements beside it, whole or not at all.
 
@@ -112,6 +114,7 @@ def score_task(
         name: Name of the judgements; default: the judge's.
         force: Whether to replace another judge's judgements of the same name.
         progress: Whether the user sees how far it is.
+        ahead: What was judged while the log was still being written; part of the summary's accounts.
 
     Raises:
         ConfigError: If another judge's judgements have that name already.
@@ -129,7 +132,7 @@ def score_task(
     with nullcontext() if judge.cache_path is None else held(by_this_judge), held(questions_path):
         if not force:
             _refuse_to_replace(summary_path, judge)
-        return _judged(run, spec, judge, name, progress)
+        return _judged(run, spec, judge, name, progress, ahead)
 
 
 def require_judgements(summaries: Sequence[JudgementSummary]) -> None:
@@ -150,7 +153,9 @@ def require_judgements(summaries: Sequence[JudgementSummary]) -> None:
     )
 
 
-def _judged(run: TaskRun, spec: TaskSpec, judge: Judge, name: str, progress: bool) -> JudgementSummary:
+def _judged(
+    run: TaskRun, spec: TaskSpec, judge: Judge, name: str, progress: bool, ahead: Ahead | None
+) -> JudgementSummary:
     questions_path, summary_path = judgement_paths(run.samples_file.parent, run.task, name)
     found = workload(run)
     tally = _Tally()
@@ -159,6 +164,8 @@ def _judged(run: TaskRun, spec: TaskSpec, judge: Judge, name: str, progress: boo
     with closing(judge_stream(spec, run.read_samples(), judge, found.explanations, progress)) as judged:
         write_judgements(questions_path, tally.counted(judged))
     accounts = judge.accounts.since(before)
+    if ahead is not None:
+        accounts = accounts.after(ahead.accounts, ahead.verdicts)
     notes = [
         same_family_note(judge.info.model, run.model),
         _left_out_note(judge),

@@ -219,3 +219,20 @@ def test_keys_stay_as_they_were_before_there_were_tokens_for_thoughts() -> None:
         assert known.digest.hex() == "00b91f69747bd8cde53af20e917a47a7"
         thinking = cache.asking(BackendIdentity("vllm", "m"), Sampling(seed=3, thinking_tokens=9), "r")
         assert thinking.digest != known.digest
+
+
+def test_replies_of_a_batch_are_stored_all_or_none(tmp_path):
+    path = tmp_path / "cache.sqlite"
+    with ReplyCache(path) as cache:
+        judge = asking(cache)
+        keys = [judge.key(CONVERSATION, sample) for sample in range(4)]
+        cache.put_all((judge, key, REPLY) for key in keys[:2])
+        pages = sqlite3.connect(path).execute("PRAGMA page_count").fetchone()[0]
+        cache._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+        long = Reply((Completion("x" * 100_000),))
+        with pytest.raises(DataError, match="the disk is full"):
+            cache.put_all([(judge, keys[2], REPLY), (judge, keys[3], long)])
+        assert [cache.get(key) for key in keys] == [REPLY, REPLY, None, None]
+        cache.put_all([(judge, keys[2], REPLY)])
+    with ReplyCache(path) as cache:
+        assert [cache.get(key) for key in keys] == [REPLY, REPLY, REPLY, None]

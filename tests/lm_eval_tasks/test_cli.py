@@ -417,10 +417,11 @@ def test_run_generates_frees_the_model_and_judges(anchor_eval: AnchorEval, tiny_
     assert "mean of 2 tasks" in again.stdout
     other = ["run", "--model", "hf", "--model-args", "pretrained=other", *size, "-o", "m1"]
     assert "holds a run of hf" in anchor_eval.refused(*other)
-    missing = anchor_eval.refused(
-        "run", "--model", "hf", "--model-args", "pretrained=./none", *size, "-o", "m2"
+    (anchor_eval.folder / "empty").mkdir()
+    no_model = anchor_eval.refused(
+        "run", "--model", "hf", "--model-args", "pretrained=./empty", *size, "-o", "m2"
     )
-    assert "the harness failed" in missing
+    assert "the harness failed" in no_model
     assert "Traceback (most recent call last)" in (anchor_eval.folder / "m2" / "log.txt").read_text()
 
 

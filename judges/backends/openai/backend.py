@@ -14,6 +14,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from judges.backends.openai.choice import choose
@@ -81,16 +82,30 @@ class OpenAIBackend:
         return self.replies_stored(conversations, sampling, lambda index, outcome: None)
 
     def replies_stored(
-        self, conversations: Iterable[Conversation], sampling: Sampling, store: Store
+        self,
+        conversations: Iterable[Conversation],
+        sampling: Sampling,
+        store: Store,
+        seeds: Callable[[int], int | None] | None = None,
     ) -> Iterator[IndexedOutcome]:
-        """See :meth:`judges.backends.protocol.BackgroundBackend.replies_stored`."""
+        """See :meth:`judges.backends.protocol.BackgroundBackend.replies_stored`.
+
+        Args:
+            conversations: What to answer.
+            sampling: One setting for all of them.
+            store: Called with each outcome before it is handed out.
+            seeds: Index of a conversation -> its seed in the place of ``sampling.seed``, for a caller that
+                asks for several samples of one conversation one by one.
+        """
         source = enumerate(conversations)
         first = next(source, None)
         if first is None:
             return
         loop = self._running_loop()
         outcomes: queue.SimpleQueue[IndexedOutcome | BaseException] = queue.SimpleQueue()
-        batch = asyncio.run_coroutine_threadsafe(self._batch(sampling, store, outcomes.put), loop).result()
+        batch = asyncio.run_coroutine_threadsafe(
+            self._batch(sampling, store, seeds, outcomes.put), loop
+        ).result()
         # As many again as are under way, so that the next is at hand while the caller is busy for a moment.
         room = 2 * self._concurrency
         pulled, handed_out = 1, 0
@@ -151,10 +166,16 @@ class OpenAIBackend:
             self._thread.start()
         return self._loop
 
-    async def _batch(self, sampling: Sampling, store: Store, put: Callable[[Any], None]) -> _Batch:
+    async def _batch(
+        self,
+        sampling: Sampling,
+        store: Store,
+        seeds: Callable[[int], int | None] | None,
+        put: Callable[[Any], None],
+    ) -> _Batch:
         if sampling.form is not None:
             await asyncio.gather(*(endpoint.find_form() for endpoint in self._endpoints))
-        return _Batch(self, sampling, store, put, self._concurrency)
+        return _Batch(self, sampling, store, seeds, put, self._concurrency)
 
     @property
     def _concurrency(self) -> int:
@@ -269,12 +290,14 @@ class _Batch:
         backend: OpenAIBackend,
         sampling: Sampling,
         store: Store,
+        seeds: Callable[[int], int | None] | None,
         put: Callable[[Any], None],
         concurrency: int,
     ) -> None:
         self._backend = backend
         self._sampling = sampling
         self._store = store
+        self._seeds = seeds
         self._put = put
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -291,7 +314,10 @@ class _Batch:
             async with self._slots:
                 if self._failed:
                     return
-                outcome = await self._backend.answer(conversation, self._sampling)
+                sampling = self._sampling
+                if self._seeds is not None:
+                    sampling = replace(sampling, seed=self._seeds(index))
+                outcome = await self._backend.answer(conversation, sampling)
             # No await since the reply arrived: nothing comes between it and its place on disk.
             self._store(index, outcome)
         except asyncio.CancelledError:

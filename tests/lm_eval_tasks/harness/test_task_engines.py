@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from judges.backends.vllm import cpu as vllm_cpu
-from lm_eval_tasks.harness import generation
+from lm_eval_tasks.harness import models
 from lm_eval_tasks.records import Question
 from tests.conftest import VllmServer
 from tests.lm_eval_tasks.running_lm_eval import Outcome, lm_eval
@@ -45,7 +45,7 @@ def test_on_a_cpu_a_run_has_vllm_in_one_process(
     monkeypatch.setattr(vllm_cpu, "NUMA_NODES", tmp_path)
     monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "put back at the end")
     monkeypatch.delenv("VLLM_ENABLE_V1_MULTIPROCESSING")
-    generation._settle_vllm()
+    models._settle_vllm({})
     expected = "0" if current_platform.is_cpu() else None
     assert os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") == expected
 

@@ -1,0 +1,186 @@
+"""Generating with vLLM and judging at an endpoint: overlapped or one after the other; and what keeping costs.
+
+    python -m benchmarks.generate_and_judge
+    python -m benchmarks.generate_and_judge --questions 64 --samples 16 --rounds 3
+
+The pocket model answers pocket questions on a vLLM engine of this machine. In one process:
+
+* ``kept``: replies kept on disk as they are finished, each with its own seed, against the harness's own call,
+  which hands all of them over at the end and seeds none; in turns;
+* ``restart``: the run is cut off when half of the replies are on disk, and a second one writes the rest;
+* ``overlap``: a judge at an endpoint that takes about as long as the engine. Replies are judged while others
+  are written, to the last judgement, against the sum of generating first and judging then.
+
+Prints a line of JSON. The thread that judges shares this process with the engine here; in ``anchor-eval run``
+they are two processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.judge_throughput import server, stats
+
+SLOTS = 16
+
+
+class CutOff(Exception):
+    """The end of a run in its middle."""
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    found = work()
+    return time.perf_counter() - start, found
+
+
+def asked(lm: Any, questions: int, samples: int) -> tuple[Any, list[Any]]:
+    """The task, and what the harness asks of the model."""
+    from lm_eval.tasks import TaskManager
+
+    from lm_eval_tasks.tasks.spec import TASKS
+
+    metadata = {"repeats": samples, "judged_later": True}
+    manager = TaskManager(include_path=str(TASKS), include_defaults=False, metadata=metadata)
+    task = manager.load(["pocket_explain"])["tasks"]["pocket_explain"]
+    task.build_all_requests(limit=questions, apply_chat_template=True, chat_template=lm.apply_chat_template)
+    return task, [request for request in task.instances for _ in range(samples)]
+
+
+def measure(questions: int, samples: int, rounds: int, folder: Path) -> dict[str, Any]:
+    """All of it."""
+    from lm_eval_tasks.harness.kept import KeptReplies, identity_of
+    from lm_eval_tasks.harness.models import open_model
+    from lm_eval_tasks.pocket import model_folder
+
+    arguments = {"pretrained": str(model_folder()), "dtype": "float32", "max_model_len": 1024}
+    lm = open_model("vllm", arguments, replies=folder / "unused.sqlite", seed=1).lm
+    task, requests = asked(lm, questions, samples)
+    count = len(requests)
+    harness = type(lm).__mro__[1].generate_until
+
+    def kept(name: str, engine: Any = lm, seed: int | None = 1) -> KeptReplies:
+        identity = identity_of("vllm", arguments)
+        return KeptReplies(engine, "vllm", identity, seed=seed, path=folder / f"{name}.sqlite")
+
+    harness(lm, requests[:SLOTS], True)  # warm
+    own, streamed, unseeded = [], [], []
+    for number in range(rounds):
+        own.append(timed(lambda: harness(lm, requests, True))[0])
+        streamed.append(timed(lambda n=number: kept(f"kept{n}").generate_until(requests, True))[0])
+        unseeded.append(timed(lambda n=number: kept(f"free{n}", seed=None).generate_until(requests, True))[0])
+    whole = statistics.median(streamed)
+    report = {
+        "replies": count,
+        "kept": {
+            "harness_seconds": [round(seconds, 2) for seconds in own],
+            "seconds": [round(seconds, 2) for seconds in streamed],
+            "seconds_without_seeds": [round(seconds, 2) for seconds in unseeded],
+            "throughput": round(statistics.median(own) / whole, 3),
+            "throughput_without_seeds": round(statistics.median(own) / statistics.median(unseeded), 3),
+        },
+        "restart": restart(lm, kept, requests),
+    }
+    return report | {"overlap": overlap(task, kept, requests, whole, folder)}
+
+
+def restart(lm: Any, kept: Callable[..., Any], requests: list[Any]) -> dict[str, Any]:
+    class Mortal:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(lm, name)
+
+        def finished(self, missing: list[Any]) -> Iterator[tuple[int, str]]:
+            for done, reply in enumerate(lm.finished(missing)):
+                if done == len(requests) // 2:
+                    raise CutOff
+                yield reply
+
+    def first() -> None:
+        try:
+            kept("restart", Mortal()).generate_until(requests, True)
+        except CutOff:
+            return
+
+    before, _ = timed(first)
+    after, texts = timed(lambda: kept("restart").generate_until(requests, True))
+    anew, whole = timed(lambda: kept("anew").generate_until(requests, True))
+    return {
+        "until_cut_off": round(before, 2),
+        "rest": round(after, 2),
+        "from_the_start": round(anew, 2),
+        "saved": round(1 - after / anew, 3),
+        "same_replies": sum(one == two for one, two in zip(texts, whole, strict=True)) / len(texts),
+    }
+
+
+def overlap(
+    task: Any, kept: Callable[..., Any], requests: list[Any], generating: float, folder: Path
+) -> dict[str, Any]:
+    from judges import load_judge
+    from lm_eval_tasks.runs.ahead import Report, judging_ahead
+
+    def judge(url: str, name: str) -> Any:
+        settings = {"backend": "openai", "model": "m", "base_url": f"{url}/v1", "form": "none"}
+        return load_judge({**settings, "concurrency": SLOTS}, cache=folder / f"{name}.sqlite")
+
+    def shown(texts: list[str]) -> list[Any]:
+        found = (task.statement(request, text) for request, text in zip(requests, texts, strict=True))
+        return [statement for statement in found if statement is not None]
+
+    latency = SLOTS * generating / len(requests)
+    with server(latency, SLOTS, 0.0) as url:
+        first, texts = timed(lambda: kept("first").generate_until(requests, True))
+        with judge(url, "then") as then:
+            judging, _ = timed(lambda: then.assess_all(shown(texts), progress=False))
+        alone = stats(url)["arrived"]
+
+        def both() -> None:
+            with judge(url, "ahead") as one:
+                with judging_ahead(one) as ahead:
+                    assert ahead.path is not None
+                    report = Report(ahead.path)
+                    model = kept("second")
+
+                    def add(request: Any, text: str) -> None:
+                        if (statement := task.statement(request, text)) is not None:
+                            report.add("pocket_explain", statement)
+
+                    model.on_reply = add
+                    again = model.generate_until(requests, True)
+                one.assess_all(shown(again), progress=False)
+
+        together, _ = timed(both)
+        asked_for = stats(url)["arrived"] - alone
+    return {
+        "judgements": alone,
+        "asked_in_overlap": asked_for,
+        "latency": round(latency, 4),
+        "generating": round(first, 2),
+        "judging": round(judging, 2),
+        "one_after_the_other": round(first + judging, 2),
+        "overlapped": round(together, 2),
+        "faster": round((first + judging) / together, 2),
+        "of_the_longer": round(together / max(first, judging), 2),
+    }
+
+
+def main() -> None:
+    """The command."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    arguments.add_argument("--questions", type=int, default=64)
+    arguments.add_argument("--samples", type=int, default=16)
+    arguments.add_argument("--rounds", type=int, default=3)
+    given = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure(given.questions, given.samples, given.rounds, Path(folder))))
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from anchor_train.recipes.training_settings import ModelSettings
+from judges.errors import DataError
+from judges.files import read_object
 
 _NVIDIA = Path("/dev/nvidiactl")
 _AMD = Path("/dev/kfd")
@@ -24,6 +26,25 @@ def dtype_of(model: ModelSettings) -> str:
     if model.dtype != "auto":
         return model.dtype
     return "bfloat16" if _fast_bfloat16() else "float32"
+
+
+def told_dtype(model: ModelSettings) -> str | None:
+    """What an engine is told; None where it takes that type by itself, since the weights are stored in it.
+
+    So replies that were cached before there was one precision for all stay found where nothing has changed.
+    """
+    found = dtype_of(model)
+    return None if model.dtype == "auto" and found == _stored(model) else found
+
+
+def _stored(model: ModelSettings) -> str | None:
+    """The type that a local model's config names; None for a model of the hub."""
+    try:
+        config = read_object(Path(model.name).expanduser() / "config.json")
+    except DataError:
+        return None
+    found = config.get("dtype", config.get("torch_dtype"))
+    return found if isinstance(found, str) else None
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from anchor_train.recipes.config import Recipe, RoleBackend
-from anchor_train.run.precision import dtype_of
+from anchor_train.run.precision import told_dtype
 from anchor_train.run.trained_folder import is_whole
 from judges.errors import ConfigError
 from judges.rubrics.load import load_rubric
@@ -29,7 +29,7 @@ def own_model(recipe: Recipe, adapter: Path | None) -> dict[str, Any]:
     whole = adapter is not None and is_whole(adapter)
     optional = {
         "adapter": None if adapter is None or whole else str(adapter),
-        "dtype": None if said else dtype_of(model),
+        "dtype": None if said else told_dtype(model),
         "revision": None if whole else model.revision,
         "chat_template": None if model.chat_template is None else str(model.chat_template),
         "chat_template_kwargs": model.chat_template_kwargs or None,

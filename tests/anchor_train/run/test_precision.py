@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
 from anchor_train.recipes.training_settings import ModelSettings
-from anchor_train.run.precision import dtype_of, multiplies_bfloat16
+from anchor_train.run.precision import dtype_of, multiplies_bfloat16, told_dtype
 from anchor_train.run.roles import own_model
 from anchor_train.stages.evaluate import harness_model
 from anchor_train.training.base_model import load_base, weights_dtype
@@ -36,8 +38,20 @@ def test_all_that_run_the_model_run_it_in_one_precision(tmp_path, tiny_model, dt
     assert dtype in ("auto", expected)
     assert weights_dtype(recipe.model) == getattr(torch, expected)
     assert load_base(recipe.model).dtype == getattr(torch, expected)
-    assert own_model(recipe, None)["dtype"] == expected
-    assert harness_model(recipe, None, tmp_path)[1]["dtype"] == expected
+    stored = json.loads((tiny_model / "config.json").read_text())["dtype"]
+    told = "auto" if dtype == "auto" and stored == expected else expected
+    assert own_model(recipe, None).get("dtype", "auto") == told
+    assert harness_model(recipe, None, tmp_path)[1]["dtype"] == told
+
+
+@pytest.mark.parametrize("stored", ["float32", "bfloat16", None])
+def test_an_engine_is_told_what_it_would_not_take_by_itself(tmp_path, stored):
+    config = {} if stored is None else {"dtype": stored}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = ModelSettings(name=str(tmp_path))
+    assert told_dtype(model) == (None if stored == dtype_of(model) else dtype_of(model))
+    assert told_dtype(ModelSettings(name=str(tmp_path), dtype="float32")) == "float32"
+    assert told_dtype(ModelSettings(name="some/model")) == dtype_of(model), "a model of the hub"
 
 
 def test_unless_an_engine_is_told_another_one(tmp_path, tiny_model):

@@ -242,11 +242,17 @@ class _Tally:
         Args:
             criteria: Key -> name.
         """
-        if len(criteria) > 1 and self.judged > 1 and self.uniform >= UNIFORM * self.judged:
+        if self.judged < 2:
+            return
+        if len(criteria) > 1 and self.uniform >= UNIFORM * self.judged:
             yield f"{self.uniform} of {self.judged} judgements give every criterion the same verdict"
-        for key, found in self._verdicts.items():
-            if len(found) == 1 and self.judged > 1:
-                yield f"{criteria.get(key, key)} never varies: all {self.judged} judgements say {min(found)}"
+        constant = {key: min(found) for key, found in self._verdicts.items() if len(found) == 1}
+        if len(constant) == len(self._verdicts):
+            each = ", ".join(f"{criteria.get(key, key)} {verdict}" for key, verdict in constant.items())
+            yield f"the judge tells no explanation from another: all {self.judged} judgements say {each}"
+            return
+        for key, verdict in constant.items():
+            yield f"{criteria.get(key, key)} never varies: all {self.judged} judgements say {verdict}"
 
     def _count(self, assessment: Assessment, *, new: bool) -> None:
         self.flagged.update(assessment.flagged)

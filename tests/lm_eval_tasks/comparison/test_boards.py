@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -62,6 +63,24 @@ def test_runs_that_differ_in_temperature_only_can_be_compared_anyway(tmp_path: P
     assert found.boards_of("rank", "base") == [anyway]
 
 
+def test_runs_in_different_reply_forms_stand_apart_and_can_be_compared_anyway(tmp_path: Path) -> None:
+    write_runs(tmp_path, SIX[:2], TASK)
+    write_run(tmp_path, SIX[2], replace(TASK, form="shown+held"))
+    main, apart, anyway = boards_of(tmp_path, "base").boards
+    assert (main.kind, apart.kind, anyway.kind) == ("main", "apart", "anyway")
+    assert [str(line) for line in apart.differences] == ["reply form shown+held instead of asked"]
+    assert "rank" not in main.table.compared
+
+
+def test_rows_that_were_left_out_are_named_on_the_pages(tmp_path: Path) -> None:
+    bad = ("test.jsonl, line 3: 'gold' = 'E'", "test.jsonl, line 9: not JSON")
+    write_runs(tmp_path / "runs", (BASE, SIX[1]), replace(TASK, left_out=bad))
+    arguments = ["leaderboard", str(tmp_path / "runs"), "-o", str(tmp_path / "site"), "--figures", "none"]
+    assert CliRunner().invoke(main, [*arguments, "-q"]).exit_code == 0
+    text = html.unescape((tmp_path / "site" / "index.html").read_text(encoding="utf-8"))
+    assert f"2 rows of the data left out that can't be read: {'; '.join(bad)}" in text.replace("’", "'")
+
+
 def test_runs_in_different_measures_are_never_compared(tmp_path: Path) -> None:
     write_runs(tmp_path, SIX[:2], TASK)
     other = replace(TASK.rubric, user_template=TASK.rubric.user_template + " Be strict.")
@@ -84,7 +103,7 @@ def test_a_mean_over_tasks_is_only_of_runs_that_have_them_all(tmp_path: Path) ->
 
 TASKS = ("arc_explain", "logiqa_explain", "pocket_explain")
 evaluations = st.builds(
-    lambda task, repeats, temperature, judge, version, strict: replace(
+    lambda task, repeats, temperature, judge, version, strict, form: replace(
         TASK,
         task=task,
         questions=3,
@@ -92,6 +111,7 @@ evaluations = st.builds(
         temperature=temperature,
         judge=judge,
         version=version,
+        form=form,
         rubric=replace(TASK.rubric, user_template=TASK.rubric.user_template + " Be strict.")
         if strict
         else TASK.rubric,
@@ -102,6 +122,7 @@ evaluations = st.builds(
     st.sampled_from(["openai:judge-70b@http://localhost:8000/v1", "openai:other"]),
     st.sampled_from(["1.0", "1.0", "2.0"]),
     st.booleans(),
+    st.sampled_from(["asked", "asked", "shown", "shown+held"]),
 )
 models = st.builds(
     lambda unreadable, unjudged: (unreadable, unjudged),

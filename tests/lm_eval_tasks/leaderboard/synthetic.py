@@ -69,6 +69,8 @@ class Evaluation:
     """What the runs have in common.
 
     Attributes:
+        form: The reply form.
+        left_out: Rows of the data that couldn't be read.
         retext: Turns an explanation into another one, e.g. a hostile one; gets question id and sample number.
     """
 
@@ -83,6 +85,8 @@ class Evaluation:
     price: float | None = 0.0002
     context: bool = False
     temperature: float = 0.6
+    form: str = "asked"
+    left_out: tuple[str, ...] = ()
     retext: Callable[[str, str, int], str] = field(default=lambda text, question, sample: text)
 
 
@@ -99,7 +103,12 @@ def write_run(folder: Path, model: FakeModel, *evaluations: Evaluation, judged: 
                 "task": e.task,
                 "repeats": e.repeats,
                 "generation_kwargs": {"do_sample": True, "temperature": e.temperature, "top_p": 0.9},
-                "metadata": {"version": e.version, "prompt_fingerprint": e.prompts},
+                "metadata": {
+                    "version": e.version,
+                    "prompt_fingerprint": e.prompts,
+                    "reply_form": e.form,
+                    "counts": {"rows_left_out": len(e.left_out), "left_out": list(e.left_out)},
+                },
             }
             for e in evaluations
         },

@@ -85,6 +85,8 @@ def test_columns_are_chosen_and_the_choice_is_in_the_address(visit: Visit) -> No
     page.get_by_role("checkbox", name="Words").check()
     page.get_by_role("checkbox", name="Accuracy", exact=True).uncheck()
     assert heads(page) == [*(name for name in fitting if name != "Accuracy"), "Words"]
+    for name in ("Clarity", "Relevance", "Judge", "Date"):
+        page.get_by_role("checkbox", name=name, exact=True).check()
     frame = page.locator("section:visible .scroll:has(table.board)")
     assert "more" in (frame.get_attribute("class") or ""), "nothing says that the table goes on"
     frame.evaluate("frame => { frame.scrollLeft = frame.scrollWidth; }")

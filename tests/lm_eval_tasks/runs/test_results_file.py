@@ -67,6 +67,14 @@ def test_a_judge_that_tells_nothing_apart_is_noted(tmp_path: Path) -> None:
     )
 
 
+def test_a_judge_that_says_the_same_of_everything_is_noted_in_one_line(tmp_path: Path) -> None:
+    same = ["EXCELLENT", "GOOD", "GOOD", "SATISFACTORY", "GOOD"]
+    assert judged(tmp_path, same, same, same, same).notes == (
+        "the judge tells no explanation from another: all 4 judgements say Factual Accuracy EXCELLENT, "
+        "Logical Coherence GOOD, Clarity GOOD, Relevance SATISFACTORY, Depth of Argumentation GOOD",
+    )
+
+
 def test_a_run_without_a_results_file_is_left_as_it_is(tmp_path: Path) -> None:
     write_run(tmp_path / "run", {TASK: [ScoredQuestion(question(1), (reply(["GOOD"] * 5),))]}, judged=False)
     (path,) = (tmp_path / "run").rglob("results_*.json")

@@ -165,6 +165,12 @@
     return criterion < 0 ? sample.places.includes(verdict) : sample.places[criterion] === verdict;
   }
 
+  // Where a verdict is looked for, the sample that has it is shown first.
+  function firstSample(question) {
+    const samples = view.a.samples[question];
+    return String(state.verdict && samples ? Math.max(0, samples.findIndex(hasVerdict)) : 0);
+  }
+
   // Questions that can't be compared stand last; equal ones in the order of the data.
   function ordered(questions) {
     if (!state.order || view.b === null) return questions;
@@ -226,7 +232,7 @@
       const kind = balance === null ? "none" : balance > 0 ? "win" : balance < 0 ? "loss" : "tie";
       const badge = el("span", { className: `badge ${kind}`, title: "wins minus losses of the first model, in points" },
         balance === null ? "\u2013" : signed(100 * balance));
-      return el("li", {}, el("a", { href: address({ q: id, s: "0", t: "0" }), "aria-current": question === current ? "true" : null },
+      return el("li", {}, el("a", { href: address({ q: id, s: firstSample(question), t: "0" }), "aria-current": question === current ? "true" : null },
         badge, el("span", { className: "stem" }, text)));
     });
     const list = byId("list");
@@ -377,14 +383,15 @@
     const [left, right] = await Promise.all([texts(view.a, question), texts(view.b, question)]);
     if (mine !== turn) return;
     const focus = place.contains(document.activeElement) && document.activeElement.closest("[data-side]")?.dataset.side;
-    const columns = [[view.a, left, state.s, "s"], [view.b, right, state.t, "t"]].filter(([run]) => run)
+    const shown = state.q ? state.s : firstSample(question);
+    const columns = [[view.a, left, shown, "s"], [view.b, right, state.t, "t"]].filter(([run]) => run)
       .map(([run, rows, sample, key]) => side(run, run.samples[question], rows, sample, key));
-    const link = el("a", { href: address({ q: view.questions[question][0] }), className: "permalink" }, "Permanent link");
+    const link = el("a", { href: address({ q: view.questions[question][0], s: shown }), className: "permalink" }, "Permanent link");
     const position = matches.indexOf(question);
     const step = (offset, text) => {
       const target = position + offset;
       return position >= 0 && target >= 0 && target < matches.length
-        ? el("a", { href: address({ q: view.questions[matches[target]][0], s: "0", t: "0" }), rel: offset < 0 ? "prev" : "next" }, text) : null;
+        ? el("a", { href: address({ q: view.questions[matches[target]][0], s: firstSample(matches[target]), t: "0" }), rel: offset < 0 ? "prev" : "next" }, text) : null;
     };
     place.replaceChildren(questionBlock(question), el("div", { className: "sides" }, ...columns),
       el("nav", { className: "steps", "aria-label": "Previous and next question" }, step(-1, "\u2190 Previous"), link, step(1, "Next \u2192")));

@@ -228,6 +228,8 @@ def test_a_verdict_on_a_criterion_filters_and_stays_in_links(visit: Visit, colle
     expected = sum(any((s.verdicts or {}).get("clarity") == "EXCELLENT" for s in q.responses) for q in scored)
     assert 0 < expected < 70
     expect(page.locator("#count")).to_have_text(f"{expected} of 70 questions")
+    chosen = page.locator(".side").first.locator(".verdicts dt.chosen + dd")
+    assert chosen.inner_text() == "excellent", "the sample that has it is the one that is shown"
     link = page.get_by_role("link", name="Permanent link").get_attribute("href") or ""
     assert "verdict=EXCELLENT" in link
     again = visit(f"samples.html{link}")

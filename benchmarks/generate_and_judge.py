@@ -41,6 +41,13 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, found
 
 
+def on_cpu(work: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds on the clock, and of the processor: these count on a machine that others use, too."""
+    start = time.process_time()
+    seconds, _ = timed(work)
+    return seconds, time.process_time() - start
+
+
 def asked(lm: Any, questions: int, samples: int) -> tuple[Any, list[Any]]:
     """The task, and what the harness asks of the model."""
     from lm_eval.tasks import TaskManager
@@ -73,22 +80,36 @@ def measure(questions: int, samples: int, rounds: int, folder: Path) -> dict[str
     harness(lm, requests[:SLOTS], True)  # warm
     own, streamed, unseeded = [], [], []
     for number in range(rounds):
-        own.append(timed(lambda: harness(lm, requests, True))[0])
-        streamed.append(timed(lambda n=number: kept(f"kept{n}").generate_until(requests, True))[0])
-        unseeded.append(timed(lambda n=number: kept(f"free{n}", seed=None).generate_until(requests, True))[0])
-    whole = statistics.median(streamed)
+        own.append(on_cpu(lambda: harness(lm, requests, True)))
+        streamed.append(on_cpu(lambda n=number: kept(f"kept{n}").generate_until(requests, True)))
+        unseeded.append(on_cpu(lambda n=number: kept(f"free{n}", seed=None).generate_until(requests, True)))
+    whole = statistics.median(seconds for seconds, _ in streamed)
     report = {
         "replies": count,
         "kept": {
-            "harness_seconds": [round(seconds, 2) for seconds in own],
-            "seconds": [round(seconds, 2) for seconds in streamed],
-            "seconds_without_seeds": [round(seconds, 2) for seconds in unseeded],
-            "throughput": round(statistics.median(own) / whole, 3),
-            "throughput_without_seeds": round(statistics.median(own) / statistics.median(unseeded), 3),
+            "seconds": {
+                "harness": rounded(own),
+                "kept": rounded(streamed),
+                "kept_without_seeds": rounded(unseeded),
+            },
+            "throughput": ratios(own, streamed),
+            "throughput_without_seeds": ratios(own, unseeded),
         },
         "restart": restart(lm, kept, requests),
     }
     return report | {"overlap": overlap(task, kept, requests, whole, folder)}
+
+
+def rounded(times: list[tuple[float, float]]) -> list[list[float]]:
+    return [[round(seconds, 2) for seconds in pair] for pair in times]
+
+
+def ratios(before: list[tuple[float, float]], after: list[tuple[float, float]]) -> list[float]:
+    """By the clock, and by the processor's time."""
+    medians = [
+        [statistics.median(column) for column in zip(*times, strict=True)] for times in (before, after)
+    ]
+    return [round(one / two, 3) for one, two in zip(*medians, strict=True)]
 
 
 def restart(lm: Any, kept: Callable[..., Any], requests: list[Any]) -> dict[str, Any]:

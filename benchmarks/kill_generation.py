@@ -114,6 +114,18 @@ def stored(folder: Path) -> dict[bytes, str]:
             return {}
 
 
+def count(folder: Path) -> int:
+    """How many replies are on disk."""
+    path = folder / "replies.sqlite"
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(path, timeout=30)) as connection:
+        try:
+            return int(connection.execute("SELECT count(*) FROM replies").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0
+
+
 def asked(folder: Path) -> int:
     """How many replies the model was asked for, in all starts."""
     path = folder / "asked"
@@ -160,14 +172,15 @@ def kill_and_resume(
     kept: dict[bytes, str] = {}
     for left in range(kills, 0, -1):
         before = asked(cut)
-        share = max(1, 2 * (replies - len(kept)) // (left + 1))
+        missing = replies - len(kept)  # of which something is left for the kills to come, and for this one
+        share = max(1, min(2 * missing // (left + 1), missing - 4 * BATCH))
         enough = len(kept) + dice.randint(0, share)
         pid = forked(generate, engine, model, cut, replies)
         deadline = time.monotonic() + _LONGEST
-        while len(found := stored(cut)) < enough or asked(cut) == before:
+        while asked(cut) == before or count(cut) < enough:
             if os.waitpid(pid, os.WNOHANG)[0] or time.monotonic() > deadline:
-                raise SystemExit(f"generation ended by itself with {len(found)} replies")
-            time.sleep(0.002)
+                raise SystemExit(f"generation ended by itself with {count(cut)} replies")
+            time.sleep(0.01)
         time.sleep(dice.uniform(0, 0.02))
         os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

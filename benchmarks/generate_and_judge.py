@@ -11,8 +11,8 @@ The pocket model answers pocket questions on a vLLM engine of this machine. In o
 * ``overlap``: a judge at an endpoint that takes about as long as the engine. Replies are judged while others
   are written, to the last judgement, against the sum of generating first and judging then.
 
-Prints a line of JSON. The thread that judges shares this process with the engine here; in ``anchor-eval run``
-they are two processes.
+Prints a line of JSON for each. The thread that judges shares this process with the engine here; in
+``anchor-eval run`` they are two processes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,43 +62,49 @@ def asked(lm: Any, questions: int, samples: int) -> tuple[Any, list[Any]]:
     return task, [request for request in task.instances for _ in range(samples)]
 
 
-def measure(questions: int, samples: int, rounds: int, folder: Path) -> dict[str, Any]:
-    """All of it."""
+def measure(
+    questions: int, samples: int, rounds: int, sequences: int, parts: list[str], folder: Path
+) -> Iterator[dict[str, Any]]:
+    """What each part found, one after the other."""
     from lm_eval_tasks.harness.kept import KeptReplies, identity_of
     from lm_eval_tasks.harness.models import open_model
     from lm_eval_tasks.pocket import model_folder
 
     arguments = {"pretrained": str(model_folder()), "dtype": "float32", "max_model_len": 1024}
+    arguments |= {"max_num_seqs": sequences}
     lm = open_model("vllm", arguments, replies=folder / "unused.sqlite", seed=1).lm
     task, requests = asked(lm, questions, samples)
-    count = len(requests)
-    harness = type(lm).__mro__[1].generate_until
+    harness = partial(type(lm).__mro__[1].generate_until, lm)
 
     def kept(name: str, engine: Any = lm, seed: int | None = 1) -> KeptReplies:
         identity = identity_of("vllm", arguments)
         return KeptReplies(engine, "vllm", identity, seed=seed, path=folder / f"{name}.sqlite")
 
-    harness(lm, requests[:SLOTS], True)  # warm
+    harness(requests[:SLOTS], True)  # warm
+    yield {"replies": len(requests), "at_once": sequences}
+    if "overlap" in parts:
+        yield {"overlap": overlap(task, kept, requests, folder)}
+    if "restart" in parts:
+        yield {"restart": restart(lm, kept, requests)}
+    if "kept" in parts:
+        yield {"kept": keeping(harness, kept, requests, rounds)}
+
+
+def keeping(harness: Any, kept: Callable[..., Any], requests: list[Any], rounds: int) -> dict[str, Any]:
     own, streamed, unseeded = [], [], []
     for number in range(rounds):
-        own.append(on_cpu(lambda: harness(lm, requests, True)))
+        own.append(on_cpu(lambda: harness(requests, True)))
         streamed.append(on_cpu(lambda n=number: kept(f"kept{n}").generate_until(requests, True)))
         unseeded.append(on_cpu(lambda n=number: kept(f"free{n}", seed=None).generate_until(requests, True)))
-    whole = statistics.median(seconds for seconds, _ in streamed)
-    report = {
-        "replies": count,
-        "kept": {
-            "seconds": {
-                "harness": rounded(own),
-                "kept": rounded(streamed),
-                "kept_without_seeds": rounded(unseeded),
-            },
-            "throughput": ratios(own, streamed),
-            "throughput_without_seeds": ratios(own, unseeded),
+    return {
+        "seconds": {
+            "harness": rounded(own),
+            "kept": rounded(streamed),
+            "kept_without_seeds": rounded(unseeded),
         },
-        "restart": restart(lm, kept, requests),
+        "throughput": ratios(own, streamed),
+        "throughput_without_seeds": ratios(own, unseeded),
     }
-    return report | {"overlap": overlap(task, kept, requests, whole, folder)}
 
 
 def rounded(times: list[tuple[float, float]]) -> list[list[float]]:
@@ -141,9 +148,7 @@ def restart(lm: Any, kept: Callable[..., Any], requests: list[Any]) -> dict[str,
     }
 
 
-def overlap(
-    task: Any, kept: Callable[..., Any], requests: list[Any], generating: float, folder: Path
-) -> dict[str, Any]:
+def overlap(task: Any, kept: Callable[..., Any], requests: list[Any], folder: Path) -> dict[str, Any]:
     from judges import load_judge
     from lm_eval_tasks.runs.ahead import Report, judging_ahead
 
@@ -155,9 +160,9 @@ def overlap(
         found = (task.statement(request, text) for request, text in zip(requests, texts, strict=True))
         return [statement for statement in found if statement is not None]
 
-    latency = SLOTS * generating / len(requests)
+    first, texts = timed(lambda: kept("first").generate_until(requests, True))
+    latency = SLOTS * first / len(set(shown(texts)))  # copies are asked about once
     with server(latency, SLOTS, 0.0) as url:
-        first, texts = timed(lambda: kept("first").generate_until(requests, True))
         with judge(url, "then") as then:
             judging, _ = timed(lambda: then.assess_all(shown(texts), progress=False))
         alone = stats(url)["arrived"]
@@ -198,9 +203,14 @@ def main() -> None:
     arguments.add_argument("--questions", type=int, default=64)
     arguments.add_argument("--samples", type=int, default=16)
     arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--sequences", type=int, default=64, help="That the engine runs at once.")
+    arguments.add_argument("--parts", nargs="+", default=["overlap", "restart", "kept"])
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(given.questions, given.samples, given.rounds, Path(folder))))
+        for found in measure(
+            given.questions, given.samples, given.rounds, given.sequences, given.parts, Path(folder)
+        ):
+            print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,9 @@ def open_model(
             return ChatEndpoint(**args, replies=None, run_seed=_of_trial(seed))
 
         def refused() -> dict[str, str]:
-            return dict.fromkeys(sorted(lm.left_out), "the endpoint refused it; its own setting held")
+            return dict.fromkeys(
+                sorted(lm.left_out), "the endpoint refused it, or omit names it; its own setting held"
+            )
 
         return OpenedModel(lm, None, None, trial, refused, lambda: 0, partial(setattr, lm, "on_reply"))
     if model in HF and "device" not in args and device is None:

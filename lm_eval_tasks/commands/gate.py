@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {"pass": 0, "fail": 1, "undecided": 4}
 BROKEN = 2
-"""Exit code where the gate couldn't be held: 1 says that the new run is worse, and nothing else does."""
+"""Exit code where the gate couldn't be held, for errors that other commands end with 1."""
 
 
 @click.command("gate")
@@ -110,12 +110,15 @@ def command(
         from judges.config import DEFAULT, load_judge
         from judges.rubrics.load import load_rubric
         from judges.run_log import FILE, quiet
+        from judges.spending.budget import Budget
         from lm_eval_tasks.comparison.gate import Rule
         from lm_eval_tasks.runs.discovery import load_run
 
         rule = Rule(margin, confidence, look_every, seed)
-        if judge is None and (rubric or verdict_form or where or dry_run):
-            raise click.UsageError("--rubric, --verdict-form, --executor and --dry-run go with --judge")
+        if judge is None and (rubric or verdict_form or where or dry_run or no_cache or limits != Budget()):
+            raise click.UsageError(
+                "--rubric, --verdict-form, --executor, --no-cache, --dry-run and limits go with --judge"
+            )
         runs = load_run(run), load_run(baseline)
         if judge is None:
             report = _gate(runs, tasks, rule, None, include_path, dry_run)

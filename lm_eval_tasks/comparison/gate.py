@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -306,13 +306,17 @@ def gate_task(
 
 @contextmanager
 def alone(judge: Judge, runs: Iterable[TaskRun]) -> Iterator[None]:
-    """Keeps other processes from asking this judge about these runs, so that nothing is paid for twice."""
+    """Keeps other processes from asking this judge about these runs, so that nothing is paid for twice.
+
+    A gate writes nothing beside the samples, so a run that lies where nobody may write is gated without.
+    """
     with ExitStack() as stack:
         if judge.cache_path is not None:
             name = slug(judge.info.slug)
             paths = {run.samples_file.parent / f"judgements_{run.task}_by_{name}" for run in runs}
             for path in sorted(paths):
-                stack.enter_context(held(path))
+                with suppress(DataError):
+                    stack.enter_context(held(path))
         yield
 
 

@@ -100,6 +100,7 @@ def test_a_judge_that_writes_no_verdicts_decides_nothing(anchor_eval: AnchorEval
         (["--baseline", "nowhere"], "nowhere: no such folder"),
         (["--judge", "opnai:m"], "opnai"),
         (["--rubric", "nowhere.yaml"], "go with --judge"),
+        (["--max-calls", "3"], "go with --judge"),
     ],
 )
 def test_mistakes_are_one_line_and_no_verdict(

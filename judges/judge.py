@@ -242,8 +242,8 @@ class Judge:
             Index of the statement and its assessment; each index once, in the order of completion.
 
         Raises:
-            BackendError: If the backend can't serve, or its first 100 replies all have no verdicts and no
-                reply of its in the cache has; what it answered before is stored.
+            BackendError: If the backend can't serve, or none of its first 100 replies has verdicts and
+                neither has any in the cache; what it answered before is stored.
             BudgetSpentError: If the next request would break the budget; all replies are stored.
             DataError: If the cache can't be read or written.
         """
@@ -468,8 +468,8 @@ class _Assessing:
                 self._judge._ledger.ask()
                 yield request.conversation
                 number += 1
-            # A backend gives us the floor only with an outcome. So that a million cached statements in a row
-            # don't pile up here, the backend is let to finish, and is called again for the rest.
+            # This function goes on only when the backend has an outcome. So that a million cached statements
+            # in a row don't pile up here, the backend's call ends, and another one takes the rest.
             if len(self._ready) >= _LOOKAHEAD:
                 return
             following = next(self._statements, None)

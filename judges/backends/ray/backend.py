@@ -65,7 +65,7 @@ class _Member:
         since: When that began.
         introduction: None until it has come up.
         held: Conversations under way there.
-        apart: Whether that is to be all until it is answered.
+        apart: Whether it gets nothing more until what it holds is answered.
         wanted: How many more it has room for.
         losses: How often in a row it was lost without an answer in between.
         start_at: When it may be started again.
@@ -183,7 +183,7 @@ class RayBackend:
         self.close()
 
     def _answers(self, supply: Supply, sampling: Sampling, store: Store) -> Iterator[IndexedOutcome]:
-        self._hire()
+        self._start_workers()
         self._batch += 1
         batch = _Batch(self._batch, sampling, supply, store)
         for member in self._crew:
@@ -193,20 +193,20 @@ class RayBackend:
         try:
             while True:
                 for member in self._crew:
-                    self._employ(member, batch)
+                    self._give_work(member, batch)
                 if supply.empty and not any(member.held for member in self._crew):
                     return
-                for member in self._heard():
+                for member in self._with_news():
                     outcomes = self._received(member, batch)
                     # Before the caller has the floor, so that the worker doesn't wait for it.
-                    self._employ(member, batch)
+                    self._give_work(member, batch)
                     yield from outcomes
         finally:  # the caller may have left early
             for member in self._crew:
                 if member.held and member.actor is not None:
                     member.actor.drop.remote()
 
-    def _hire(self) -> None:
+    def _start_workers(self) -> None:
         """Starts the workers, once; waits for a first one, and for a moment for the others."""
         if self._ray is not None:
             return
@@ -247,7 +247,7 @@ class RayBackend:
         member.introduction = None
         member.call, member.since = member.actor.introduce.remote(), time.monotonic()
 
-    def _employ(self, member: _Member, batch: _Batch) -> None:
+    def _give_work(self, member: _Member, batch: _Batch) -> None:
         """Sends a worker what it has room for, and asks for what it has answered; never waits."""
         if member.call is not None:
             return
@@ -268,8 +268,8 @@ class RayBackend:
         member.call = member.actor.exchange.remote(batch.number, batch.sampling, given, more)
         member.since = time.monotonic()
 
-    def _heard(self) -> list[_Member]:
-        """Waits until there is something from a worker; those it is from."""
+    def _with_news(self) -> list[_Member]:
+        """Waits until workers have answered; gives those, and those that have been silent for too long."""
         calls = {member.call: member for member in self._crew if member.call is not None}
         now = time.monotonic()
         if calls:

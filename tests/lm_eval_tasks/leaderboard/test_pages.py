@@ -88,7 +88,7 @@ def test_columns_are_chosen_and_the_choice_is_in_the_address(visit: Visit) -> No
     for name in ("Clarity", "Relevance", "Judge", "Date"):
         page.get_by_role("checkbox", name=name, exact=True).check()
     frame = page.locator("section:visible .scroll:has(table.board)")
-    assert "more" in (frame.get_attribute("class") or ""), "nothing says that the table goes on"
+    expect(frame, "nothing says that the table goes on").to_have_class(re.compile("more"))
     frame.evaluate("frame => { frame.scrollLeft = frame.scrollWidth; }")
     expect(frame).not_to_have_class(re.compile("more"))
     again = visit("index.html" + page.evaluate("location.hash"), viewport={"width": 900, "height": 900})

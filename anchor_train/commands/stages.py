@@ -112,7 +112,7 @@ def _command(name: str, about: str, kinds: Collection[str] | None) -> click.Comm
             from judges.notices import tell
 
             given = "".join(f" --set {shlex.quote(one)}" for one in overrides)
-            tell(f"stopped; to go on from here: anchor-train {name} {run_folder}{given}")
+            tell(f"to go on from here: anchor-train {name} {run_folder}{given}")
             raise
 
     return executor_options(command) if asks else command

@@ -454,6 +454,7 @@ def test_ctrl_c_ends_it_without_a_traceback_and_keeps_what_is_there(tmp_path, ti
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"Traceback" not in errors
+    assert f"to go on from here: anchor-train sample {run.path}".encode() in errors
     assert errors.strip().endswith(b"stopped; what was done is kept: run again to go on")
     assert 2 <= len(rows_on_disk(journal)) < 12
     assert states(run)["round-1/sample"] == "missing"

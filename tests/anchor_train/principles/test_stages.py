@@ -200,7 +200,8 @@ def failing(run: RunFolder, folder: Path, *overrides: str, **texts: Any) -> str:
 
 def test_without_any_right_reply_or_argument_there_is_nothing_to_learn_from(ready, tmp_path):
     unclear = "<explanation>It is so.</explanation> without a choice"
-    said = failing(ready, tmp_path, "staple.discover.reference=reply", replies=unclear)
+    settings = ("staple.discover.reference=reply", "sampler.stop_unreadable=null")
+    said = failing(ready, tmp_path, *settings, replies=unclear)
     assert said.startswith("no principle was accepted: 24 first replies (no reference 24)")
     assert "staple.discover.reference=reply_or_argument" in said
     report = json.loads((ready.stage(DISCOVER) / "report.json").read_text())

@@ -164,7 +164,9 @@ def test_mistakes_are_named_before_anything_is_trained(model: ModelSettings, tmp
     with pytest.raises(ConfigError, match="no SFT examples to train on"):
         train(sft_settings(), model, [], tmp_path)
     uneven = sft_settings(optimiser=optimiser(batch_size=3))
-    with pytest.raises(ConfigError, match="batch_size 3 is no multiple of per_device_batch_size 2 x 1"):
+    with pytest.raises(
+        ConfigError, match="batch_size 3 is no multiple of per_device_batch_size 2; the nearest are 2 and 4"
+    ):
         train(uneven, model, sft_examples(), tmp_path)
 
 

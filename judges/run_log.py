@@ -12,10 +12,11 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import BinaryIO
 
 from judges import notices
 from judges.errors import AnchorError
@@ -23,6 +24,7 @@ from judges.notices import Channel
 
 FILE = "log.txt"
 """Its name in a run folder."""
+_HEAD = 30  # bytes of the line that each command begins with
 _MOST_LINES = 6
 _MOST_READ = 200_000
 _BAR = re.compile(r"\d+%\||[\d?]+(it|s)?/(s|it)\b|\|\s*\d+/\d+\s*\[")
@@ -51,11 +53,7 @@ def quiet(log: Path, *, verbose: bool = False) -> Iterator[None]:
         return
     made = [folder for folder in (log.parent, *log.parent.parents) if not folder.exists()]
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
-        head = f"--- {datetime.now(timezone.utc).isoformat(timespec='seconds')}\n".encode()
-        file.write(head)
-        file.flush()
-        start = file.tell()
+    with _begun(log) as (file, start):
         try:
             with _turned(file.fileno(), log):
                 yield
@@ -64,13 +62,37 @@ def quiet(log: Path, *, verbose: bool = False) -> Iterator[None]:
                 _tell_why(log, start)
             raise
         finally:
-            if file.seek(0, os.SEEK_END) == start:
-                file.truncate(start - len(head))
-            if file.seek(0, os.SEEK_END) == 0:
-                log.unlink()
-                with suppress(OSError):  # a folder that something was put into
-                    for folder in made:
-                        folder.rmdir()
+            _drop_if_empty(log, start, made)
+
+
+@contextmanager
+def _begun(log: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """The log with a head line, and where it goes on; a log that can't be written stops nobody."""
+    head = f"--- {datetime.now(timezone.utc).isoformat(timespec='seconds')}\n".encode()
+    assert len(head) == _HEAD
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(log.open("ab", buffering=0))
+            file.write(head)
+        except OSError as error:
+            notices.tell(f"warning: {log} can't be written ({error.strerror}); what would be in it is lost")
+            file = opened.enter_context(open(os.devnull, "ab", buffering=0))
+        yield file, log.stat().st_size if log.exists() else 0
+
+
+def _drop_if_empty(log: Path, start: int, made: Sequence[Path]) -> None:
+    """Leaves nothing behind where nothing was printed: no head line, no file, no folder."""
+    with suppress(OSError):  # a log that can't be written, a folder that something was put into
+        if log.stat().st_size > start:
+            return
+        with log.open("r+b") as file:
+            file.seek(max(0, start - _HEAD))
+            if file.read().startswith(b"--- "):
+                file.truncate(max(0, start - _HEAD))
+        if log.stat().st_size == 0:
+            log.unlink()
+            for folder in made:
+                folder.rmdir()
 
 
 def reasons(text: str) -> list[str]:
@@ -82,6 +104,8 @@ def reasons(text: str) -> list[str]:
 
 
 def _tell_why(log: Path, start: int) -> None:
+    if not log.exists():
+        return
     with log.open("rb") as file:
         file.seek(max(start, file.seek(0, os.SEEK_END) - _MOST_READ))
         text = file.read().decode(errors="replace")

@@ -120,6 +120,24 @@ def test_an_error_of_the_user_leaves_nothing_behind(
     assert capfd.readouterr().err == ""
 
 
+def test_a_log_that_cannot_be_written_stops_nobody(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "log.txt").mkdir()
+    with quiet(tmp_path / "log.txt"):
+        os.write(2, b"chatter\n")
+        tell("told")
+    warning, told = capfd.readouterr().err.splitlines()
+    assert warning.startswith(f"warning: {tmp_path / 'log.txt'} can't be written (Is a directory)")
+    assert told == "told"
+
+
+def test_nothing_printed_leaves_a_log_as_it_was(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("of before\n")
+    with quiet(log):
+        tell("told")
+    assert log.read_text() == "of before\n"
+
+
 def test_a_file_for_standard_error_keeps_the_order_of_what_is_told(tmp_path: Path) -> None:
     with (tmp_path / "err").open("w") as err:
         done = subprocess.run(

@@ -154,7 +154,7 @@ def test_two_models_stand_side_by_side_with_verdicts_and_the_judges_reply(visit:
     names = ["Factual Accuracy", "Logical Coherence", "Clarity", "Relevance", "Depth of Argumentation"]
     assert left.locator("dt").all_inner_texts() == names
     assert len(left.get_by_role("radio").all()) == 4
-    left.locator("summary").click()
+    left.get_by_text("The judge's reply").click()
     assert left.locator(".reply").inner_text().startswith("Factual Accuracy: ")
     right.get_by_role("radio").nth(2).click()
     assert "t=2" in page.evaluate("location.hash")

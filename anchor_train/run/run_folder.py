@@ -96,7 +96,8 @@ class RunFolder:
         """Writes down what is used now, and which of it the command line said."""
         with replacing(self.path / "resolved.yaml") as file:
             file.write(resolved_yaml(recipe))
-        write_json(self.path / OVERRIDES, {"set": list(overrides)})
+        if overrides or (self.path / OVERRIDES).exists():
+            write_json(self.path / OVERRIDES, {"set": list(overrides)})
 
     @property
     def last_overrides(self) -> tuple[str, ...]:

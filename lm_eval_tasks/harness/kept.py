@@ -104,6 +104,7 @@ class KeptReplies:
         seed: Of the run; None to leave the draws to the engine.
         path: File of the replies; None to keep none.
         cut_prompts: Whether prompts that don't fit the model's context may be cut.
+        phase: What the user sees it do.
     """
 
     def __init__(
@@ -115,10 +116,12 @@ class KeptReplies:
         seed: int | None,
         path: Path | None,
         cut_prompts: bool = False,
+        phase: str = "generating",
     ) -> None:
         self._lm = lm
         self._own: Ask = partial(lm.generate_until, disable_tqdm=True)  # before this takes its place
         self._cut_prompts = cut_prompts
+        self._phase = phase
         self._model = model
         self._engine = engine_of(model)
         self._identity = identity
@@ -151,7 +154,7 @@ class KeptReplies:
                 found[number] = known.text
                 self.on_reply(one.request, known.text)
         shown = not disable_tqdm
-        with progress(len(requests), "generating", initial=len(found), shown=shown) as bar:
+        with progress(len(requests), self._phase, initial=len(found), shown=shown) as bar:
             for number, text in self._missing(asked, set(found)):
                 found[number] = text
                 self.on_reply(asked[number].request, text)

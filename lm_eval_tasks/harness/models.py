@@ -109,7 +109,15 @@ def open_model(
     lm = _class_of(model).create_from_arg_obj(args, settings)
     identity = identity_of(model, model_args)
     kept = KeptReplies(lm, model, identity, seed=seed, path=replies, cut_prompts=cut_prompts)
-    unkept = KeptReplies(lm, model, identity, seed=_of_trial(seed), path=None, cut_prompts=cut_prompts)
+    unkept = KeptReplies(
+        lm,
+        model,
+        identity,
+        seed=_of_trial(seed),
+        path=None,
+        cut_prompts=cut_prompts,
+        phase="trying reply forms",
+    )
     kept.stand_in()
     return OpenedModel(
         lm, batch_size, device, lambda: unkept, dict, lambda: kept.cut, partial(setattr, kept, "on_reply")

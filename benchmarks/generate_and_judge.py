@@ -66,8 +66,8 @@ def measure(
     questions: int, samples: int, rounds: int, sequences: int, parts: list[str], folder: Path
 ) -> Iterator[dict[str, Any]]:
     """What each part found, one after the other."""
+    from lm_eval_tasks.harness.engines.models import open_model
     from lm_eval_tasks.harness.kept import KeptReplies, identity_of
-    from lm_eval_tasks.harness.models import open_model
     from lm_eval_tasks.pocket import model_folder
 
     arguments = {"pretrained": str(model_folder()), "dtype": "float32", "max_model_len": 1024}

@@ -74,7 +74,7 @@ def requests(replies: int) -> list[Any]:
 
 def generate(engine: str, model: Path, folder: Path, replies: int) -> None:
     """The process that is killed."""
-    from lm_eval_tasks.harness.models import open_model
+    from lm_eval_tasks.harness.engines.models import open_model
 
     arguments = {"pretrained": str(model), "dtype": "float32"}
     if engine == "vllm":

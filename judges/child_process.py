@@ -20,7 +20,7 @@ from multiprocessing import reduction
 from pathlib import Path
 from typing import Any
 
-from judges import notices
+from judges.output import notices
 
 # Set for a process whose standard input is a pipe that closes when its parent is gone, however that went.
 PARENT_PIPE = "ANCHOR_PARENT_PIPE"

@@ -21,7 +21,7 @@ class AnchorError(Exception):
 
     Attributes:
         exit_code: With which a command line ends.
-        in_log: Whether what a process or a library has printed says more (:mod:`judges.run_log`).
+        in_log: Whether what a process or a library has printed says more (:mod:`judges.output.run_log`).
     """
 
     exit_code = 1

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
 
 from judges.errors import DataError
-from judges.notices import tell
+from judges.output.notices import tell
 
 Json: TypeAlias = dict[str, Any]
 R = TypeVar("R")

@@ -269,7 +269,7 @@ class Judge:
             statements: What to assess.
             progress: Whether the user sees how far it is.
         """
-        from judges.progress import progress as phase
+        from judges.output.progress import progress as phase
 
         known = statements if isinstance(statements, list | tuple) else list(statements)
         found: list[Assessment | None] = [None] * len(known)

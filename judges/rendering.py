@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
 from judges.errors import ConfigError
-from judges.notices import tell
+from judges.output.notices import tell
 from judges.records import Conversation, Message, Role
 from judges.thoughts import said
 

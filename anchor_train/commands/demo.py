@@ -34,7 +34,7 @@ def command(output: Path, overrides: tuple[str, ...], verbose: bool, as_json: bo
     anchor-train demo -o groups --set 'strategies=[anchor, aft, rft]'
     """
     from anchor_train.pocket.demo import demonstrate
-    from judges.notices import tell
+    from judges.output.notices import tell
 
     shown = demonstrate(output, overrides, tell, verbose=verbose)
     if as_json:

@@ -98,7 +98,7 @@ def pocket(
     from anchor_train.pocket.experiment_report import experiment_report
     from anchor_train.pocket.figures import draw_figures
     from judges.files import replacing
-    from judges.notices import tell
+    from judges.output.notices import tell
 
     if all_methods and strategies is not None:
         raise click.UsageError("--all-methods and --strategies exclude each other")

@@ -50,7 +50,7 @@ def command(
     from anchor_train.inspection.export import export
     from anchor_train.inspection.model_card import compared_prompts, model_card
     from anchor_train.pipeline.trained import trained_model
-    from judges.notices import tell
+    from judges.output.notices import tell
 
     pipeline = open_pipeline(run_folder, overrides, warn=False, looks=True)
     trained = trained_model(pipeline, name)

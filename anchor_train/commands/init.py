@@ -36,7 +36,7 @@ def command(
     from anchor_train.recipes.fitting import fitting, this_machine
     from anchor_train.recipes.new_run import AUTO, new_recipe
     from anchor_train.run.run_folder import RunFolder
-    from judges.notices import tell
+    from judges.output.notices import tell
 
     fits = fitting(model, this_machine()) if recipe == AUTO else None
     text, settings = new_recipe(run_folder, model, task, data_dir, recipe, fits)

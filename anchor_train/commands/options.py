@@ -68,7 +68,7 @@ def open_pipeline(
     from anchor_train.inspection.preflight import check
     from anchor_train.pipeline.pipeline import Pipeline
     from anchor_train.run.run_folder import RunFolder
-    from judges.notices import tell
+    from judges.output.notices import tell
 
     run = RunFolder.open(run_folder)
     if looks and not overrides and run.last_overrides:

@@ -109,7 +109,7 @@ def _command(name: str, about: str, kinds: Collection[str] | None) -> click.Comm
         try:
             _do(kinds, run_folder, (*overrides, *elsewhere), how)
         except KeyboardInterrupt:
-            from judges.notices import tell
+            from judges.output.notices import tell
 
             given = "".join(f" --set {shlex.quote(one)}" for one in overrides)
             tell(f"to go on from here: anchor-train {name} {run_folder}{given}")
@@ -120,7 +120,7 @@ def _command(name: str, about: str, kinds: Collection[str] | None) -> click.Comm
 
 def _save(run_folder: Path, overrides: tuple[str, ...]) -> None:
     from anchor_train.run.run_folder import RunFolder
-    from judges.notices import tell
+    from judges.output.notices import tell
 
     run = RunFolder.open(run_folder)
     run.save_settings(overrides)
@@ -141,8 +141,8 @@ def _do(kinds: Collection[str] | None, run_folder: Path, overrides: tuple[str, .
     from anchor_train.inspection.dry_run import describe
     from anchor_train.inspection.status import as_rows, results_text
     from anchor_train.inspection.trial import try_rendering
-    from judges.notices import tell
-    from judges.run_log import quiet
+    from judges.output.notices import tell
+    from judges.output.run_log import quiet
 
     pipeline = open_pipeline(run_folder, overrides)
 

@@ -28,7 +28,7 @@ from anchor_train.training.base_model import (
 from anchor_train.training.rendering import Ids
 from judges.errors import ConfigError
 from judges.files import replacing_folder
-from judges.notices import tell
+from judges.output.notices import tell
 
 ExportForm: TypeAlias = Literal["adapter", "merged"]
 

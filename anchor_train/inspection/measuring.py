@@ -15,7 +15,7 @@ from anchor_train.run.roles import own_model
 from anchor_train.stages.parts.preview import Preview
 from judges.backends.protocol import answer_all
 from judges.config import load_backend
-from judges.notices import tell
+from judges.output.notices import tell
 from judges.records import Reply, Sampling
 
 STEPS = 2

@@ -14,7 +14,7 @@ from anchor_train.recipes.new_run import new_recipe
 from anchor_train.run.run_folder import RunFolder
 from judges.errors import ConfigError
 from judges.files import replacing
-from judges.run_log import quiet
+from judges.output.run_log import quiet
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.tasks.spec import load_task
 

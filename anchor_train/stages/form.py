@@ -20,7 +20,7 @@ from anchor_train.stages.questions import drawn, read_questions
 from judges.backends.protocol import ChatBackend, answer_all
 from judges.config import load_backend
 from judges.errors import BackendError, ConfigError
-from judges.notices import tell
+from judges.output.notices import tell
 from judges.records import Failure, OutputForm, Reply, Sampling
 from lm_eval_tasks.harness import pilot
 from lm_eval_tasks.prompts.reply_form import ReplyForm, read_reply_form

@@ -21,7 +21,7 @@ from judges.config import load_judge
 from judges.files import read_records, write_records
 from judges.journal import Journal
 from judges.judge import JudgeInfo
-from judges.progress import progress
+from judges.output.progress import progress
 from judges.records import Assessment, Judgement, Statement, Unjudged
 from judges.rubrics.rubric import Rubric
 from judges.spending.accounts import Accounts

@@ -23,7 +23,7 @@ from anchor_train.training.collapse import fall_of_the_bad
 from anchor_train.training.methods.group_batches import GroupCollator, reply_scores
 from anchor_train.training.methods.losses import assessment_accuracy
 from anchor_train.training.rendering import TokenisedGroup
-from judges.notices import tell
+from judges.output.notices import tell
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

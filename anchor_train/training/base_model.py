@@ -11,7 +11,7 @@ from anchor_train.recipes.training_settings import LoraSettings, ModelSettings
 from anchor_train.run.precision import dtype_of
 from anchor_train.run.trained_folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS, is_whole
 from judges.errors import ConfigError, MissingExtraError
-from judges.notices import tell
+from judges.output.notices import tell
 
 
 def resolved_name(model: ModelSettings) -> str:

@@ -20,8 +20,8 @@ from anchor_train.training.collapse import Sample, repetition, signs
 from anchor_train.training.rendering import Ids
 from judges.errors import TrainingError
 from judges.files import replacing
-from judges.notices import tell
-from judges.progress import progress
+from judges.output.notices import tell
+from judges.output.progress import progress
 from lm_eval_tasks.records import Json
 
 # The frozen copy of the adapter that training started from, beside "default", which is trained.

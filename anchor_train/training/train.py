@@ -42,7 +42,7 @@ from anchor_train.training.rendering import Fitted, TokenisedExample, TokenisedG
 from judges.backends.local_model import fingerprint as model_fingerprint
 from judges.errors import AnchorError, ConfigError, TrainingError
 from judges.files import content_hash, read_records, replacing, replacing_folder
-from judges.notices import tell
+from judges.output.notices import tell
 
 # Training -> the file of ``methods/`` that does it.
 _METHODS: Mapping[Stage, str] = {

@@ -108,8 +108,8 @@ def command(
     limits, where = budget(options), executor(options)
     try:
         from judges.config import DEFAULT, load_judge
+        from judges.output.run_log import FILE, quiet
         from judges.rubrics.load import load_rubric
-        from judges.run_log import FILE, quiet
         from judges.spending.budget import Budget
         from lm_eval_tasks.comparison.gate import Rule
         from lm_eval_tasks.runs.discovery import load_run
@@ -162,7 +162,7 @@ def _gate(
     dry_run: bool,
 ) -> GateReport | None:
     """Looks at task after task; None for a dry run."""
-    from judges.notices import tell
+    from judges.output.notices import tell
     from lm_eval_tasks.comparison.gate import alone, gate_task, judge_notes, outlook, shared_tasks, sides_of
     from lm_eval_tasks.comparison.gate_report import GateReport, progress_line
 

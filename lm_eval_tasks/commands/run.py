@@ -113,9 +113,9 @@ def command(
     from judges.config import load_judge
     from judges.errors import ConfigError
     from judges.files import parse_object
-    from judges.notices import tell
+    from judges.output.notices import tell
+    from judges.output.run_log import FILE, quiet
     from judges.rubrics.load import load_rubric
-    from judges.run_log import FILE, quiet
     from lm_eval_tasks.comparison.named import compare_runs
     from lm_eval_tasks.comparison.pair import Settings
     from lm_eval_tasks.comparison.text import as_json as comparison_json
@@ -189,7 +189,7 @@ def _only_one_process() -> None:
 
 def _form_of(baseline: Run, specs: list[TaskSpec], output: Path) -> str:
     """The reply form of the baseline, so that both are asked in the same way; ``auto`` if it doesn't tell."""
-    from judges.notices import tell
+    from judges.output.notices import tell
     from lm_eval_tasks.harness.generation import MANIFEST
 
     forms = {baseline.tasks[spec.name].reply_form for spec in specs if spec.name in baseline.tasks}
@@ -203,7 +203,7 @@ def _form_of(baseline: Run, specs: list[TaskSpec], output: Path) -> str:
 def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | None) -> None:
     """Says what it will take before it starts; also reads all questions, so that a bad file shows now."""
     from judges.errors import DataError
-    from judges.notices import tell
+    from judges.output.notices import tell
 
     total = 0
     for spec in specs:
@@ -227,7 +227,7 @@ def _results(
 ) -> tuple[list[str], dict[str, Any], list[JudgementSummary]]:
     """Judges what was generated, or measures what can be measured without a judge."""
     from judges.errors import DataError
-    from judges.notices import tell
+    from judges.output.notices import tell
     from lm_eval_tasks.comparison.score_report import (
         failed_lines,
         left_out_lines,

@@ -70,9 +70,9 @@ def command(
     anchor-eval score runs/m1 --judge vllm:JUDGE --executor ray --workers 8
     """
     from judges.config import DEFAULT, load_judge
-    from judges.notices import tell
+    from judges.output.notices import tell
+    from judges.output.run_log import FILE, quiet
     from judges.rubrics.load import load_rubric
-    from judges.run_log import FILE, quiet
     from lm_eval_tasks.comparison.score_report import mean_text, summary_text
     from lm_eval_tasks.runs.discovery import load_run
     from lm_eval_tasks.runs.reply_account import account, account_text

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from judges.errors import ConfigError
-from lm_eval_tasks.harness.engines import (
+from lm_eval_tasks.harness.engines.kinds import (
     CHAT_ENDPOINTS,
     EVERYWHERE,
     HF,

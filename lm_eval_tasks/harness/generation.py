@@ -22,13 +22,13 @@ from typing import Any
 from judges.child_process import end_with_parent, process_ending, run_command
 from judges.errors import BackendError, ConfigError, explained_by_log
 from judges.files import read_object, replacing
-from judges.notices import tell
+from judges.output.notices import tell
 from lm_eval_tasks.harness import pilot
 from lm_eval_tasks.harness.arguments import check_generation, parse_arguments, plain_generation
-from lm_eval_tasks.harness.chat import leave_special_tokens_to_the_template
-from lm_eval_tasks.harness.engines import CHAT_ENDPOINTS, engine_of, without_effect
-from lm_eval_tasks.harness.machine import check_machine
-from lm_eval_tasks.harness.models import REPLIES, open_model
+from lm_eval_tasks.harness.engines.chat import leave_special_tokens_to_the_template
+from lm_eval_tasks.harness.engines.kinds import CHAT_ENDPOINTS, engine_of, without_effect
+from lm_eval_tasks.harness.engines.machine import check_machine
+from lm_eval_tasks.harness.engines.models import REPLIES, open_model
 from lm_eval_tasks.harness.pilot import ChosenForm
 from lm_eval_tasks.prompts.reply_form import ASKED, AUTO, ReplyForm, read_reply_form
 from lm_eval_tasks.runs.ahead import Report
@@ -125,7 +125,7 @@ def check_arguments(request: GenerationRequest) -> None:
     model_args = parse_arguments(request.model_args, "--model-args")
     check_generation(parse_arguments(request.gen_kwargs, "--gen-kwargs"), request.model)
     if request.model in CHAT_ENDPOINTS:
-        from lm_eval_tasks.harness.chat_endpoint import client_settings
+        from lm_eval_tasks.harness.engines.chat_endpoint import client_settings
 
         client_settings(request.model, model_args)
 
@@ -419,7 +419,7 @@ class _Run:
 
     def check_lengths(self) -> None:
         """Refuses prompts that don't fit the model's context, before the model is loaded."""
-        from lm_eval_tasks.harness.early import check_before_loading, prompt_reader
+        from lm_eval_tasks.harness.engines.early import check_before_loading, prompt_reader
 
         request = self._request
         reader = None if request.cut_prompts else prompt_reader(request.model, self._model_args)

@@ -32,11 +32,11 @@ from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER
 
 from judges.backends.local_model import fingerprint
 from judges.cache import Asking, ReplyCache
-from judges.progress import progress
+from judges.output.progress import progress
 from judges.records import BackendIdentity, Completion, Message, Reply, Sampling
-from lm_eval_tasks.harness.engines import COMPLETIONS, HF, VLLM, engine_of
-from lm_eval_tasks.harness.fit import check_fit
-from lm_eval_tasks.harness.seeds import batch_seed, sample_seed
+from lm_eval_tasks.harness.engines.fit import check_fit
+from lm_eval_tasks.harness.engines.kinds import COMPLETIONS, HF, VLLM, engine_of
+from lm_eval_tasks.harness.engines.seeds import batch_seed, sample_seed
 
 UNKNOWN_BATCH = 1000
 """Replies at a time from a kind of model that isn't known here."""

@@ -34,10 +34,10 @@ from judges.judge import Judge
 from judges.records import Message, Statement, Unjudged
 from judges.settings import Settings, parse
 from judges.thoughts import opened_by
-from lm_eval_tasks.harness import plain_text
 from lm_eval_tasks.harness.baseline import load_baseline
-from lm_eval_tasks.harness.chat import chat_prompt
-from lm_eval_tasks.harness.held import Hold, holding
+from lm_eval_tasks.harness.engines import plain_text
+from lm_eval_tasks.harness.engines.chat import chat_prompt
+from lm_eval_tasks.harness.engines.held import Hold, holding
 from lm_eval_tasks.harness.ranks import is_first_rank, on_first_rank
 from lm_eval_tasks.prompts.reply_form import ReplyForm, read_reply_form
 from lm_eval_tasks.records import FailedReply, Question, ScoredQuestion, ScoredResponse

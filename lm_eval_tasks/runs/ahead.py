@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from judges.errors import AnchorError
 from judges.judge import Judge
-from judges.notices import tell
+from judges.output.notices import tell
 from judges.records import Judgement, Statement
 from judges.spending.accounts import Accounts
 from lm_eval_tasks.stats.metrics import metric_names

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from judges.errors import BackendError
 from judges.judge import Judge
-from judges.progress import progress as phase
+from judges.output.progress import progress as phase
 from judges.records import Assessment, Judgement, Statement
 from judges.rubrics.rubric import Rubric
 from judges.rubrics.suspicion import signs

@@ -10,7 +10,7 @@ import pytest
 from judges import rendering
 from judges.backends.local_model import prompt_tokens
 from judges.errors import ConfigError
-from judges.notices import listen
+from judges.output.notices import listen
 from judges.records import Conversation, Message
 from judges.rendering import AS_IT_IS, LostTextError, RenderingError, Way, folded, lost_turns, renderer_of
 from tests.chat_templates import CHATML, DEEPSEEK_R1_DISTILLED, FIRST_PHI_3, QWEN_3, REFUSED, SERVED
@@ -46,7 +46,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What users are told from here on."""
     lines: list[str] = []
     monkeypatch.setattr(rendering, "_told", set())
-    monkeypatch.setattr("judges.notices._listener", print)  # put back afterwards
+    monkeypatch.setattr("judges.output.notices._listener", print)  # put back afterwards
     listen(lines.append)
     return lines
 

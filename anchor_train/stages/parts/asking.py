@@ -10,7 +10,7 @@ from judges.backends.protocol import ChatBackend, stored_replies
 from judges.config import load_backend
 from judges.errors import BackendError
 from judges.journal import Journal
-from judges.progress import progress
+from judges.output.progress import progress
 from judges.records import Conversation, Failure, Outcome, Sampling
 from lm_eval_tasks.records import Json
 

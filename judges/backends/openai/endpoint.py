@@ -39,7 +39,7 @@ from judges.backends.openai.wire import (
     retry_after,
 )
 from judges.errors import BackendError, EndpointDownError
-from judges.notices import tell
+from judges.output.notices import tell
 from judges.records import Completion, Conversation, Sampling, Usage
 
 _PATIENCE_FOR_MODELS = 30.0  # seconds in which an endpoint says which models it has

@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from judges import notices
 from judges.backends.executor import RaySettings
 from judges.backends.protocol import IndexedOutcome, Store
 from judges.backends.ray import cluster as ray_cluster
@@ -24,6 +23,7 @@ from judges.backends.ray.supply import Supply
 from judges.backends.ray.worker import RESERVE, Delivery, Introduction, RayWorker
 from judges.backends.registry import create_backend
 from judges.errors import AnchorError, BackendError, ConfigError
+from judges.output import notices
 from judges.records import BackendIdentity, Conversation, Failure, Outcome, Sampling
 
 # Seconds for which the first worker waits for the others, so that they share a small batch.

@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from judges import notices
 from judges.backends.protocol import ChatBackend, IndexedOutcome
 from judges.backends.registry import create_backend
 from judges.errors import AnchorError, BackendError, ConfigError, DataError, EndpointDownError
+from judges.output import notices
 from judges.records import BackendIdentity, Conversation, Failure, Outcome, Sampling
 
 Numbered: TypeAlias = tuple[int, Conversation]

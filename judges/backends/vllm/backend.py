@@ -27,10 +27,10 @@ from typing import IO, Any, TypeAlias
 
 from pydantic import Field, field_validator
 
-from judges import notices
 from judges.backends.local_model import LocalModelSettings, check_model, identity
 from judges.backends.protocol import IndexedOutcome
 from judges.errors import BackendError, ConfigError, MissingExtraError, explained_by_log
+from judges.output import notices
 from judges.records import BackendIdentity, Completion, Conversation, Failure, Outcome, Reply, Sampling, Usage
 from judges.settings import parse
 

@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 
 from judges.backends.local_model import completed, conversation_seed, no_template, prompt_tokens
 from judges.backends.vllm import cpu as vllm_cpu
-from judges.notices import listen
+from judges.output.notices import listen
 from judges.records import Conversation, Message
 from judges.rendering import RenderingError
 

@@ -12,7 +12,7 @@ from anchor_train.recipes.training_settings import ListwiseSettings, ModelSettin
 from anchor_train.training.job import OutputFolder, TrainingJob, TrainingReport, TrainingSettings
 from anchor_train.training.launch import command, launch, read_error, write_error
 from judges.errors import AnchorError, ConfigError, DataError, MissingExtraError
-from judges.run_log import quiet
+from judges.output.run_log import quiet
 from tests.anchor_train.small_training import (
     ANIMALS,
     dpo_settings,

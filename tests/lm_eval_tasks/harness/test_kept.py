@@ -10,7 +10,7 @@ import pytest
 from lm_eval.api.instance import Instance
 
 from judges import ConfigError
-from lm_eval_tasks.harness.models import open_model
+from lm_eval_tasks.harness.engines.models import open_model
 
 SETTINGS = {"until": [], "max_gen_toks": 12, "do_sample": True, "temperature": 1.0}
 PROMPTS = ("What is ice?", "Which of these is a metal, and why?", "Why?", "Name a river.")

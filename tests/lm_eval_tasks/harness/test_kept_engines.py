@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from lm_eval.api.instance import Instance
 
+from lm_eval_tasks.harness.engines.models import open_model
 from lm_eval_tasks.harness.kept import KeptReplies, identity_of
-from lm_eval_tasks.harness.models import open_model
 from tests.conftest import VllmServer
 from tests.judges.endpoint import Endpoint, Handler
 from tests.lm_eval_tasks.harness.test_kept import PROMPTS, CutOff, asked

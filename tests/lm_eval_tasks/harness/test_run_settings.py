@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from lm_eval.api.instance import Instance
 
 from lm_eval_tasks.cli import main
-from lm_eval_tasks.harness.models import open_model
+from lm_eval_tasks.harness.engines.models import open_model
 from tests.judges.endpoint import Endpoint, Handler
 
 GOOD = "<explanation>\nFor a reason.\n</explanation>\n<choice>\nA\n</choice>"

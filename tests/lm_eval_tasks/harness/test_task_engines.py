@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from judges.backends.vllm import cpu as vllm_cpu
-from lm_eval_tasks.harness import models
+from lm_eval_tasks.harness.engines import models
 from lm_eval_tasks.records import Question
 from tests.conftest import VllmServer
 from tests.lm_eval_tasks.running_lm_eval import Outcome, lm_eval

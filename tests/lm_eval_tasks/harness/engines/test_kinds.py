@@ -8,7 +8,7 @@ import pytest
 
 from judges import ConfigError
 from lm_eval_tasks.harness.arguments import check_generation, plain_generation
-from lm_eval_tasks.harness.engines import LENGTHS, engine_of, without_effect
+from lm_eval_tasks.harness.engines.kinds import LENGTHS, engine_of, without_effect
 
 KINDS = ["hf", "vllm", "local-chat-completions", "openai-chat-completions", "local-completions"]
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from judges.backends.vllm import cpu as vllm_cpu
 from judges.errors import ConfigError
-from lm_eval_tasks.harness.engines import CHAT_ENDPOINTS, HF, VLLM
-from lm_eval_tasks.harness.machine import check_machine
+from lm_eval_tasks.harness.engines.kinds import CHAT_ENDPOINTS, HF, VLLM
+from lm_eval_tasks.harness.engines.machine import check_machine
 
 REPLIES = "replies.sqlite"
 """Replies as they were finished: what a run that broke off doesn't ask for again."""
@@ -81,7 +81,7 @@ def open_model(
         _settle_vllm(model_args)
     args = deepcopy(dict(model_args))
     if model in CHAT_ENDPOINTS:
-        from lm_eval_tasks.harness.chat_endpoint import ChatEndpoint
+        from lm_eval_tasks.harness.engines.chat_endpoint import ChatEndpoint
 
         args |= {"kind": model}
         lm = ChatEndpoint(**args, replies=str(replies), run_seed=seed)
@@ -127,7 +127,7 @@ def open_model(
 def _class_of(model: str) -> Any:
     """The harness's class of a kind of model; of vLLM the one that hands over replies one by one."""
     if model == VLLM:
-        from lm_eval_tasks.harness.vllm_engine import StreamedVLLM
+        from lm_eval_tasks.harness.engines.vllm import StreamedVLLM
 
         return StreamedVLLM
     from lm_eval.api.registry import get_model

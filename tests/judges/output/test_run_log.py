@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from judges.errors import BackendError, ConfigError, explained_by_log
-from judges.notices import tell
-from judges.run_log import quiet, reasons
+from judges.output.notices import tell
+from judges.output.run_log import quiet, reasons
 
 # A program as a command is one: it is chatty, as are its children and their children.
 CHILD = """
 import os
 from judges.child_process import end_with_parent
-from judges.notices import tell
-from judges.progress import progress
+from judges.output.notices import tell
+from judges.output.progress import progress
 end_with_parent()
 print("chatter of a child")
 tell("told by a child")
@@ -33,8 +33,8 @@ import os, sys
 from pathlib import Path
 from judges.child_process import run_command
 from judges.errors import BackendError, explained_by_log
-from judges.notices import tell
-from judges.run_log import quiet
+from judges.output.notices import tell
+from judges.output.run_log import quiet
 
 log, how = Path(sys.argv[1]), sys.argv[2]
 print("before")

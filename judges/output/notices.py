@@ -1,8 +1,8 @@
 """What the user sees while something works: lines that are told, and one progress line a phase.
 
 Both go to the user's channel. That is standard error, until everything else that is printed goes to a log
-(:mod:`judges.run_log`): then it is what standard error was before, in processes that are started, too. A
-backend whose process has no such channel has its lines told by the one that started it (``listen``).
+(:mod:`judges.output.run_log`): then it is what standard error was before, in processes that are started, too.
+A backend whose process has no such channel has its lines told by the one that started it (``listen``).
 """
 
 from __future__ import annotations

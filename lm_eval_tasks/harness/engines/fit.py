@@ -13,8 +13,8 @@ from typing import Any
 from lm_eval.api.instance import Instance
 
 from judges.errors import ConfigError
-from judges.notices import tell
-from lm_eval_tasks.harness.engines import LENGTHS
+from judges.output.notices import tell
+from lm_eval_tasks.harness.engines.kinds import LENGTHS
 
 Measure = Callable[[str], int]
 """Prompt -> how many tokens the model reads."""

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from judges.notices import stream
+from judges.output.notices import stream
 
 _ON_TERMINAL = "{desc}: {percentage:3.0f}%|{bar:20}| {n_fmt} of {total_fmt}{pace}"
 _IN_FILE = "{desc}: {n_fmt} of {total_fmt}{pace}"

@@ -11,7 +11,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.registry import get_model
 
 from judges.errors import ConfigError
-from lm_eval_tasks.harness.held import Hold, holding
+from lm_eval_tasks.harness.engines.held import Hold, holding
 from tests.conftest import VllmServer
 from tests.judges.endpoint import Endpoint
 
@@ -53,7 +53,7 @@ def endpoint_model(url: str, model: str) -> Any:
 
 
 def our_client(url: str, model: str) -> Any:
-    from lm_eval_tasks.harness.chat_endpoint import ChatEndpoint
+    from lm_eval_tasks.harness.engines.chat_endpoint import ChatEndpoint
 
     return ChatEndpoint(model=model, base_url=url, max_retries=1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lm_eval_tasks.harness.plain_text import ended, stops
+from lm_eval_tasks.harness.engines.plain_text import ended, stops
 from lm_eval_tasks.tasks.spec import load_task
 
 REPLY = "<explanation>\nIt is so.\n</explanation>\n<choice>\nA\n</choice>"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from judges import ConfigError
-from lm_eval_tasks.harness.machine import check_machine
+from lm_eval_tasks.harness.engines.machine import check_machine
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 

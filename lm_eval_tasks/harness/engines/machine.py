@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from judges.errors import ConfigError
-from lm_eval_tasks.harness.engines import HF, VLLM
+from lm_eval_tasks.harness.engines.kinds import HF, VLLM
 
 _FOLDERS = ("pretrained", "tokenizer", "peft", "lora_local_path", "delta")
 _VLLM_DTYPES = {"half": "float16", "float": "float32"}

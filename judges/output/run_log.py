@@ -1,8 +1,8 @@
 """A run's log: the file that engines, libraries and their processes print to while the user sees progress.
 
 ``quiet`` turns standard output and error of this process, and of all that it starts, into that file, and
-keeps the way to the user open (:mod:`judges.notices`). When something fails that the log explains, the lines
-that say why are told.
+keeps the way to the user open (:mod:`judges.output.notices`). When something fails that the log explains, the
+lines that say why are told.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
 
-from judges import notices
 from judges.errors import AnchorError
-from judges.notices import Channel
+from judges.output import notices
+from judges.output.notices import Channel
 
 FILE = "log.txt"
 """Its name in a run folder."""

@@ -16,7 +16,7 @@ from lm_eval.api.instance import Instance
 from judges import ConfigError, EndpointDownError
 from lm_eval_tasks.cli import main
 from lm_eval_tasks.harness.arguments import parse_arguments
-from lm_eval_tasks.harness.chat_endpoint import ChatEndpoint, client_settings
+from lm_eval_tasks.harness.engines.chat_endpoint import ChatEndpoint, client_settings
 from lm_eval_tasks.records import FailedReply, Question, ScoredResponse
 from lm_eval_tasks.runs.discovery import load_run
 from lm_eval_tasks.runs.scoring import read_reply
@@ -197,7 +197,7 @@ def test_arguments_that_are_wrong_are_refused_without_repeating_a_key(arguments:
 
 def run(endpoint: Endpoint, folder: Path, *options: str) -> Any:
     """``anchor-eval run`` on three questions, two samples each."""
-    questions = Path(__file__).resolve().parents[2] / "fixtures" / "questions" / "original"
+    questions = Path(__file__).resolve().parents[3] / "fixtures" / "questions" / "original"
     model_args = f"model=m,base_url={endpoint.url}/chat/completions,max_retries=1"
     arguments = ["run", "--model", "local-chat-completions", "--model-args", model_args, "-o", str(folder)]
     arguments += ["--reply-form", "asked"]  # no pilot: requests are counted here

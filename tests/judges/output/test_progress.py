@@ -11,7 +11,7 @@ import textwrap
 
 import pytest
 
-from judges.progress import duration, progress
+from judges.output.progress import duration, progress
 
 
 def test_a_file_gets_whole_lines_and_the_last_says_how_long_it_took(
@@ -58,8 +58,8 @@ def test_an_unknown_total_is_not_made_up(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_terminal_gets_one_moving_line_and_told_lines_stay_whole() -> None:
     script = """
-        from judges.notices import tell
-        from judges.progress import progress
+        from judges.output.notices import tell
+        from judges.output.progress import progress
         with progress(2, "judging") as bar:
             bar.update()
             tell("the endpoint takes no seed")

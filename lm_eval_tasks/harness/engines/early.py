@@ -1,7 +1,8 @@
 """Counts prompts with a model's tokenizer before the model itself is loaded, which may take minutes.
 
 What is counted here is counted again when the model is there, exactly as it reads prompts
-(:mod:`lm_eval_tasks.harness.fit`): where its tokenizer or its context can't be known early, nothing is lost.
+(:mod:`lm_eval_tasks.harness.engines.fit`): where its tokenizer or its context can't be known early, nothing
+is lost.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Any
 
 from lm_eval.models.utils import resolve_max_length
 
-from lm_eval_tasks.harness.engines import HF, VLLM
-from lm_eval_tasks.harness.fit import check_fit
+from lm_eval_tasks.harness.engines.fit import check_fit
+from lm_eval_tasks.harness.engines.kinds import HF, VLLM
 
 
 class PromptReader:

@@ -7,7 +7,9 @@ Each command is a file in ``commands/`` that exports ``command``; it is imported
 from __future__ import annotations
 
 import errno
+import signal
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +79,8 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
+            with suppress(ValueError):  # not in the main thread
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C spoils no end that is near
             raise _Stopped(goes_on=ctx.invoked_subcommand in self.goes_on) from None
         except OSError as error:
             # What the machine refuses (full disk, read-only folder); a closed pipe is click's affair.

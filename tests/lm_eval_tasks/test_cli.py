@@ -397,11 +397,12 @@ def test_bad_input_is_one_line(anchor_eval: AnchorEval, name: str) -> None:
     assert message in anchor_eval.refused(*given)
 
 
-def test_run_generates_frees_the_model_and_judges(anchor_eval: AnchorEval, tiny_model: Path) -> None:
+def test_run_generates_frees_the_model_and_judges(anchor_eval: AnchorEval, talking_model: Path) -> None:
     judge = write_judge(anchor_eval.folder / "judge.yaml", "GOOD")
-    model = ["--model", "hf", "--model-args", f"pretrained={tiny_model}", "--device", "cpu"]
+    model = ["--model", "hf", "--model-args", f"pretrained={talking_model}", "--device", "cpu"]
     both = "demo_explain,pocket_explain"
-    size = ["--tasks", both, "--limit", 2, "--repeats", 2, "--gen-kwargs", "max_gen_toks=8"]
+    size = ["--tasks", both, "--limit", 2, "--repeats", 2, "--gen-kwargs", "max_gen_toks=60"]
+    size += ["--reply-form", "asked"]
     arguments = ["run", *model, *size, "--judge", judge, "-o", "m1"]
     first = anchor_eval(*arguments, "--json")
     assert first.returncode == 0, first.stderr

@@ -95,7 +95,7 @@ def test_ctrl_c_ends_scoring_soon_and_cleanly(anchor_eval: AnchorEval, signals: 
             process.send_signal(signal.SIGINT)
             time.sleep(0.02)
         output, errors = process.communicate(timeout=20)
-        assert process.returncode == 130
+        assert process.returncode == 130, errors
         assert output == ""
         assert "Traceback" not in errors
         assert errors.splitlines()[-1] == "stopped; what was done is kept: run again to go on"

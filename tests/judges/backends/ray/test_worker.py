@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from judges import Failure, Reply, Sampling, notices
+from judges import Failure, Reply, Sampling
 from judges.backends.ray.worker import RESERVE, Delivery, RayWorker, problem_of
 from judges.errors import BackendError, ConfigError, DataError, EndpointDownError, MissingExtraError
+from judges.output import notices
 from tests.judges.backends.asking import ask
 from tests.judges.endpoint import Endpoint
 

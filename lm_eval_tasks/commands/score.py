@@ -119,14 +119,10 @@ def command(
 
 def echo_agreement(run: Run, tasks: Iterable[str]) -> None:
     """Prints how much the judgements of a run agree, where there are several."""
-    from judges.errors import MissingExtraError
     from lm_eval_tasks.comparison.agreement import judge_agreement
     from lm_eval_tasks.comparison.score_report import agreement_text
 
-    try:
-        for task in tasks:
-            found = judge_agreement(run.task(task))
-            if found is not None:
-                click.echo(f"\n{run.name}, {task}: {agreement_text(found)}")
-    except MissingExtraError as error:
-        click.echo(f"agreement of judges left out: {error}", err=True)
+    for task in tasks:
+        found = judge_agreement(run.task(task))
+        if found is not None:
+            click.echo(f"\n{run.name}, {task}: {agreement_text(found)}")

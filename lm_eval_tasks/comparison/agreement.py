@@ -1,20 +1,19 @@
-"""How much judges agree: several judges, or repeats of one, on the same samples log."""
+"""How much judges agree: several judges, repeats of one, or people, on the same samples log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
-from judges.errors import MissingExtraError
 from judges.judge import JudgeInfo
 from lm_eval_tasks.records import ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.runs.judgement_files import judgement_paths
 from lm_eval_tasks.runs.sample_logs import read_judgement_file
 from lm_eval_tasks.stats.intervals import Floats
+from lm_eval_tasks.stats.raters.coefficients import Coefficients, coefficients
 
 TOTAL = "total"
 
@@ -25,16 +24,11 @@ class Agreement:
 
     Attributes:
         aspect: Key of a criterion, or ``total`` for the score.
-        alpha: Krippendorff's alpha (ordinal for criteria, interval for the total): 1 is full agreement, 0 is
-            what chance gives. None if the verdicts never vary.
-        kappa: Mean over pairs of judges of Cohen's kappa with quadratic weights; None likewise.
-        samples: Samples that at least two judges gave a verdict on.
+        found: The coefficients, with intervals by question.
     """
 
     aspect: str
-    alpha: float | None
-    kappa: float | None
-    samples: int
+    found: Coefficients
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +44,24 @@ class JudgeAgreement:
     aspects: tuple[Agreement, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Marked:
+    """What several judges gave the same statements.
+
+    Attributes:
+        judges: Their names.
+        questions: Question of each statement.
+        marks: Aspect -> shape (judges, statements): places on the scale from the worst, of ``total`` scores;
+            NaN where a judge gave none.
+        places: Verdicts on the scale.
+    """
+
+    judges: tuple[str, ...]
+    questions: tuple[str, ...]
+    marks: Mapping[str, Floats]
+    places: int
+
+
 def judge_agreement(run: TaskRun) -> JudgeAgreement | None:
     """Compares the judgements of a samples log that share the rubric of the one in use.
 
@@ -57,20 +69,25 @@ def judge_agreement(run: TaskRun) -> JudgeAgreement | None:
         None if there is only one.
 
     Raises:
-        MissingExtraError: If the libraries of the extra ``report`` aren't installed.
         DataError: If a file can't be read.
     """
-    if run.summary is None or len(run.judgements) < 2:
+    judgements = alike(run)
+    if run.summary is None or len(judgements) < 2:
         return None
-    info = run.summary.judge
+    return agreement(judgements, run.summary.judge)
+
+
+def alike(run: TaskRun) -> dict[str, Iterable[ScoredQuestion]]:
+    """The judgements of a log by the rubric of the one in use, in any form: name -> questions."""
+    if run.summary is None:
+        return {}
+    rubric = run.summary.judge.rubric_fingerprint
     files = {}
     for name in run.judgements:
         other = load_run(run.samples_file.parent, judge=name, date=run.date).task(run.task)
-        if other.judge is not None and other.judge.rubric_fingerprint == info.rubric_fingerprint:
+        if other.judge is not None and other.judge.rubric_fingerprint == rubric:
             files[name] = judgement_paths(run.samples_file.parent, run.task, name)[0]
-    if len(files) < 2:
-        return None
-    return agreement({name: read_judgement_file(path) for name, path in files.items()}, info)
+    return {name: read_judgement_file(path) for name, path in files.items()}
 
 
 def agreement(judgements: Mapping[str, Iterable[ScoredQuestion]], judge: JudgeInfo) -> JudgeAgreement:
@@ -79,9 +96,26 @@ def agreement(judgements: Mapping[str, Iterable[ScoredQuestion]], judge: JudgeIn
     Args:
         judgements: Name -> the scored questions of one judge.
         judge: Any of the judges, for criteria and scale.
+    """
+    marked = marked_by(judgements, judge)
+    return JudgeAgreement(
+        marked.judges,
+        tuple(
+            Agreement(
+                aspect,
+                coefficients(table, marked.questions, None if aspect == TOTAL else marked.places),
+            )
+            for aspect, table in marked.marks.items()
+        ),
+    )
 
-    Raises:
-        MissingExtraError: If the libraries of the extra ``report`` aren't installed.
+
+def marked_by(judgements: Mapping[str, Iterable[ScoredQuestion]], judge: JudgeInfo) -> Marked:
+    """The marks of several judges as tables, on all samples that one of them has judged.
+
+    Args:
+        judgements: Name -> the scored questions of one judge.
+        judge: Any of the judges, for criteria and scale.
     """
     levels = {verdict: float(place) for place, verdict in enumerate(reversed(list(judge.scale)))}
     tables = [
@@ -100,46 +134,14 @@ def agreement(judgements: Mapping[str, Iterable[ScoredQuestion]], judge: JudgeIn
         for k, sample in enumerate(samples):
             if sample in table:
                 values[:, j, k] = table[sample]
-    return JudgeAgreement(
+    return Marked(
         tuple(judgements),
-        tuple(
-            Agreement(
-                aspect,
-                _alpha(values[i], "interval" if aspect == TOTAL else "ordinal"),
-                _kappa(values[i]),
-                int((np.isfinite(values[i]).sum(axis=0) > 1).sum()),
-            )
-            for i, aspect in enumerate(aspects)
-        ),
+        tuple(question for question, _ in samples),
+        dict(zip(aspects, values, strict=True)),
+        len(levels),
     )
 
 
 def _marks(sample: ScoredResponse, judge: JudgeInfo, levels: Mapping[str, float]) -> Sequence[float]:
     verdicts = sample.verdicts or {}
     return [float(sample.score or 0), *(levels[verdicts[criterion]] for criterion in judge.criteria)]
-
-
-def _alpha(values: Floats, level: str) -> float | None:
-    try:
-        import krippendorff
-    except ImportError:
-        raise MissingExtraError("krippendorff", "report") from None
-    shared = values[:, np.isfinite(values).sum(axis=0) > 1]
-    if len(np.unique(shared[np.isfinite(shared)])) < 2:
-        return None
-    return float(krippendorff.alpha(reliability_data=shared, level_of_measurement=level))
-
-
-def _kappa(values: Floats) -> float | None:
-    try:
-        from sklearn.metrics import cohen_kappa_score
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "report") from None
-    found = []
-    for first, second in combinations(values, 2):
-        both = np.isfinite(first) & np.isfinite(second)
-        pair = first[both].astype(int), second[both].astype(int)
-        labels = np.arange(int(max(map(np.max, pair))) + 1) if both.any() else np.zeros(0)
-        if len(np.unique(np.concatenate(pair))) > 1:
-            found.append(float(cohen_kappa_score(*pair, weights="quadratic", labels=labels)))
-    return float(np.mean(found)) if found else None

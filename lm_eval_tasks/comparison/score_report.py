@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from lm_eval_tasks.comparison.agreement import JudgeAgreement
 from lm_eval_tasks.questions.load import left_out_text
 from lm_eval_tasks.runs.judgement_files import JudgementSummary
+from lm_eval_tasks.stats.estimates import Estimate
 from lm_eval_tasks.stats.metrics import Summary, mean_of_tasks
 from lm_eval_tasks.tables import number, text_table
 
@@ -71,18 +72,33 @@ def _reused(share: object) -> list[str]:
     return [f"prefix cache: {share:.0%} of what was read in this run was there already"] if found else []
 
 
+_COEFFICIENTS = ("exact", "kappa", "alpha", "ac1", "ac2")
+
+
 def agreement_text(found: JudgeAgreement) -> str:
-    """How much several judgements of a log agree."""
+    """How much several judgements of a log agree, each coefficient with its 95% interval by question."""
     rows = [
-        (aspect.aspect, number(aspect.alpha), number(aspect.kappa), str(aspect.samples))
+        (
+            aspect.aspect,
+            *(
+                _coefficient(getattr(aspect.found, name))
+                for name in ("exact", "kappa", "alpha", "ac1", "ac2")
+            ),
+            str(aspect.found.statements),
+            str(aspect.found.questions),
+        )
         for aspect in found.aspects
     ]
-    return "\n".join(
-        [
-            f"agreement of {', '.join(found.judgements)}",
-            text_table(("", "Krippendorff's alpha", "weighted kappa", "samples"), rows),
-        ]
-    )
+    header = ("", "exact", "kappa", "alpha", "AC1", "AC2", "statements", "questions")
+    return "\n".join([f"agreement of {', '.join(found.judgements)}", text_table(header, rows)])
+
+
+def _coefficient(found: Estimate | None) -> str:
+    if found is None:
+        return "-"
+    if found.low is None or found.high is None:
+        return f"{found.value:.2f}"
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 def mean_text(tasks: Sequence[Mapping[str, Summary]]) -> str:

@@ -147,7 +147,7 @@ def content_hash(path: Path) -> str:
 
 def text_hash(*parts: str) -> str:
     """SHA-256 of texts."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def sha256_of(path: Path) -> str:

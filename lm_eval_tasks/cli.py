@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": "Win, tie and loss between runs, with intervals.",
     "leaderboard": "A static site of all runs below a folder.",
     "gate": "Is a run no worse than its baseline? Judges until that is told; exit code 0 or 1.",
+    "annotate": "A page on which people rate explanations.",
     "power": "The smallest difference that a run could show.",
     "cache": "What judges answered before.",
     "tasks-path": "Print the folder of task files, for lm_eval --include_path.",

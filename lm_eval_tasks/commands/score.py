@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from lm_eval_tasks.commands.budget_options import budget, budget_options
 from lm_eval_tasks.commands.executor_options import executor, executor_options
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
 
 @click.command("score")
 @click.argument("run", type=click.Path())
+@click.option("--judge", help="BACKEND:MODEL (openai:MODEL@URL, vllm:MODEL, ...) or judge.yaml.")
 @click.option(
-    "--judge", required=True, help="BACKEND:MODEL (openai:MODEL@URL, vllm:MODEL, ...) or judge.yaml."
+    "--ratings",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Instead of --judge: what people rated (anchor-eval annotate); may be repeated.",
 )
 @click.option(
     "--task", "tasks", multiple=True, help="Only this task; may be repeated. Default: all of the run."
@@ -43,7 +49,8 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
 def command(
     run: str,
-    judge: str,
+    judge: str | None,
+    ratings: tuple[Path, ...],
     tasks: tuple[str, ...],
     rubric: str | None,
     verdict_form: VerdictForm | None,
@@ -68,7 +75,14 @@ def command(
     anchor-eval score runs/m1 --judge judge.yaml --max-cost 5
     anchor-eval score runs/m1 --judge judge.yaml --rubric constitution.yaml --as by-principles
     anchor-eval score runs/m1 --judge vllm:JUDGE --executor ray --workers 8
+    anchor-eval score runs/m1 --ratings ratings-ann.jsonl --ratings ratings-ben.jsonl
     """
+    if (judge is None) == (not ratings):
+        raise click.UsageError("give --judge, or --ratings of people")
+    if judge is None:
+        _refuse_options_of_judges()
+        _import(run, tasks, ratings, rubric, include_path, as_json)
+        return
     from judges.config import DEFAULT, load_judge
     from judges.output.notices import tell
     from judges.output.run_log import FILE, quiet
@@ -117,12 +131,54 @@ def command(
     require_judgements(summaries)
 
 
+_WITH_RATINGS = {"run", "ratings", "tasks", "rubric", "include_path", "as_json"}
+
+
+def _refuse_options_of_judges() -> None:
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if given and option.name not in _WITH_RATINGS:
+            raise click.UsageError(f"{option.opts[-1]} goes with --judge, not with --ratings")
+
+
+def _import(
+    path: str,
+    tasks: tuple[str, ...],
+    files: tuple[Path, ...],
+    rubric: str | None,
+    include_path: str | None,
+    as_json: bool,
+) -> None:
+    """Reads what people rated into a run."""
+    from judges.rubrics.load import load_rubric
+    from lm_eval_tasks.people.ratings import read_ratings
+    from lm_eval_tasks.people.scoring import import_ratings
+    from lm_eval_tasks.runs.discovery import load_run
+    from lm_eval_tasks.tasks.spec import find_tasks
+
+    by = load_rubric(rubric) if rubric else load_rubric()
+    run = load_run(path)
+    chosen = [run.task(task) for task in tasks] if tasks else list(run.tasks.values())
+    names = [task.task for task in chosen]
+    sources = {task.task: task.source for task in chosen if task.source is not None}
+    specs = dict(zip(names, find_tasks(names, include_path, sources), strict=True))
+    found = import_ratings(run, specs, read_ratings(files, by), by)
+    if as_json:
+        rows = [summary.to_json() for summary in found.summaries]
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    click.echo("\n".join(found.lines()))
+    echo_agreement(load_run(path), names)
+
+
 def echo_agreement(run: Run, tasks: Iterable[str]) -> None:
     """Prints how much the judgements of a run agree, where there are several."""
-    from lm_eval_tasks.comparison.agreement import judge_agreement
-    from lm_eval_tasks.comparison.score_report import agreement_text
+    from lm_eval_tasks.comparison.agreement import judge_agreements, stand_ins
+    from lm_eval_tasks.comparison.score_report import agreement_text, stand_in_text
 
     for task in tasks:
-        found = judge_agreement(run.task(task))
-        if found is not None:
+        for found in judge_agreements(run.task(task)):
             click.echo(f"\n{run.name}, {task}: {agreement_text(found)}")
+        for test in stand_ins(run.task(task)):
+            click.echo(f"\n{run.name}, {task}: {stand_in_text(test)}")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from judges.judge import JudgeInfo
 from lm_eval_tasks.records import ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
-from lm_eval_tasks.runs.judgement_files import judgement_paths
+from lm_eval_tasks.runs.judgement_files import PEOPLE, judgement_paths
 from lm_eval_tasks.runs.sample_logs import read_judgement_file
 from lm_eval_tasks.stats.intervals import Floats
+from lm_eval_tasks.stats.raters.alt_test import FEWEST_PEOPLE, TRAINED, AltTest, alt_test
 from lm_eval_tasks.stats.raters.coefficients import Coefficients, coefficients
 
 TOTAL = "total"
@@ -62,32 +65,74 @@ class Marked:
     places: int
 
 
-def judge_agreement(run: TaskRun) -> JudgeAgreement | None:
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """Whether a judge may stand for a person, by its score; None where there is too little to tell by."""
+
+    judge: str
+    found: AltTest | None
+
+
+def judge_agreements(run: TaskRun) -> tuple[JudgeAgreement, ...]:
     """Compares the judgements of a samples log that share the rubric of the one in use.
 
     Returns:
-        None if there is only one.
+        The agreement of the judges, of the people, and of each judge with what people say together; of those
+        there are at least two of.
 
     Raises:
         DataError: If a file can't be read.
     """
-    judgements = alike(run)
-    if run.summary is None or len(judgements) < 2:
-        return None
-    return agreement(judgements, run.summary.judge)
-
-
-def alike(run: TaskRun) -> dict[str, Iterable[ScoredQuestion]]:
-    """The judgements of a log by the rubric of the one in use, in any form: name -> questions."""
     if run.summary is None:
-        return {}
-    rubric = run.summary.judge.rubric_fingerprint
-    files = {}
+        return ()
+    models, people, together = _sides(run)
+    groups = [models, people, *([judge, together] for judge in models if together)]
+    return tuple(
+        agreement({name: read_judgement_file(path) for name, path in group}, run.summary.judge)
+        for group in groups
+        if len(group) > 1
+    )
+
+
+def stand_ins(run: TaskRun, eps: float = TRAINED) -> tuple[StandIn, ...]:
+    """The alternative annotator test of each judge of a log that three people or more rated."""
+    models, people, _ = _sides(run)
+    if run.summary is None or len(people) < FEWEST_PEOPLE:
+        return ()
+    found = []
+    for name, path in models:
+        judges = {one: read_judgement_file(file) for one, file in ((name, path), *people)}
+        marked = marked_by(judges, run.summary.judge)
+        scores = marked.marks[TOTAL]
+        persons = [person for person, _ in people]
+        test = alt_test(scores[0], scores[1:], persons, marked.questions, scores=True, eps=eps)
+        found.append(StandIn(name, test))
+    return tuple(found)
+
+
+_File: TypeAlias = tuple[str, Path]
+
+
+def _sides(run: TaskRun) -> tuple[list[_File], list[_File], _File | None]:
+    """The judgements of a log by the rubric of the one in use: of models, of people, of people together."""
+    models: list[_File] = []
+    people: list[_File] = []
+    together = None
     for name in run.judgements:
         other = load_run(run.samples_file.parent, judge=name, date=run.date).task(run.task)
-        if other.judge is not None and other.judge.rubric_fingerprint == rubric:
-            files[name] = judgement_paths(run.samples_file.parent, run.task, name)[0]
-    return {name: read_judgement_file(path) for name, path in files.items()}
+        info = other.judge
+        if run.summary is None or info is None:
+            continue
+        if info.rubric_fingerprint != run.summary.judge.rubric_fingerprint:
+            continue
+        entry = name, judgement_paths(run.samples_file.parent, run.task, name)[0]
+        if info.backend != PEOPLE:
+            models.append(entry)
+        elif name == PEOPLE:
+            together = entry
+        else:
+            people.append(entry)
+    return models, sorted(people), together
 
 
 def agreement(judgements: Mapping[str, Iterable[ScoredQuestion]], judge: JudgeInfo) -> JudgeAgreement:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lm_eval_tasks.comparison.agreement import JudgeAgreement
+from lm_eval_tasks.comparison.agreement import JudgeAgreement, StandIn
 from lm_eval_tasks.questions.load import left_out_text
 from lm_eval_tasks.runs.judgement_files import JudgementSummary
 from lm_eval_tasks.stats.estimates import Estimate
 from lm_eval_tasks.stats.metrics import Summary, mean_of_tasks
+from lm_eval_tasks.stats.raters.alt_test import FEWEST_PEOPLE, FEWEST_STATEMENTS
 from lm_eval_tasks.tables import number, text_table
 
 
@@ -91,6 +92,23 @@ def agreement_text(found: JudgeAgreement) -> str:
     ]
     header = ("", "exact", "kappa", "alpha", "AC1", "AC2", "statements", "questions")
     return "\n".join([f"agreement of {', '.join(found.judgements)}", text_table(header, rows)])
+
+
+def stand_in_text(found: StandIn) -> str:
+    """Whether a judge may stand for a person."""
+    test = found.found
+    if test is None:
+        return (
+            f"{found.judge} in the place of a person: too few ratings to tell ({FEWEST_PEOPLE} people with "
+            f"{FEWEST_STATEMENTS} statements each that another one rated, too)"
+        )
+    said = "may stand for a person" if test.passes else "may not stand for a person"
+    warning = "" if test.rho.value > test.constant_rho else ", no more than a judge that always says the same"
+    return (
+        f"{found.judge} {said}: wins the test against {100 * test.omega:.0f}% of {len(test.people)} people "
+        f"(eps {test.eps:g}); does at least as well as one of them on {_coefficient(test.rho)} of the "
+        f"statements{warning} (the best constant judge: {test.constant_rho:.2f})"
+    )
 
 
 def _coefficient(found: Estimate | None) -> str:

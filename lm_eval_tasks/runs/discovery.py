@@ -21,7 +21,7 @@ from judges.judge import JudgeInfo
 from judges.settings import nearest
 from lm_eval_tasks.questions.load import left_out_text
 from lm_eval_tasks.records import ScoredQuestion
-from lm_eval_tasks.runs.judgement_files import JudgementSummary, read_summaries, slug
+from lm_eval_tasks.runs.judgement_files import PEOPLE, JudgementSummary, read_summaries, slug
 from lm_eval_tasks.runs.sample_logs import (
     Turns,
     is_explain_row,
@@ -170,7 +170,8 @@ def load_run(path: str | Path, *, judge: str | None = None, date: str | None = N
 
     Args:
         path: The folder given as ``--output_path``, or the model's folder inside it.
-        judge: Name of the judgements to use, where a log has several; without it the newest.
+        judge: Name of the judgements to use, where a log has several; without it the newest that isn't of
+            people.
         date: Beginning of the log date to use (e.g. ``2025-03-01``); without it the newest of each task.
 
     Raises:
@@ -270,11 +271,14 @@ def _task_run(
     ]
     names = tuple(summary.name for _, summary in fresh)
     inline = _inline_judge(metadata, results_file)
-    used = fresh[0] if fresh else None
+    # People rate some of the statements; their judgements stand for a run's where they are asked for by name.
+    of_models = [entry for entry in fresh if entry[1].judge.backend != PEOPLE]
+    used = of_models[0] if of_models else fresh[0] if fresh and inline is None else None
     if judge is not None:
         used = _wanted(judge, fresh, inline, f"{log.parent}: {task}")
-    elif len(fresh) > 1:
-        notes.append(f"{task}: the newest of {len(fresh)} judgements is used ({', '.join(names)})")
+    elif len(of_models) > 1:
+        several = ", ".join(summary.name for _, summary in of_models)
+        notes.append(f"{task}: the newest of {len(of_models)} judgements is used ({several})")
     counts = _mapping(metadata.get("counts"))
     notes += _failed(task, counts)
     left_out = counts.get("rows_left_out")

@@ -18,6 +18,9 @@ from judges.judge import JudgeInfo
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.stats.metrics import Summary
 
+PEOPLE = "human"
+"""Backend of people's judgements, and the name of what several of them together say."""
+
 _KEPT = "what the judge answered is stored"
 
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "show": "Questions and replies of a run, in the terminal.",
     "compare": "Win, tie and loss between runs, with intervals.",
     "leaderboard": "A static site of all runs below a folder.",
+    "view": "The same site, served here and built again as runs grow.",
     "gate": "Is a run no worse than its baseline? Judges until that is told; exit code 0 or 1.",
     "annotate": "A page on which people rate explanations.",
     "power": "The smallest difference that a run could show.",

@@ -1,8 +1,19 @@
-"""Plain text tables for terminals."""
+"""Plain text tables for terminals, and texts made safe for LaTeX."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "−": "$-$", "±": r"$\pm$", "–": "--",
+}  # fmt: skip
+
+
+def latex_text(text: str) -> str:
+    """A text in one line of LaTeX: what would be a command is shown as it is."""
+    return "".join(_LATEX.get(char, char) for char in " ".join(text.split()))
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:

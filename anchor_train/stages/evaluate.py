@@ -33,9 +33,10 @@ from judges.backends.vllm.backend import room_for
 from judges.config import load_judge
 from judges.errors import DataError, NothingJudgedError
 from judges.files import read_object, write_json
-from lm_eval_tasks.harness.engines.models import REPLIES, open_model
+from lm_eval_tasks.harness.engines.models import open_model
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.runs.rescoring import score_task
+from lm_eval_tasks.runs.under_way import REPLIES
 from lm_eval_tasks.tasks.spec import REFINED, TASKS, TaskSpec, load_task, task_names
 
 TABLE = "table.json"

@@ -21,6 +21,7 @@ import click
 )
 @click.option("--details", is_flag=True, help="Add rates by correctness and at equal length.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--latex", is_flag=True, help="Print a LaTeX table with the columns of the paper's Table 1.")
 @click.option("--seed", default=0, show_default=True, help="Of these draws.")
 @click.option(
     "--draws",
@@ -44,6 +45,7 @@ def command(
     refined: tuple[str, ...],
     details: bool,
     as_json: bool,
+    latex: bool,
     seed: int,
     draws: int,
     confidence: float,
@@ -53,6 +55,7 @@ def command(
     \b
     anchor-eval compare runs/m1 runs/base
     anchor-eval compare runs/m1 runs/m2 runs/base --baseline base --json
+    anchor-eval compare runs/m1 runs/m2 runs/base --baseline base --latex > table.tex
     anchor-eval compare runs/refining runs/plain --refined refining
     """
     from judges.errors import ConfigError
@@ -60,12 +63,17 @@ def command(
     from lm_eval_tasks.commands.score import echo_agreement
     from lm_eval_tasks.comparison.named import compare_runs
     from lm_eval_tasks.comparison.pair import Settings
+    from lm_eval_tasks.comparison.paper_table import paper_table
     from lm_eval_tasks.comparison.text import as_json as to_json
     from lm_eval_tasks.comparison.text import as_text
     from lm_eval_tasks.runs.discovery import load_run
 
     if len(runs) < 2:
         raise click.UsageError("a comparison takes at least two runs")
+    if latex and as_json:
+        raise click.UsageError("--latex and --json exclude each other")
+    if latex and baseline is None:
+        raise click.UsageError("--latex needs --baseline: its columns compare with one model")
     settings = Settings(draws=draws, seed=seed, confidence=confidence)
     loaded = [load_run(path, judge=judge) for path in runs]
     names = [run.name for run in loaded]
@@ -76,6 +84,11 @@ def command(
     found = compare_runs(loaded, tasks=tasks, baseline=baseline, settings=settings)
     if as_json:
         click.echo(json.dumps(to_json(found, settings), indent=2, ensure_ascii=False))
+        return
+    if latex:
+        for note in found.notes:
+            click.echo(note, err=True)
+        click.echo(paper_table([found.table]) or "", nl=False)
         return
     click.echo(as_text(found, settings, details=details))
     if details:

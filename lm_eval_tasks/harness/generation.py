@@ -28,10 +28,11 @@ from lm_eval_tasks.harness.arguments import check_generation, parse_arguments, p
 from lm_eval_tasks.harness.engines.chat import leave_special_tokens_to_the_template
 from lm_eval_tasks.harness.engines.kinds import CHAT_ENDPOINTS, engine_of, without_effect
 from lm_eval_tasks.harness.engines.machine import check_machine
-from lm_eval_tasks.harness.engines.models import REPLIES, open_model
+from lm_eval_tasks.harness.engines.models import open_model
 from lm_eval_tasks.harness.pilot import ChosenForm
 from lm_eval_tasks.prompts.reply_form import ASKED, AUTO, ReplyForm, read_reply_form
 from lm_eval_tasks.runs.ahead import Report
+from lm_eval_tasks.runs.under_way import REPLIES
 from lm_eval_tasks.tasks.spec import TASKS
 
 MANIFEST = "generation.json"

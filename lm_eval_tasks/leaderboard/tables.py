@@ -9,12 +9,8 @@ from collections.abc import Sequence
 
 from lm_eval_tasks.leaderboard.columns import Column
 from lm_eval_tasks.leaderboard.rows import Row
+from lm_eval_tasks.tables import latex_text
 
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "−": "$-$", "±": r"$\pm$", "–": "--",
-}  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -29,13 +25,13 @@ def markdown(columns: Sequence[Column], rows: Sequence[Row]) -> str:
 def latex(columns: Sequence[Column], rows: Sequence[Row], caption: str) -> str:
     """A ``table`` with ``booktabs`` rules."""
     shape = "".join("r" if column.kind == "number" else "l" for column in columns)
-    head = " & ".join(_latex(column.name) for column in columns)
+    head = " & ".join(latex_text(column.name) for column in columns)
     body = "".join(
-        " & ".join(_latex(_cell(column, row)) for column in columns) + r" \\" + "\n" for row in rows
+        " & ".join(latex_text(_cell(column, row)) for column in columns) + r" \\" + "\n" for row in rows
     )
     return (
         "% needs \\usepackage{booktabs}\n"
-        f"\\begin{{table}}\n\\centering\n\\caption{{{_latex(caption)}}}\n\\begin{{tabular}}{{{shape}}}\n\\toprule\n"
+        f"\\begin{{table}}\n\\centering\n\\caption{{{latex_text(caption)}}}\n\\begin{{tabular}}{{{shape}}}\n\\toprule\n"
         f"{head} \\\\\n\\midrule\n{body}\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
     )
 
@@ -79,7 +75,3 @@ def _plain(value: float | str | None) -> object:
 
 def _markdown(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|#~$&!])", r"\\\1", " ".join(text.split()))
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(char, char) for char in " ".join(text.split()))

@@ -19,8 +19,6 @@ from judges.errors import ConfigError
 from lm_eval_tasks.harness.engines.kinds import CHAT_ENDPOINTS, HF, VLLM
 from lm_eval_tasks.harness.engines.machine import check_machine
 
-REPLIES = "replies.sqlite"
-"""Replies as they were finished: what a run that broke off doesn't ask for again."""
 HF_BATCH_SIZE = "16"
 """Replies that ``hf`` writes at a time unless told otherwise. The harness's own 1 is many times slower."""
 

@@ -101,11 +101,6 @@
     document.getElementById("fit").disabled = !state.columns;
   }
 
-  // A table that still goes on behind its edge fades out there.
-  function fade(frame) {
-    frame.classList.toggle("more", frame.scrollWidth - frame.clientWidth - frame.scrollLeft > 1);
-  }
-
   function show() {
     const task = state.task || sections[0].dataset.task;
     for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.dataset.task === task));
@@ -124,7 +119,6 @@
       }
     }
     for (const table of visibleTables()) choose(table);
-    for (const frame of document.querySelectorAll(".scroll")) fade(frame);
     showChoices();
     document.getElementById("count").textContent = needle ? `${shown} of ${all} rows` : "";
   }
@@ -142,7 +136,6 @@
   find.addEventListener("input", () => write({ find: find.value }));
   document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
   document.getElementById("fit").addEventListener("click", () => write({ columns: "" }));
-  for (const frame of document.querySelectorAll(".scroll")) frame.addEventListener("scroll", () => fade(frame), { passive: true });
   let resizing = 0;
   addEventListener("resize", () => { cancelAnimationFrame(resizing); resizing = requestAnimationFrame(show); });
   addEventListener("hashchange", () => { read(); show(); });

@@ -1,6 +1,8 @@
 """Charts as inline SVG. Colours come from the style sheet (``.s0`` ... ``.s7``), so dark mode applies.
 
-All text goes in through :class:`markupsafe.Markup` formatting, which escapes it.
+Each chart is drawn for a wide and for a narrow screen, since letters that shrink with their drawing can't be
+read; the style sheet shows one of them. All text goes in through :class:`markupsafe.Markup` formatting, which
+escapes it.
 """
 
 from __future__ import annotations
@@ -12,28 +14,33 @@ from markupsafe import Markup
 from lm_eval_tasks.leaderboard.charts.values import Axis, Bars, Interval, Plot, Shares, number, ticks
 
 WIDTH = 540
+NARROW = 300
 SERIES_COLOURS = 8
 _LABEL_CHARS = 22
+_LINE_CHARS = 40
+_LINE = 17
+"""Height of a label that stands above what it names, where there is no room beside it."""
 _empty = Markup("")
 
 
-def bars(chart: Bars) -> Markup:
+def bars(chart: Bars, width: int = WIDTH) -> Markup:
     """Horizontal grouped bars with their intervals; the value stands at the end of each bar."""
-    left, right, bar, gap = 176, 40, 13, 16
-    group_height = bar * len(chart.series) + gap
+    above = _LINE if width < WIDTH else 0
+    left, right, bar, gap = 8 if above else 176, 40, 13, 16
+    group_height = above + bar * len(chart.series) + gap
     height = group_height * len(chart.groups) + 26
     axis = chart.axis
-    parts = [_grid_x(axis, left, WIDTH - right, 4, height - 22)]
+    parts = [_grid_x(axis, left, width - right, 4, height - 22)]
     for g, group in enumerate(chart.groups):
-        top = 6 + g * group_height
+        top = 6 + above + g * group_height
         middle = top + bar * len(chart.series) / 2
-        parts.append(_text(left - 10, middle + 4, group, "end"))
+        parts.append(_name(group, left, middle + 4, top, above))
         for s, series in enumerate(chart.series):
             value = chart.values[s][g]
             if value is None:
                 continue
             y = top + s * bar
-            x = _at(value.value, axis, left, WIDTH - right)
+            x = _at(value.value, axis, left, width - right)
             title = f"{group}, {series}: {value.text(digits=2)}"
             parts.append(
                 Markup(
@@ -46,54 +53,55 @@ def bars(chart: Bars) -> Markup:
                     y,
                     max(x - left, 0.5),
                     bar - 3,
-                    _whisker(value, axis, left, right, y + 5),
+                    _whisker(value, axis, left, width - right, y + 5),
                 )
             )
-            end = _at(value.value if value.high is None else value.high, axis, left, WIDTH - right)
+            end = _at(value.value if value.high is None else value.high, axis, left, width - right)
             parts.append(_text(end + 5, y + 9, number(value.value, 2), "start", "value"))
-    return _svg(height, parts, chart.title, chart.caption)
+    return _svg(width, height, parts, chart.title, chart.caption)
 
 
-def shares(chart: Shares) -> Markup:
-    """Stacked horizontal bars; a share of at least 8% carries its number."""
-    left, right, bar, gap = 176, 8, 20, 10
-    height = len(chart.rows) * (bar + gap) + 4
+def shares(chart: Shares, width: int = WIDTH) -> Markup:
+    """Stacked horizontal bars; a share that has room for its number carries it."""
+    above = _LINE if width < WIDTH else 0
+    left, right, bar, gap = 8 if above else 176, 8, 20, 10
+    height = len(chart.rows) * (above + bar + gap) + 4
     parts = []
     for r, row in enumerate(chart.rows):
-        y = 2 + r * (bar + gap)
-        parts.append(_text(left - 10, y + 14, row, "end"))
+        y = 2 + above + r * (above + bar + gap)
+        parts.append(_name(row, left, y + 14, y, above))
         x = float(left)
         for p, share in enumerate(chart.values[r]):
-            width = share * (WIDTH - left - right)
+            part = share * (width - left - right)
             title = f"{row}, {chart.parts[p]}: {100 * share:.1f}%"
             parts.append(
                 Markup(
                     '<g class="part p{}"><title>{}</title>'
                     '<rect x="{:.1f}" y="{}" width="{:.1f}" height="{}"/></g>'
-                ).format(p, title, x, y, width, bar)
+                ).format(p, title, x, y, part, bar)
             )
-            if share >= 0.08:
-                parts.append(_text(x + width / 2, y + 14, f"{100 * share:.0f}%", "middle", f"on p{p}"))
-            x += width
-    return _svg(height, parts, chart.title, chart.caption)
+            if part >= 28:
+                parts.append(_text(x + part / 2, y + 14, f"{100 * share:.0f}%", "middle", f"on p{p}"))
+            x += part
+    return _svg(width, height, parts, chart.title, chart.caption)
 
 
-def plot(chart: Plot) -> Markup:
+def plot(chart: Plot, width: int = WIDTH) -> Markup:
     """Points with their intervals, joined or not."""
     left, right, top, bottom, height = 58, 14, 12, 44, 300
     x_axis, y_axis = chart.x, chart.y
 
     def px(x: float) -> float:
-        return _at(x, x_axis, left, WIDTH - right)
+        return _at(x, x_axis, left, width - right)
 
     def py(y: float) -> float:
         return _at(y, y_axis, height - bottom, top)
 
-    parts = [_grid_x(x_axis, left, WIDTH - right, top, height - bottom)]
+    parts = [_grid_x(x_axis, left, width - right, top, height - bottom)]
     for tick in ticks(y_axis.low, y_axis.high):
-        parts.append(_line(left, py(tick), WIDTH - right, py(tick), "zero" if tick == 0 else "grid"))
+        parts.append(_line(left, py(tick), width - right, py(tick), "zero" if tick == 0 else "grid"))
         parts.append(_text(left - 7, py(tick) + 4, _tick(tick), "end", "tick"))
-    parts.append(_text((left + WIDTH - right) / 2, height - 6, chart.x.label, "middle", "axis"))
+    parts.append(_text((left + width - right) / 2, height - 6, chart.x.label, "middle", "axis"))
     parts.append(
         Markup(
             '<text class="axis" text-anchor="middle" transform="translate(14 {}) rotate(-90)">{}</text>'
@@ -118,11 +126,18 @@ def plot(chart: Plot) -> Markup:
             if point.label:
                 labels.append((x, py(point.y.value), point.label))
         parts.append(Markup('<g class="{} plot">{}</g>').format(_series(s), _empty.join(marks)))
-    parts += _labels(labels)
-    return _svg(height, parts, chart.title, chart.caption)
+    parts += _labels(labels, width)
+    return _svg(width, height, parts, chart.title, chart.caption)
 
 
-def _labels(points: Sequence[tuple[float, float, str]]) -> list[Markup]:
+def _name(text: str, left: float, beside: float, top: float, above: float) -> Markup:
+    """The name of a row or group: beside its bars, or above them where ``above`` has room for a line."""
+    if above:
+        return _text(left, top - 5, text, "start", most=_LINE_CHARS)
+    return _text(left - 10, beside, text, "end")
+
+
+def _labels(points: Sequence[tuple[float, float, str]], room: int) -> list[Markup]:
     """A label beside each point, where it covers no other label nor point, if there is such a place."""
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y, _ in points]
     placed = []
@@ -132,7 +147,7 @@ def _labels(points: Sequence[tuple[float, float, str]]) -> list[Markup]:
             (start, y + down - 12, start + width, y + down + 2)
             for down in (-7, 16, -22, 31, -37, 46, -52, 61)
             for start in (x + 8, x - 8 - width)
-            if start > 0 and start + width < WIDTH
+            if start > 0 and start + width < room
         ]
         box = min(boxes, key=lambda box: sum(_overlap(box, other) for other in taken), default=None)
         if box is not None:
@@ -205,10 +220,10 @@ def _grid_x(axis: Axis, start: float, end: float, top: float, bottom: float) -> 
     return _empty.join(parts)
 
 
-def _whisker(value: Interval, axis: Axis, left: float, right: float, y: float) -> Markup:
+def _whisker(value: Interval, axis: Axis, start: float, end: float, y: float) -> Markup:
     if value.low is None or value.high is None:
         return _empty
-    x1, x2 = (_at(bound, axis, left, WIDTH - right) for bound in (value.low, value.high))
+    x1, x2 = (_at(bound, axis, start, end) for bound in (value.low, value.high))
     return _line(x1, y, x2, y, "whisker")
 
 
@@ -218,8 +233,10 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
     )
 
 
-def _text(x: float, y: float, text: str, anchor: str, kind: str = "label") -> Markup:
-    shown = text if len(text) <= _LABEL_CHARS else text[: _LABEL_CHARS - 1] + "\u2026"
+def _text(
+    x: float, y: float, text: str, anchor: str, kind: str = "label", most: int = _LABEL_CHARS
+) -> Markup:
+    shown = text if len(text) <= most else text[: most - 1] + "\u2026"
     if kind == "axis":
         shown = text
     return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
@@ -227,7 +244,8 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str = "label") -> Ma
     )
 
 
-def _svg(height: float, parts: Sequence[Markup], title: str, caption: str) -> Markup:
-    return Markup('<svg class="chart" viewBox="0 0 {} {:.0f}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, height, f"{title}. {caption}", _empty.join(parts)
+def _svg(width: int, height: float, parts: Sequence[Markup], title: str, caption: str) -> Markup:
+    kind = "wide" if width == WIDTH else "narrow"
+    return Markup('<svg class="chart {}" viewBox="0 0 {} {:.0f}" role="img" aria-label="{}">{}</svg>').format(
+        kind, width, height, f"{title}. {caption}", _empty.join(parts)
     )

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from judges.errors import ConfigError
 from lm_eval_tasks.comparison.boards import Board, Collection
 from lm_eval_tasks.comparison.pair import Settings
+from lm_eval_tasks.comparison.paper_table import paper_table
 from lm_eval_tasks.leaderboard import tables
 from lm_eval_tasks.leaderboard.charts import svg
 from lm_eval_tasks.leaderboard.charts.figures import require_matplotlib, write_figures
@@ -78,6 +79,7 @@ def write_site(
     trainings: Sequence[Training] = (),
     settings: Settings | None = None,
     figures: Figures = "none",
+    live: str | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Written:
     """Writes all pages of a collection.
@@ -90,6 +92,8 @@ def write_site(
         settings: How figures are estimated.
         figures: Whose charts are drawn as picture files, too (by matplotlib): nobody's, the leaderboard's, or
             those of all models and pairs as well.
+        live: Name of this state of the site, where pages ask a server whether there is a newer one; None for
+            pages that are opened from files.
         progress: Gets a line for each step.
 
     Raises:
@@ -103,7 +107,7 @@ def write_site(
     scopes = scopes_of(collection, settings)
     paths = paths_of(collection, [scope.key for scope in scopes])
     sections = [section(scope, collection, paths) for scope in scopes]
-    table_files = _write_tables(scopes, paths, output)
+    table_files = _write_tables(scopes, paths, output) + _write_paper_table(collection, output)
     training = lambda_plot(trainings) if trainings else None
     models = {run: model_page(run, collection, scopes, paths, settings) for run in collection.runs}
     pairs = {pair: pair_page(pair, collection, paths, settings) for pair in sorted(paths.pairs)}
@@ -125,7 +129,7 @@ def write_site(
         table_files,
         [path.relative_to(output).as_posix() for path in drawn],
     )
-    environment = _environment(head)
+    environment = _environment(head, live)
 
     def write_page(template: str, path: str, **values: Any) -> None:
         target = output / path
@@ -174,7 +178,7 @@ def _clear(output: Path) -> None:
     )
 
 
-def _environment(head: Any) -> Environment:
+def _environment(head: Any, live: str | None) -> Environment:
     environment = Environment(
         loader=PackageLoader("lm_eval_tasks.leaderboard"),
         autoescape=True,
@@ -184,7 +188,7 @@ def _environment(head: Any) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["points"] = points
-    environment.globals.update(site=head, version=_version(), draw=draw, shade=shade)
+    environment.globals.update(site=head, live=live, version=_version(), draw=draw, shade=shade)
     return environment
 
 
@@ -194,16 +198,17 @@ def _unbroken(value: Any) -> Any:
 
 
 def draw(chart: Chart) -> Markup:
-    """A chart as inline SVG, with a legend where it has several series."""
+    """A chart as inline SVG for wide and narrow screens, with a legend where it has several series."""
+    widths = (svg.WIDTH, svg.NARROW)
     if isinstance(chart, Bars):
         names = svg.legend(chart.series) if len(chart.series) > 1 else Markup("")
-        return names + svg.bars(chart)
+        return names + Markup("").join(svg.bars(chart, width) for width in widths)
     if isinstance(chart, Shares):
-        return svg.legend(chart.parts, "p") + svg.shares(chart)
+        return svg.legend(chart.parts, "p") + Markup("").join(svg.shares(chart, width) for width in widths)
     if isinstance(chart, Plot):
         labelled = all(point.label for series in chart.points for point in series)
         names = svg.legend(chart.series) if len(chart.series) > 1 and not labelled else Markup("")
-        return names + svg.plot(chart)
+        return names + Markup("").join(svg.plot(chart, width) for width in widths)
     raise TypeError(f"{chart.name}: heat maps are drawn as tables")
 
 
@@ -236,6 +241,16 @@ def _write_tables(
             files.append((form, path.relative_to(output).as_posix()))
         made.append((title_of(scope), tuple(files)))
     return made
+
+
+def _write_paper_table(collection: Collection, output: Path) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+    """The main tables of all tasks in the columns of the paper's Table 1, where there is a baseline."""
+    text = paper_table([board.table for board in collection.main])
+    if text is None:
+        return []
+    path = output / "tables" / "paper.tex"
+    path.write_text(text, encoding="utf-8")
+    return [("Win, tie and loss against the baseline, as in the paper", (("LaTeX", "tables/paper.tex"),))]
 
 
 def _browser(collection: Collection, paths: Paths) -> dict[str, Any]:

@@ -339,3 +339,76 @@ def test_every_link_of_the_site_leads_somewhere(site: Path) -> None:
     for page in site.rglob("*.html"):
         for target in re.findall(r'(?:href|src)="([^"#]+)', page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_a_table_that_goes_on_behind_its_edge_says_so_on_every_page(visit: Visit) -> None:
+    for name in ("model", "pair"):
+        page = visit(PAGES[name], **PHONE)
+        frames = page.locator(".scroll:visible").all()
+        cut = [frame for frame in frames if frame.evaluate("one => one.scrollWidth > one.clientWidth + 1")]
+        assert cut
+        for frame in frames:
+            if any(frame.evaluate("(one, other) => one === other", other.element_handle()) for other in cut):
+                expect(frame).to_have_class(re.compile("more"))
+            else:
+                expect(frame).not_to_have_class(re.compile("more"))
+
+
+def test_a_first_view_reads_five_files_however_many_there_are(visit: Visit, site: Path) -> None:
+    task = "arc_explain-anyway"
+    page = visit(f"samples.html#task={task}&a=anchor&b=base")
+    page.add_init_script(
+        """window.asked = [];
+           new MutationObserver(seen => {
+             for (const node of seen.flatMap(one => [...one.addedNodes]))
+               if (node.localName === "script") asked.push(node.getAttribute("src") || "");
+           }).observe(document, { childList: true, subtree: true })"""
+    )
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    files = [src.removeprefix("data/") for src in page.evaluate("asked") if src.startswith("data/")]
+    assert sorted(files) == sorted(
+        [f"{task}/questions.js"]
+        + [f"{task}/{run}/{name}.js" for run in ("anchor", "base") for name in ("index", "0")]
+    )
+    assert len(list((site / "data" / task / "anchor").glob("[0-9]*.js"))) > 1
+
+
+CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
+"""Gives every text that is seen with its contrast and the least that WCAG 2.2 asks of its size (AA)."""
+
+
+@pytest.mark.parametrize("name", ["task", "model", "pair", "samples"])
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_every_text_has_the_contrast_that_wcag_asks_for(visit: Visit, name: str, look: str) -> None:
+    page = visit(PAGES[name], color_scheme=look, viewport={"width": 1280, "height": 12_000})
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    found = page.evaluate(CONTRAST)
+    assert len(found) > 60
+    faint = [one for one in found if one["contrast"] < one["least"]]
+    assert faint == []
+
+
+def test_a_text_that_is_too_faint_would_be_found(visit: Visit) -> None:
+    page = visit(PAGES["model"], viewport={"width": 1280, "height": 12_000})
+    assert [one for one in page.evaluate(CONTRAST) if one["contrast"] < one["least"]] == []
+    page.evaluate("document.querySelector('h1').style.opacity = .4")
+    page.evaluate("document.querySelector('.chart.wide text.tick').style.fill = '#bbb'")
+    faint = [one["text"] for one in page.evaluate(CONTRAST) if one["contrast"] < one["least"]]
+    assert len(faint) == 2
+    assert "anchor" in faint
+
+
+@pytest.mark.parametrize("name", ["task", "model", "pair"])
+def test_letters_of_charts_are_never_smaller_than_11_pixels(visit: Visit, name: str) -> None:
+    page = visit(PAGES[name])
+    for width in (320, 390, 639, 641, 900, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        sizes = page.evaluate(
+            """() => [...document.querySelectorAll("svg.chart text")].filter(
+                 text => text.getBoundingClientRect().width).map(
+                 text => parseFloat(getComputedStyle(text).fontSize) *
+                         Math.hypot(text.getScreenCTM().a, text.getScreenCTM().b))"""
+        )
+        assert len(sizes) > 10
+        assert min(sizes) >= 11 - 1e-6, width

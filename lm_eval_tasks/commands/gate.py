@@ -11,7 +11,7 @@ import click
 
 from lm_eval_tasks.commands.budget_options import budget, budget_options
 from lm_eval_tasks.commands.executor_options import executor, executor_options
-from lm_eval_tasks.commands.judge_options import verdict_form_option
+from lm_eval_tasks.commands.judge_options import rubric_options
 from lm_eval_tasks.commands.log_options import verbose_option
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ BROKEN = 2
     multiple=True,
     help="Only this task; may be repeated. Default: all that both runs have.",
 )
-@click.option("--rubric", help="A built-in rubric, or a .yaml file with a rubric or a constitution.")
-@verdict_form_option
+@rubric_options
 @click.option(
     "--confidence",
     default=0.95,

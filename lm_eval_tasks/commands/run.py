@@ -14,7 +14,7 @@ import click
 
 from lm_eval_tasks.commands.budget_options import budget, budget_options
 from lm_eval_tasks.commands.executor_options import executor, executor_options
-from lm_eval_tasks.commands.judge_options import verdict_form_option
+from lm_eval_tasks.commands.judge_options import rubric_options
 from lm_eval_tasks.commands.log_options import verbose_option
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ _OPTIONS = frozenset(
 @click.option("--tasks", required=True, help="Names of tasks, separated by commas, or self_explanation.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The run folder.")
 @click.option("--judge", help="openai:MODEL@URL, vllm:MODEL, ..., or judge.yaml. Without it: score later.")
-@click.option("--rubric", help="A built-in rubric, or a .yaml file with a rubric or a constitution.")
-@verdict_form_option
+@rubric_options
 @click.option("--baseline", type=click.Path(), help="Run folder to compare with at the end.")
 @click.option("--data-dir", type=click.Path(exists=True), help="Local questions instead of the hub's.")
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), help="Default: the task's own.")

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from lm_eval_tasks.commands.budget_options import budget, budget_options
 from lm_eval_tasks.commands.executor_options import executor, executor_options
-from lm_eval_tasks.commands.judge_options import verdict_form_option
+from lm_eval_tasks.commands.judge_options import rubric_options
 from lm_eval_tasks.commands.log_options import verbose_option
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--task", "tasks", multiple=True, help="Only this task; may be repeated. Default: all of the run."
 )
-@click.option("--rubric", help="A built-in rubric, or a .yaml file with a rubric or a constitution.")
-@verdict_form_option
+@rubric_options
 @click.option("--as", "name", help="Name to keep the judgements under; default: the judge's.")
 @click.option("--force", is_flag=True, help="Replace another judge's judgements of the same name.")
 @click.option("--no-cache", is_flag=True, help="Ask everything anew, e.g. to see how much a judge varies.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.run.manifest import OutputRecord, StageRecord
 from anchor_train.run.run_folder import RunFolder
+from judges.errors import ConfigError
 
 # One reply for each kind of sample; which ones a question gets is drawn by the sampling's seed.
 REPLIES = [
@@ -119,3 +121,15 @@ def finish_sft(run: RunFolder, adapter: Path) -> None:
     summary = {"examples": 12, "steps": 2, "loss": 1.0}
     record = StageRecord(dict(stage.settings), inputs, outputs, summary, "2026-01-01T00:00:00", 1.0, {})
     run.save(manifest.with_stage("sft", record))
+
+
+def wait_until_unlocked(run: RunFolder) -> None:
+    """The stage's own process holds the run until it has noticed that its parent is gone."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            with run.lock():
+                return
+        except ConfigError:
+            time.sleep(0.02)
+    raise AssertionError("the stage's process outlived its parent")

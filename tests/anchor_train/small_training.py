@@ -22,6 +22,7 @@ from anchor_train.training.job import TrainingJob, TrainingReport, TrainingSetti
 from judges.records import Message
 
 ANIMALS = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "koi", "lynx")
+TRAINED, HELD_OUT = ANIMALS[:8], ANIMALS[8:]
 
 
 def optimiser(**changes: Any) -> OptimiserSettings:

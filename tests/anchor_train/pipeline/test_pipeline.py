@@ -37,6 +37,7 @@ from tests.anchor_train.scripted_run import (
     left,
     make_run,
     verdict,
+    wait_until_unlocked,
     write_rows,
     write_script,
 )
@@ -416,7 +417,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_artifact_and_asks_nothing_tw
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    _wait_until_unlocked(run)
+    wait_until_unlocked(run)
     before = rows_on_disk(journal)
     assert len(before) >= 3
     assert states(run)[stage] == "missing", "half a stage is no finished one"
@@ -483,18 +484,6 @@ def test_a_stage_that_was_begun_anew_is_taken_up_again(tmp_path, tiny_model, tin
 
 def begun(run: RunFolder, *overrides: str) -> set[str]:
     return {found.stage.key for found in Pipeline(run, run.recipe(overrides)).status() if found.begun}
-
-
-def _wait_until_unlocked(run: RunFolder) -> None:
-    """The stage's own process holds the run until it has noticed that its parent is gone."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            with run.lock():
-                return
-        except ConfigError:
-            time.sleep(0.02)
-    raise AssertionError("the stage's process outlived its parent")
 
 
 def without_times(folder: Path) -> list[object]:

@@ -46,7 +46,7 @@ from tests.anchor_train.principles.scripted_staple import (
     make_staple,
     script,
 )
-from tests.anchor_train.scripted_run import finish_sft, left, write_script
+from tests.anchor_train.scripted_run import finish_sft, left, wait_until_unlocked, write_script
 
 DISCOVER, CLUSTER, TRAIN = (f"round-1/staple/{name}" for name in ("discover", "cluster", "train"))
 BEFORE = {"sample", "judge", "consult"}
@@ -318,14 +318,3 @@ def test_killed_in_the_middle_it_finds_the_same_and_asks_nothing_twice(ready, tm
 
 def lines_of(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines()[1:] if path.exists() else []
-
-
-def wait_until_unlocked(run: RunFolder) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            with run.lock():
-                return
-        except ConfigError:
-            time.sleep(0.02)
-    raise AssertionError("the stage's process outlived its parent")

@@ -2,51 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from benchmarks.coverage.lengths import Judged, marks
 from lm_eval_tasks.stats.length_control import FAR, EqualLength, equal_length, rank_correlation
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.win_rate import UNSCORED
-
-
-def marks(scores: np.ndarray, words: np.ndarray) -> Marks:
-    there = np.ones(scores.shape, dtype=bool)
-    ids = tuple(f"q{row}" for row in range(len(scores)))
-    return Marks(ids, there, there, there, scores.astype(np.int32), words.astype(np.int32))
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Two models whose scores grow with length and end at 0 and 25.
-
-    Attributes:
-        ratio: How many times as much the first writes.
-        paid: Units of score per ln(words).
-        level: Mean score at 60 words.
-        better: Units by which the first explains better at the same length.
-        spread: Standard deviation of ln(words) within a question.
-    """
-
-    ratio: float
-    paid: float
-    level: float = 12
-    better: float = 0
-    spread: float = 0.4
-
-    def draw(self, random: np.random.Generator, questions: int, samples: int) -> tuple[Marks, Marks]:
-        level = random.normal(self.level, 4, (questions, 1))
-        about = random.normal(np.log(60), 0.3, (questions, 1))
-        sides = []
-        for longer, better in ((np.log(self.ratio), self.better), (0.0, 0.0)):
-            words = np.exp(about + longer + random.normal(0, self.spread, (questions, samples))).round()
-            paid = self.paid * (np.log(np.maximum(words, 1)) - np.log(60))
-            scores = level + better + paid + random.normal(0, 3, words.shape)
-            sides.append(marks(scores.round().clip(0, 25), words))
-        return sides[0], sides[1]
 
 
 def controlled(first: Marks, second: Marks) -> EqualLength:

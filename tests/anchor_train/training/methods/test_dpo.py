@@ -24,28 +24,15 @@ from anchor_train.training.job import OutputFolder
 from anchor_train.training.rendering import TokenisedExample, tokenise_pair
 from judges.errors import ConfigError, TrainingError
 from tests.anchor_train.small_training import (
-    ANIMALS,
+    HELD_OUT,
+    TRAINED,
     dpo_settings,
     job_of,
     preference_examples,
-    sft_examples,
-    sft_settings,
     train,
     trainer_of,
 )
 from tests.tiny_models import make_tiny_adapter, make_tiny_model
-
-TRAINED, HELD_OUT = ANIMALS[:8], ANIMALS[8:]
-
-
-@pytest.fixture(scope="module")
-def model(tiny_model: Path) -> ModelSettings:
-    return ModelSettings(name=str(tiny_model))
-
-
-@pytest.fixture(scope="module")
-def sft_adapter(model: ModelSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(sft_settings(), model, sft_examples(), tmp_path_factory.mktemp("sft")).adapter
 
 
 def test_dpo_starts_at_ln_2_and_raises_the_margin_on_pairs_that_it_has_not_seen(

@@ -28,28 +28,16 @@ from anchor_train.training.rendering import TokenisedGroup, show_group, tokenise
 from judges.errors import ConfigError
 from tests.anchor_train.small_training import (
     ANIMALS,
+    HELD_OUT,
+    TRAINED,
     group_examples,
     job_of,
     listwise_settings,
     optimiser,
     prompt,
     rft_settings,
-    sft_examples,
-    sft_settings,
     train,
 )
-
-TRAINED, HELD_OUT = ANIMALS[:8], ANIMALS[8:]
-
-
-@pytest.fixture(scope="module")
-def model(tiny_model: Path) -> ModelSettings:
-    return ModelSettings(name=str(tiny_model))
-
-
-@pytest.fixture(scope="module")
-def sft_adapter(model: ModelSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(sft_settings(), model, sft_examples(), tmp_path_factory.mktemp("sft")).adapter
 
 
 def tokenised(model: ModelSettings, animals: tuple[str, ...]) -> list[TokenisedGroup]:

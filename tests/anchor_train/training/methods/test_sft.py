@@ -28,11 +28,6 @@ from tests.anchor_train.small_training import (
 from tests.tiny_models import make_tiny_model
 
 
-@pytest.fixture(scope="module")
-def model(tiny_model: Path) -> ModelSettings:
-    return ModelSettings(name=str(tiny_model))
-
-
 def test_training_changes_the_lora_weights_only(model: ModelSettings, tmp_path: Path) -> None:
     trainer = trainer_of(job_of(sft_settings(), model, sft_examples(), tmp_path))
     trainer.keep_checkpoints = 1

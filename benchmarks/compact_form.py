@@ -29,7 +29,7 @@ from judges.rubrics.prompt import JudgePrompt
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.pocket.grading import grade
 from lm_eval_tasks.pocket.questions import draw_stories, question_of
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 
 RUBRIC = load_rubric()
 SCALE = list(RUBRIC.scale)

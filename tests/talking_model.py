@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 from tests.tiny_models import make_tiny_model
 
 REPLIES = (

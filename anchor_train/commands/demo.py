@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from anchor_train.commands.options import json_option, print_json, set_option
-from lm_eval_tasks.commands.log_options import verbose_option
+from lm_eval_tasks.commands.options.log import verbose_option
 
 
 @click.command("demo")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from anchor_train.commands.options import set_option
-from lm_eval_tasks.commands.log_options import verbose_option
+from lm_eval_tasks.commands.options.log import verbose_option
 
 MIXES = ("easy", "mixed", "even", "hard")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lm_eval_tasks.commands.executor_options import executor
+from lm_eval_tasks.commands.options.executor import executor
 
 if TYPE_CHECKING:
     from anchor_train.pipeline.pipeline import Pipeline

@@ -24,8 +24,8 @@ from anchor_train.commands.options import (
     set_option,
 )
 from anchor_train.stages.registry import KINDS, commands
-from lm_eval_tasks.commands.executor_options import executor_options
-from lm_eval_tasks.commands.log_options import verbose_option
+from lm_eval_tasks.commands.options.executor import executor_options
+from lm_eval_tasks.commands.options.log import verbose_option
 
 if TYPE_CHECKING:
     from anchor_train.pipeline.pipeline import StageStatus

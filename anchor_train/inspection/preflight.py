@@ -26,7 +26,7 @@ from judges.backends.registry import backend_names
 from judges.errors import AnchorError, ConfigError, DataError
 from judges.rubrics.constitution import load_constitution
 from judges.settings import nearest
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 
 
 def check(recipe: Recipe) -> list[str]:

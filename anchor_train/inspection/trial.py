@@ -23,7 +23,8 @@ from anchor_train.training.rendering import (
 from judges.errors import ConfigError
 from lm_eval_tasks.prompts import EXAMPLE
 from lm_eval_tasks.prompts.reply_form import SHOWN, ReplyForm, read_reply_form
-from lm_eval_tasks.tasks.spec import TaskSpec, load_task
+from lm_eval_tasks.tasks.load import load_task
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 
 @dataclass(frozen=True, slots=True)

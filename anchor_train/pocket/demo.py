@@ -16,7 +16,7 @@ from judges.errors import ConfigError
 from judges.files import replacing
 from judges.output.run_log import quiet
 from lm_eval_tasks.pocket import model_folder
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 
 RECIPE = "pocket"
 REPORT = "report.md"

@@ -30,7 +30,7 @@ from judges.rubrics.load import load_rubric
 from lm_eval_tasks.records import Json, Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import TaskRun
 from lm_eval_tasks.runs.rescoring import score_task
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 
 OWN_JUDGEMENTS = "pocket"
 # Replies that a behaviour is told from, as in training.

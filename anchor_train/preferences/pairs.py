@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from anchor_train.preferences.behaviour import behaviour_of, candidates
-from anchor_train.recipes.config import PairSettings
+from anchor_train.recipes.section_settings import PairSettings
 from anchor_train.recipes.strategies.anchor import PairRule
 from anchor_train.records import Argument, Candidate, NoPair, NoPairReason, PreferencePair, Side
 from lm_eval_tasks.records import Question, ScoredQuestion

@@ -19,7 +19,7 @@ from anchor_train.principles.records import (
     Refinement,
     Worth,
 )
-from anchor_train.recipes.config import DiscoverSettings
+from anchor_train.recipes.section_settings import DiscoverSettings
 from anchor_train.records import spoken
 from judges.errors import MissingExtraError
 from lm_eval_tasks.records import ScoredQuestion, ScoredResponse

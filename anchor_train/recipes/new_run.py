@@ -13,7 +13,7 @@ from anchor_train.recipes.files import RECIPES, recipe_from
 from anchor_train.recipes.fitting import PAPER, Fitting
 from judges.errors import ConfigError, DataError
 from judges.settings import nearest
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 
 DEFAULT = "default"
 """A short recipe over the paper's settings."""

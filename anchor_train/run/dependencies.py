@@ -17,7 +17,8 @@ from judges.files import content_hash
 from judges.settings import Settings
 from lm_eval_tasks.prompts.examples import fingerprint as fingerprint_of
 from lm_eval_tasks.prompts.reply_form import ReplyForm, read_reply_form
-from lm_eval_tasks.tasks.spec import TaskSpec, load_task
+from lm_eval_tasks.tasks.load import load_task
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 
 @dataclass(frozen=True, slots=True)

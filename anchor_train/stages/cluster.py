@@ -14,7 +14,7 @@ from anchor_train.principles.discovery import fold
 from anchor_train.principles.embeddings import TF_IDF, check_installed, embedder
 from anchor_train.principles.records import Discovery
 from anchor_train.principles.report import CONSTITUTION, ConstitutionReport
-from anchor_train.recipes.config import ClusterSettings
+from anchor_train.recipes.section_settings import ClusterSettings
 from anchor_train.run.dependencies import Basis
 from anchor_train.run.stage import StageJob, StageResult
 from anchor_train.stages.discover import read_discoveries

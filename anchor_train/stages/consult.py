@@ -29,7 +29,8 @@ from judges.rubrics.constitution import load_constitution
 from judges.thoughts import said
 from lm_eval_tasks.records import Json, Question
 from lm_eval_tasks.replies.responses import read_response
-from lm_eval_tasks.tasks.spec import TaskSpec, load_task
+from lm_eval_tasks.tasks.load import load_task
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 FILE = "arguments.jsonl"
 JUDGEMENTS = "judgements-journal.jsonl"

@@ -37,7 +37,8 @@ from judges.records import Conversation, Failure, Outcome, Sampling, Statement
 from judges.rubrics.constitution import MAX_PRINCIPLE
 from lm_eval_tasks.records import Json
 from lm_eval_tasks.replies.responses import read_principle, read_response
-from lm_eval_tasks.tasks.spec import TaskSpec, load_task
+from lm_eval_tasks.tasks.load import load_task
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 FILE = "discoveries.jsonl"
 WITHOUT = "without.jsonl"

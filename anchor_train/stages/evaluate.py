@@ -37,7 +37,8 @@ from lm_eval_tasks.harness.engines.models import open_model
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.runs.rescoring import score_task
 from lm_eval_tasks.runs.under_way import REPLIES
-from lm_eval_tasks.tasks.spec import REFINED, TASKS, TaskSpec, load_task, task_names
+from lm_eval_tasks.tasks.load import load_task, task_names
+from lm_eval_tasks.tasks.spec import REFINED, TASKS, TaskSpec
 
 TABLE = "table.json"
 LOG = "log"

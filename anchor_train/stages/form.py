@@ -26,7 +26,8 @@ from lm_eval_tasks.harness import pilot
 from lm_eval_tasks.prompts.reply_form import ReplyForm, read_reply_form
 from lm_eval_tasks.records import Question, ScoredResponse
 from lm_eval_tasks.runs.scoring import read_replies
-from lm_eval_tasks.tasks.spec import TaskSpec, load_task
+from lm_eval_tasks.tasks.load import load_task
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
     from anchor_train.stages.parts.preview import Preview

@@ -33,7 +33,8 @@ from lm_eval_tasks.records import (
     assessment_to_json,
 )
 from lm_eval_tasks.runs.scoring import read_replies
-from lm_eval_tasks.tasks.spec import TaskSpec, load_task
+from lm_eval_tasks.tasks.load import load_task
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 FILE = "scored.jsonl"
 

@@ -16,7 +16,8 @@ from judges.files import read_records, write_records
 from judges.output.notices import tell
 from lm_eval_tasks.questions.load import Loaded
 from lm_eval_tasks.records import Question
-from lm_eval_tasks.tasks.spec import TaskSpec, load_task
+from lm_eval_tasks.tasks.load import load_task
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 FILE = "questions.jsonl"
 

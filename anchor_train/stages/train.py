@@ -40,7 +40,8 @@ from judges.errors import ConfigError, DataError
 from judges.files import read_records, write_records
 from lm_eval_tasks.prompts.choose import choose_prompts
 from lm_eval_tasks.records import Question
-from lm_eval_tasks.tasks.spec import TaskSpec, load_task
+from lm_eval_tasks.tasks.load import load_task
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 EXAMPLES = "examples.jsonl"
 SHOWN = 3

@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from anchor_train.recipes.config import LaunchSettings
+from anchor_train.recipes.section_settings import LaunchSettings
 from anchor_train.training.job import OutputFolder, TrainingJob, TrainingReport
 from judges import errors
 from judges.child_process import process_ending, run_command, run_main

@@ -60,7 +60,7 @@ def command(
     from lm_eval_tasks.people.page import write_page
     from lm_eval_tasks.people.statements import draw
     from lm_eval_tasks.runs.discovery import load_run
-    from lm_eval_tasks.tasks.spec import find_tasks
+    from lm_eval_tasks.tasks.load import find_tasks
 
     loaded = [load_run(path, judge=judge) for path in runs]
     if len({run.path.resolve() for run in loaded}) < len(loaded):

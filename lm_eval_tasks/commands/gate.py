@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lm_eval_tasks.commands.budget_options import budget, budget_options
-from lm_eval_tasks.commands.executor_options import executor, executor_options
-from lm_eval_tasks.commands.judge_options import rubric_options
-from lm_eval_tasks.commands.log_options import verbose_option
+from lm_eval_tasks.commands.options.budget import budget, budget_options
+from lm_eval_tasks.commands.options.executor import executor, executor_options
+from lm_eval_tasks.commands.options.judge import rubric_options
+from lm_eval_tasks.commands.options.log import verbose_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -203,7 +203,7 @@ def _gate(
 
 
 def _specs(run: Run, names: Sequence[str], include_path: str | None) -> Sequence[TaskSpec]:
-    from lm_eval_tasks.tasks.spec import find_tasks
+    from lm_eval_tasks.tasks.load import find_tasks
 
     sources = {name: source for name in names if (source := run.task(name).source) is not None}
     return find_tasks(names, include_path, sources)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lm_eval_tasks.commands.budget_options import budget, budget_options
-from lm_eval_tasks.commands.executor_options import executor, executor_options
-from lm_eval_tasks.commands.judge_options import rubric_options
-from lm_eval_tasks.commands.log_options import verbose_option
+from lm_eval_tasks.commands.options.budget import budget, budget_options
+from lm_eval_tasks.commands.options.executor import executor, executor_options
+from lm_eval_tasks.commands.options.judge import rubric_options
+from lm_eval_tasks.commands.options.log import verbose_option
 
 if TYPE_CHECKING:
     from judges.judge import Judge
@@ -124,7 +124,7 @@ def command(
     from lm_eval_tasks.runs.ahead import judging_ahead
     from lm_eval_tasks.runs.discovery import load_run
     from lm_eval_tasks.runs.rescoring import require_judgements
-    from lm_eval_tasks.tasks.spec import find_tasks
+    from lm_eval_tasks.tasks.load import find_tasks
 
     _only_one_process()
     limits, where = budget(options), executor(options)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from lm_eval_tasks.commands.budget_options import budget, budget_options
-from lm_eval_tasks.commands.executor_options import executor, executor_options
-from lm_eval_tasks.commands.judge_options import rubric_options
-from lm_eval_tasks.commands.log_options import verbose_option
+from lm_eval_tasks.commands.options.budget import budget, budget_options
+from lm_eval_tasks.commands.options.executor import executor, executor_options
+from lm_eval_tasks.commands.options.judge import rubric_options
+from lm_eval_tasks.commands.options.log import verbose_option
 
 if TYPE_CHECKING:
     from judges.records import VerdictForm
@@ -90,7 +90,7 @@ def command(
     from lm_eval_tasks.runs.discovery import load_run
     from lm_eval_tasks.runs.reply_account import account, account_text
     from lm_eval_tasks.runs.rescoring import estimate, require_judgements, score_task, workload
-    from lm_eval_tasks.tasks.spec import find_tasks
+    from lm_eval_tasks.tasks.load import find_tasks
 
     own_rubric = load_rubric(rubric) if rubric else None
     found = load_run(run)
@@ -154,7 +154,7 @@ def _import(
     from lm_eval_tasks.people.ratings import read_ratings
     from lm_eval_tasks.people.scoring import import_ratings
     from lm_eval_tasks.runs.discovery import load_run
-    from lm_eval_tasks.tasks.spec import find_tasks
+    from lm_eval_tasks.tasks.load import find_tasks
 
     by = load_rubric(rubric) if rubric else load_rubric()
     run = load_run(path)

@@ -43,7 +43,8 @@ from lm_eval_tasks.prompts.reply_form import ReplyForm, read_reply_form
 from lm_eval_tasks.records import FailedReply, Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.scoring import read_replies, read_reply, score_questions, statements_of
 from lm_eval_tasks.stats import metrics
-from lm_eval_tasks.tasks.spec import TaskSpec, spec_from
+from lm_eval_tasks.tasks.load import spec_from
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 Doc: TypeAlias = dict[str, Any]
 Replies: TypeAlias = tuple[Doc, list[str]]

@@ -30,7 +30,8 @@ from lm_eval_tasks.runs.sample_logs import (
     read_samples_log,
 )
 from lm_eval_tasks.stats.marks import Marks, marks_of
-from lm_eval_tasks.tasks.spec import REFINED, load_task, task_names
+from lm_eval_tasks.tasks.load import load_task, task_names
+from lm_eval_tasks.tasks.spec import REFINED
 
 _SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?)\.jsonl")
 

@@ -19,7 +19,7 @@ from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.groups import read_groups
 from anchor_train.stages.pairs import WITHOUT, read_pairs
 from anchor_train.stages.sample import read_samples
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 from tests.anchor_train.scripted_run import finish_sft, left, make_run
 from tests.tiny_models import make_tiny_model
 

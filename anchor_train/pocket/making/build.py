@@ -21,7 +21,8 @@ from judges.rubrics.rubric import Rubric
 from lm_eval_tasks.pocket.explanations import PADDING, full_explanation
 from lm_eval_tasks.pocket.questions import draw_stories, question_of, range_of
 from lm_eval_tasks.records import Json
-from lm_eval_tasks.tasks.spec import TaskSpec, load_task
+from lm_eval_tasks.tasks.load import load_task
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 TASK = "pocket_explain"
 PROVENANCE = "provenance.json"

@@ -9,7 +9,7 @@ from anchor_train.records import Side
 from anchor_train.run.stage import StageJob
 from judges.records import Conversation
 from lm_eval_tasks.records import Question
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 
 
 def headline(job: StageJob, question: Question) -> str:

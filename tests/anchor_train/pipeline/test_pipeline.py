@@ -29,7 +29,7 @@ from judges.config import load_backend
 from judges.errors import BackendError, ConfigError, DataError
 from judges.files import content_hash
 from judges.records import Reply, Sampling
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 from tests.anchor_train.scripted_run import (
     ARGUMENT,
     REPLIES,

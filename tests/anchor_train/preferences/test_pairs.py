@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from anchor_train.preferences.behaviour import behaviour_of, candidates
 from anchor_train.preferences.pair_report import PairLength, PairReport, pair_report, thoughts_left_out
 from anchor_train.preferences.pairs import anchor_sets, build_pairs, choose_pair, rank_sets, wants_consultant
-from anchor_train.recipes.config import PairSettings
+from anchor_train.recipes.section_settings import PairSettings
 from anchor_train.records import Argument, Candidate, NoPair, PreferencePair
 from judges.records import Assessment, Judgement, Unjudged
 from lm_eval_tasks.records import Choice, Question, Response, ScoredQuestion, ScoredResponse

@@ -17,7 +17,7 @@ from anchor_train.principles.discovery import (
     rouge_l_f1,
 )
 from anchor_train.principles.records import Attempt, Discovery, NoDiscovery, Refinement
-from anchor_train.recipes.config import DiscoverSettings
+from anchor_train.recipes.section_settings import DiscoverSettings
 from lm_eval_tasks.records import Choice, Question, Response, ScoredQuestion, ScoredResponse
 
 QUESTION = Question("q", "How many?", (Choice("A", "two"), Choice("B", "four")), "B")

@@ -13,7 +13,8 @@ from anchor_train.stages.evaluate import LOG, asked_task, generate, room
 from anchor_train.stages.table import Table, TableRow
 from judges.errors import ConfigError
 from lm_eval_tasks.runs.discovery import load_run
-from lm_eval_tasks.tasks.spec import TASKS, load_task
+from lm_eval_tasks.tasks.load import load_task
+from lm_eval_tasks.tasks.spec import TASKS
 from tests.anchor_train.principles.scripted_staple import make_staple
 
 

@@ -17,7 +17,7 @@ from anchor_train.stages.train import sft_examples
 from judges.errors import ConfigError
 from lm_eval_tasks.records import Choice, Question
 from lm_eval_tasks.replies.responses import read_response
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 from tests.anchor_train.scripted_run import make_run
 
 QUESTIONS = [

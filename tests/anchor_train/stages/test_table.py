@@ -15,7 +15,7 @@ from judges.errors import NothingJudgedError
 from lm_eval_tasks.records import Response, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.runs.rescoring import score_task
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 from tests.anchor_train.scripted_run import make_run, verdict, write_script
 from tests.lm_eval_tasks.run_folders import question, write_run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from anchor_train.recipes.config import LaunchSettings
+from anchor_train.recipes.section_settings import LaunchSettings
 from anchor_train.recipes.training_settings import ListwiseSettings, ModelSettings, SftSettings
 from anchor_train.training.job import OutputFolder, TrainingJob, TrainingReport, TrainingSettings
 from anchor_train.training.launch import command, launch, read_error, write_error

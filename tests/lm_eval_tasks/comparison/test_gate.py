@@ -28,7 +28,7 @@ from lm_eval_tasks.pocket.explanations import full_explanation
 from lm_eval_tasks.pocket.questions import draw_stories, question_of
 from lm_eval_tasks.records import Response, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 from tests.lm_eval_tasks.run_folders import level, question, write_run
 
 TASK = "pocket_explain"

@@ -10,7 +10,7 @@ import pytest
 from judges.errors import ConfigError, DataError
 from lm_eval_tasks.harness.baseline import load_baseline
 from lm_eval_tasks.records import ScoredQuestion
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 from tests.lm_eval_tasks.run_folders import JUDGE, level, question, write_run
 
 TASK = load_task("demo_explain")

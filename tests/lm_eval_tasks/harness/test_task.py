@@ -15,7 +15,7 @@ import pytest
 from judges import load_rubric
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.stats.metrics import summarise
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 from tests.lm_eval_tasks.running_lm_eval import Outcome, environment, lm_eval
 from tests.lm_eval_tasks.split_model import evaluate
 

@@ -12,7 +12,8 @@ from lm_eval.tasks import TaskManager
 
 from judges.errors import ConfigError
 from lm_eval_tasks.prompts.reply_form import ReplyForm
-from lm_eval_tasks.tasks.spec import TASKS, load_task
+from lm_eval_tasks.tasks.load import load_task
+from lm_eval_tasks.tasks.spec import TASKS
 from tests.lm_eval_tasks.harness.test_task_options import chat, task
 
 REPLY = "<explanation>\nIt follows.\n</explanation>\n<choice>\nB\n"

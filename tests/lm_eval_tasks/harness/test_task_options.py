@@ -16,7 +16,8 @@ from lm_eval.tasks import TaskManager
 
 from judges.errors import AnchorError, ConfigError, DataError
 from lm_eval_tasks.harness.task import MEAN_OF_KNOWN, ExplainTask
-from lm_eval_tasks.tasks.spec import TASKS, load_task
+from lm_eval_tasks.tasks.load import load_task
+from lm_eval_tasks.tasks.spec import TASKS
 from tests.lm_eval_tasks.running_lm_eval import environment
 
 

@@ -18,7 +18,7 @@ from lm_eval_tasks.pocket.grading import THRESHOLDS, find_story, grade
 from lm_eval_tasks.pocket.oracle import PocketOracle
 from lm_eval_tasks.pocket.questions import draw_stories, question_of
 from lm_eval_tasks.pocket.stories import NAMES, Story, read_story
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 
 STORIES = list(itertools.islice(draw_stories("test", seed=5), 300))
 LONG = [story for story in STORIES if len(story.steps) > 1]

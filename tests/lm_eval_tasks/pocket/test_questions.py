@@ -13,7 +13,8 @@ from judges.errors import ConfigError
 from lm_eval_tasks.pocket.dataset import SIZES, splits
 from lm_eval_tasks.pocket.questions import Mix, draw_stories, question_of, questions, split_of
 from lm_eval_tasks.pocket.stories import read_story
-from lm_eval_tasks.tasks.spec import TASKS, load_task
+from lm_eval_tasks.tasks.load import load_task
+from lm_eval_tasks.tasks.spec import TASKS
 
 STORIES = [
     story for mix in get_args(Mix) for story in itertools.islice(draw_stories("train", seed=3, mix=mix), 400)

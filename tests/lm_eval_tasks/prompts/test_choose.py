@@ -8,7 +8,7 @@ from judges.errors import ConfigError
 from lm_eval_tasks.prompts.choose import choice_part
 from lm_eval_tasks.records import Choice, Question
 from lm_eval_tasks.replies.responses import read_response
-from lm_eval_tasks.tasks.spec import load_task, spec_from, task_names
+from lm_eval_tasks.tasks.load import load_task, spec_from, task_names
 
 QUESTION = Question("q", "Which?", (Choice("A", "one"), Choice("B", "two")), gold="B")
 

@@ -12,7 +12,7 @@ from lm_eval_tasks.prompts.examples import WorkedExample, load_examples
 from lm_eval_tasks.prompts.reply_form import ASKED, SHOWN, SHOWN_AND_HELD, ReplyForm
 from lm_eval_tasks.records import Choice, Question
 from lm_eval_tasks.replies.responses import read_refined, read_response
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 
 EXAMPLES = load_examples(None, "the shared ones")
 

@@ -7,7 +7,7 @@ import pytest
 from judges.errors import ConfigError
 from lm_eval_tasks.prompts import load_prompts
 from lm_eval_tasks.records import Choice, Question
-from lm_eval_tasks.tasks.spec import load_task, task_names
+from lm_eval_tasks.tasks.load import load_task, task_names
 from tests.lm_eval_tasks.examples import QUESTION
 
 WITH_CONTEXT = Question(

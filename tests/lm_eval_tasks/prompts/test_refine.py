@@ -8,7 +8,7 @@ from judges.errors import ConfigError
 from lm_eval_tasks.prompts import load_prompts
 from lm_eval_tasks.prompts.refine import load_refine_prompts
 from lm_eval_tasks.replies.responses import read_refined
-from lm_eval_tasks.tasks.spec import load_task, task_names
+from lm_eval_tasks.tasks.load import load_task, task_names
 from tests.lm_eval_tasks.examples import QUESTION
 
 TASK = load_task("demo_explain")

@@ -12,7 +12,7 @@ from judges.errors import DataError
 from lm_eval_tasks.questions.layouts import Layout
 from lm_eval_tasks.questions.load import questions_of
 from lm_eval_tasks.questions.rows import Row
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 
 LAYOUT = Layout(question="question", choices="choices", gold="gold")
 GOOD = {"question": "Which?", "choices": ["one", "two"], "gold": "B"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 
 ROWS = [
     {"question": "2 + 2?", "options": ["A)3", "B)4"], "rationale": "Two and two\nare four.", "correct": "B"},

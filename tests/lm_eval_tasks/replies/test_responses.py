@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lm_eval_tasks.records import Choice, Question
 from lm_eval_tasks.replies.choices import read_choice
 from lm_eval_tasks.replies.responses import read_principle, read_refined, read_response
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 
 LETTERS = Question(
     "letters", "?", (Choice("A", "21"), Choice("B", "a spring"), Choice("C", "A small amount")), "B"

@@ -11,7 +11,7 @@ from judges.records import Unjudged
 from lm_eval_tasks.records import Draft, ScoredQuestion
 from lm_eval_tasks.runs.scoring import judge_questions, score_questions
 from lm_eval_tasks.stats.metrics import question_metrics
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 from tests.lm_eval_tasks.examples import QUESTION, RUBRIC
 
 TASK = load_task("demo_explain")

@@ -11,7 +11,7 @@ from lm_eval.tasks import TaskManager
 from judges import load_rubric
 from judges.errors import ConfigError, DataError
 from lm_eval_tasks.stats.metrics import metric_names
-from lm_eval_tasks.tasks.spec import find_tasks, load_task, task_names
+from lm_eval_tasks.tasks.load import find_tasks, load_task, task_names
 from tests.lm_eval_tasks.examples import QUESTION
 
 REAL_SPLITS = [

@@ -22,7 +22,7 @@ from lm_eval_tasks.pocket.grading import find_story, grade
 from lm_eval_tasks.pocket.oracle import verdict_lines
 from lm_eval_tasks.pocket.questions import question_of
 from lm_eval_tasks.replies.responses import read_principle, read_refined, read_response
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 
 TASK = load_task("pocket_explain")
 RUBRIC = load_rubric()

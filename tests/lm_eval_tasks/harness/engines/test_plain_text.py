@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lm_eval_tasks.harness.engines.plain_text import ended, stops
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 
 REPLY = "<explanation>\nIt is so.\n</explanation>\n<choice>\nA\n</choice>"
 MORE = "\n\nQuestion:\nWho?\n\n<explanation>\nNobody.\n</explanation>\n<choice>\nB\n</choice>"

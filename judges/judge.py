@@ -45,7 +45,7 @@ _MOST_FRUITLESS = 100
 """Replies without verdicts, and none with, after which a judge is given up: what it writes costs money."""
 
 _LOOKAHEAD = 10_000
-_READ_AHEAD = 1000  # statements that are looked at to bring those of one question together
+READ_AHEAD = 1000  # statements that are looked at to bring those of one question together
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +224,12 @@ class Judge:
         self,
         statements: Iterable[Statement],
         on_assessment: Callable[[int, Assessment], None] | None = None,
+        read_ahead: int = READ_AHEAD,
     ) -> Iterator[tuple[int, Assessment]]:
         """Assesses statements as a stream: pulled lazily, handed out as they are finished.
 
-        Those of one question are asked about one after the other, as far as up to 1,000 statements are read
-        ahead (:mod:`judges.ordering`): engines then compute what their prompts share once.
+        Those of one question are asked about one after the other, as far as statements are read ahead
+        (:mod:`judges.ordering`): engines then compute what their prompts share once.
 
         Identical statements are judged once. A reply is stored as it arrives, so a run that is killed asks
         only for the rest when it is started again. Only a reply with verdicts counts as known: what stayed
@@ -237,6 +238,8 @@ class Judge:
         Args:
             statements: What to assess; may be endless.
             on_assessment: Called with each index and assessment before it is handed out.
+            read_ahead: Most statements that are read before one of them is asked about; 1 for a source that
+                waits for its next statement.
 
         Yields:
             Index of the statement and its assessment; each index once, in the order of completion.
@@ -247,7 +250,7 @@ class Judge:
             BudgetSpentError: If the next request would break the budget; all replies are stored.
             DataError: If the cache can't be read or written.
         """
-        stream = _Assessing(self, statements).run()
+        stream = _Assessing(self, statements, read_ahead).run()
         with closing(stream):
             while True:
                 clock = time.perf_counter()
@@ -396,9 +399,9 @@ class _Handed:
 class _Assessing:
     """One call of ``Judge.assess``."""
 
-    def __init__(self, judge: Judge, statements: Iterable[Statement]) -> None:
+    def __init__(self, judge: Judge, statements: Iterable[Statement], read_ahead: int) -> None:
         self._judge = judge
-        self._statements = by_question(statements, _READ_AHEAD)
+        self._statements = by_question(statements, read_ahead)
         self._ready: deque[_Handed] = deque()
         self._waiting: dict[bytes, list[int]] = {}  # key in flight -> statements that wait for its reply
         self._in_flight: dict[int, bytes] = {}  # number of the request -> its key

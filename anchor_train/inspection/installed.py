@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from anchor_train.pipeline.plan import graph
-from anchor_train.recipes.config import Recipe, RoleBackend
+from anchor_train.recipes.config import Recipe
+from anchor_train.recipes.section_settings import RoleBackend
 from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.recipes.training_settings import LoopSettings
 from anchor_train.run.roles import is_file, is_own_model, role_settings

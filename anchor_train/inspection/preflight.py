@@ -8,7 +8,8 @@ from importlib.util import find_spec
 
 from anchor_train.inspection.installed import lacking
 from anchor_train.pipeline.plan import graph
-from anchor_train.recipes.config import Recipe, RoleBackend
+from anchor_train.recipes.config import Recipe
+from anchor_train.recipes.section_settings import RoleBackend
 from anchor_train.run.roles import (
     BASE,
     LATEST,

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from anchor_train.recipes.config import Recipe, RoleBackend
+from anchor_train.recipes.config import Recipe
+from anchor_train.recipes.section_settings import RoleBackend
 from anchor_train.recipes.training_settings import DISPLAY, LoopSettings
 from anchor_train.run.manifest import flat
 from anchor_train.run.roles import is_own_model, role_settings, rubric_fingerprint

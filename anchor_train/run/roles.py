@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from anchor_train.recipes.config import Recipe, RoleBackend
+from anchor_train.recipes.config import Recipe
+from anchor_train.recipes.section_settings import RoleBackend
 from anchor_train.run.precision import told_dtype
 from anchor_train.run.trained_folder import is_whole
 from judges.errors import ConfigError

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import atexit
 import json
-import logging
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -24,23 +21,22 @@ import datasets
 from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
-from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER
-from pydantic import Field
 
 from judges.config import load_judge
 from judges.errors import AnchorError, ConfigError
-from judges.family import same_family_note
 from judges.judge import Judge
-from judges.records import Message, Statement, Unjudged
-from judges.settings import Settings, parse
+from judges.records import Message, Statement
 from judges.thoughts import opened_by
 from lm_eval_tasks.harness.baseline import load_baseline
 from lm_eval_tasks.harness.engines import plain_text
 from lm_eval_tasks.harness.engines.chat import chat_prompt
 from lm_eval_tasks.harness.engines.held import Hold, holding
 from lm_eval_tasks.harness.ranks import is_first_rank, on_first_rank
-from lm_eval_tasks.prompts.reply_form import ReplyForm, read_reply_form
-from lm_eval_tasks.records import FailedReply, Question, ScoredQuestion, ScoredResponse
+from lm_eval_tasks.harness.replies import texts_of, whole
+from lm_eval_tasks.harness.saying import log, say_once
+from lm_eval_tasks.harness.task_options import options_from, reply_form_from
+from lm_eval_tasks.harness.task_report import account_of, say_that_nobody_judges
+from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.scoring import read_replies, read_reply, score_questions, statements_of
 from lm_eval_tasks.stats import metrics
 from lm_eval_tasks.tasks.load import spec_from
@@ -49,44 +45,8 @@ from lm_eval_tasks.tasks.spec import TaskSpec
 Doc: TypeAlias = dict[str, Any]
 Replies: TypeAlias = tuple[Doc, list[str]]
 
-log = logging.getLogger("lm_eval.explain")
-
-_MOST_NAMED = 50  # rows that were left out, in the results
 _TOKEN_LIMITS = frozenset({"max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"})
 FILTER = "none"  # the harness's name for "as the model wrote it"; tables show it beside each metric
-
-
-class TaskOptions(Settings):
-    """What ``--metadata`` may hold for these tasks.
-
-    Attributes:
-        judge: ``openai:MODEL@URL``, ``vllm:MODEL``, ``transformers:MODEL``, ``scripted:FILE``, a judge
-            file, or what such a file holds. Without one, explanations are logged and not judged.
-        baseline: Run folder to compare with; judged by the same judge.
-        data_dir: Folder or file with local questions, instead of the hub.
-        split: ``train``, ``validation`` or ``test``.
-        repeats: Samples a question.
-        thinking_tokens: Tokens for the thought of a model that thinks, on top of ``max_gen_toks``, which is
-            for its reply. The harness's models bound the two together.
-        skip_unreadable_rows: Whether rows of the data that can't be read are left out and counted
-            (``counts.rows_left_out`` and ``left_out`` of the results), instead of ending the run.
-        reply_form: How replies get into the form that can be read: ``asked``, ``shown``, ``shown:K``,
-            ``held`` or ``shown+held`` (``prompts.reply_form``). Default: as the task's file
-            says, else ``asked``.
-        reply_form_from: Who chose it, as ``anchor-eval run`` notes it.
-        judged_later: Whether ``anchor-eval run`` judges afterwards, or says itself that nobody does.
-    """
-
-    judge: str | Mapping[str, Any] | None = None
-    baseline: str | None = None
-    data_dir: str | None = None
-    split: str | None = None
-    repeats: int | None = Field(default=None, ge=1)
-    thinking_tokens: int = Field(default=0, ge=0)
-    skip_unreadable_rows: bool = False
-    reply_form: str | Mapping[str, Any] | None = None
-    reply_form_from: str | None = None
-    judged_later: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,9 +75,9 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         values = dict(config)
         metadata = dict(values.get("metadata") or {})
         self.spec: TaskSpec = _spec(values, metadata)
-        self.options = _options(metadata)
+        self.options = options_from(metadata)
         if self.options.reply_form is not None:
-            self.spec = self.spec.in_form(_reply_form(self.options.reply_form))
+            self.spec = self.spec.in_form(reply_form_from(self.options.reply_form))
         self._lm: Any = None
         self._hold: Hold | None = None
         self._plain_text = False
@@ -166,7 +126,7 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         skip, data_dir = self.options.skip_unreadable_rows, self.options.data_dir
         loaded = self.spec.load(self.split, data_dir, skip_unreadable_rows=skip)
         if loaded.note:
-            _say_once(f"{self.spec.name}: {loaded.note}")
+            say_once(f"{self.spec.name}: {loaded.note}")
         self._left_out = loaded.left_out
         rows = [question.to_json() for question in loaded.questions]
         self.dataset = {self.split: datasets.Dataset.from_list(rows)}
@@ -264,7 +224,7 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         """Reads all replies of the task, judges them in one go, and logs each parsed reply as JSON."""
         instances = self._finished_instances()
         part: Mapping[int, Replies] = {
-            request.doc_id: (request.doc, _texts(request)) for request in instances
+            request.doc_id: (request.doc, texts_of(request)) for request in instances
         }
         scored = on_first_rank(part, self._score)
         self._values = scored.values
@@ -279,7 +239,7 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
             scored
             for request in self._finished_instances()
             for scored in read_replies(
-                Question.from_json(request.doc), _texts(request), self.spec.protocol
+                Question.from_json(request.doc), texts_of(request), self.spec.protocol
             ).responses
         ]
 
@@ -288,7 +248,7 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         question = Question.from_json(request.doc)
         if self._ends_as_text and type(reply) is str:
             reply = plain_text.ended(self.spec, reply)
-        read = read_reply(question, _whole(request, reply), self.spec.protocol)
+        read = read_reply(question, whole(request, reply), self.spec.protocol)
         shown = statements_of(self.spec, ScoredQuestion(question, (read,)))
         return shown[0][1] if shown else None
 
@@ -357,78 +317,20 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
             self.config.metadata["judging_error"] = str(error)
             questions, judge = score_questions(self.spec, items, None), None
         values = metrics.values_by_question(questions, judge.rubric if judge else None, self._baseline)
-        self._report(questions, judge)
-        return _Scored(dict(zip(numbers, questions, strict=True)), values)
-
-    def _report(self, questions: Sequence[ScoredQuestion], judge: Judge | None) -> None:
-        """Says what was read and judged, and puts it beside the results."""
-        name, samples = self.spec.name, [sample for scored in questions for sample in scored.responses]
-        failed = metrics.failures_of(questions)
-        answered = [sample for scored in questions for sample in scored.answered]
-        unreadable = Counter(
-            f"{part} {problem}"
-            for sample in answered
-            for part, problem in (
-                ("explanation", sample.response.explanation_problem),
-                ("choice", sample.response.choice_problem),
-            )
-            if problem
+        self.config.metadata["counts"] = account_of(
+            self.spec.name,
+            questions,
+            judge,
+            left_out=self._left_out,
+            thinking_tokens=self.options.thinking_tokens,
+            sampled=not self._greedy,
+            model=str(self.config.metadata.get("pretrained", "")),
         )
-        found: dict[str, Any] = {"samples": len(samples), "unreadable": dict(unreadable.most_common())}
-        if self._left_out:
-            found["rows_left_out"] = len(self._left_out)
-            found["left_out"] = list(self._left_out[:_MOST_NAMED])
-        if failed:
-            found["failed"] = dict(failed.most_common())
-            log.warning(
-                "%s: %d of %d replies failed and count nowhere: %s",
-                name,
-                failed.total(),
-                len(samples),
-                _counts(failed),
-            )
-        if thinking := sum(sample.response.choice_problem == "unfinished_thinking" for sample in answered):
-            log.warning(
-                "%s: %d of %d replies ran out of tokens while thinking; give them more: thinking_tokens "
-                "(now %d) is for the thought, beside max_gen_toks for the reply",
-                name,
-                thinking,
-                len(answered),
-                self.options.thinking_tokens,
-            )
-        if unreadable:
-            log.info("%s: unreadable in %d replies: %s", name, len(samples), _counts(unreadable))
-        if not self._greedy and _all_equal(questions):
-            log.warning(
-                "%s: every question got the same reply %d times, as when a fixed seed goes out with every "
-                "request; --gen_kwargs '{\"seed\": null}' turns that off",
-                name,
-                self.config.repeats,
-            )
-        if judge is None:
-            if self._judge is None and not self._only_generates and not self.options.judged_later:
-                _say_once(
-                    "no judge: explanation scores are left out; `anchor-eval score RUN_FOLDER --judge ...` "
-                    "adds them to what --log_samples keeps, without generating again"
-                )
-        else:
-            outcomes = [sample.assessment.outcome for sample in samples if sample.assessment]
-            unjudged = Counter(str(outcome.reason) for outcome in outcomes if isinstance(outcome, Unjudged))
-            found |= {"judged": len(outcomes) - unjudged.total(), "unjudged": dict(unjudged.most_common())}
-            log.info(
-                "%s: %s judged %d of %d explanations%s",
-                name,
-                judge.info.name,
-                found["judged"],
-                len(outcomes),
-                f" ({_counts(unjudged)})" if unjudged else "",
-            )
+        if judge is not None:
             self.config.metadata["judge_info"] = judge.info.to_json()
-            note = same_family_note(judge.info.model, str(self.config.metadata.get("pretrained", "")))
-            if note:
-                found["note"] = note
-                _say_once(note)
-        self.config.metadata["counts"] = found
+        elif self._judge is None and not self._only_generates and not self.options.judged_later:
+            say_that_nobody_judges()
+        return _Scored(dict(zip(numbers, questions, strict=True)), values)
 
 
 class _MeanOfKnown:
@@ -470,72 +372,12 @@ def _spec(values: Mapping[str, Any], metadata: Mapping[str, Any]) -> TaskSpec:
     return replace(spec, dataset_options={**spec.dataset_options, **metadata})
 
 
-def _options(metadata: Mapping[str, Any]) -> TaskOptions:
-    """Our part of the metadata, which also holds all arguments of the model."""
-    known = list(TaskOptions.model_fields)
-    for key in metadata:
-        close = get_close_matches(key, known, n=1, cutoff=0.8)
-        if close and key not in known:
-            _say_once(f"metadata key {key!r} is no option of these tasks; did you mean {close[0]!r}?")
-    return parse(TaskOptions, {key: metadata[key] for key in known if key in metadata}, "--metadata")
-
-
-def _reply_form(value: str | Mapping[str, Any]) -> ReplyForm:
-    form = read_reply_form(value, "--metadata: reply_form")
-    if not isinstance(form, ReplyForm):
-        raise ConfigError(
-            "--metadata: reply_form auto tries several forms first, which anchor-eval run does; give one "
-            "here: asked, shown, held or shown+held"
-        )
-    return form
-
-
 @cache
 def _shared_judge(spec: str) -> Judge:
     """One judge for all tasks of a run: one engine, one cache, one set of accounts."""
     judge = load_judge(json.loads(spec))
     atexit.register(judge.close)
     return judge
-
-
-@cache
-def _say_once(message: str) -> None:
-    log.warning("%s", message)
-
-
-def _texts(request: Instance) -> list[str]:
-    """The replies; where an endpoint sent no content, the harness has None or a text of its own.
-
-    Where the prompt opens a thought, each reply gets the mark that does, so that it is known for a thought.
-    """
-    return [_whole(request, reply) for reply in request.resps]
-
-
-def _whole(request: Instance, reply: Any) -> str:
-    text, prompt = _text(reply), request.arguments[0]
-    mark = opened_by(prompt) if isinstance(prompt, str) else ""
-    if isinstance(text, FailedReply) or text.lstrip().startswith(mark.strip()):
-        return text
-    return f"{mark}{text}"
-
-
-def _text(reply: Any) -> str:
-    stands_for_none = bool(LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER) and (
-        reply == LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER
-    )
-    if reply is None or stands_for_none:
-        return FailedReply("the endpoint sent a message without content (null)")
-    return reply if isinstance(reply, str) else str(reply)
-
-
-def _all_equal(questions: Sequence[ScoredQuestion]) -> bool:
-    texts = [{sample.response.text for sample in scored.answered} for scored in questions]
-    several = any(len(scored.responses) > 1 for scored in questions)
-    return several and len(texts) > 1 and all(len(found) == 1 for found in texts)
-
-
-def _counts(counter: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in counter.items())
 
 
 def _print_own_errors_in_one_line() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -28,8 +28,6 @@ _ENDPOINT = "openai"
 """Kind of backend that judges elsewhere. An engine on this machine would take the memory of the other one."""
 _LOOK_AGAIN = 0.05
 """Seconds between two looks at the file."""
-_AT_A_TIME = 256
-"""Statements that are judged before the file is looked at again; so many, that an endpoint is kept busy."""
 
 
 @dataclass(slots=True)
@@ -74,6 +72,7 @@ class JudgingAhead:
         self.path: Path | None = path
         self._judge = judge
         self._read = 0
+        self._waiting: dict[str, deque[Statement]] = defaultdict(deque)
         self._found: dict[str, Ahead] = defaultdict(Ahead)
         self._over = threading.Event()
         self._dropped = threading.Event()
@@ -100,19 +99,22 @@ class JudgingAhead:
     def _work(self) -> None:
         try:
             while not self._over.is_set():
-                statements = self._new()
-                for task, shown in statements.items():
-                    self._assess(task, shown)
-                if not statements:
+                self._look()
+                # What waits longest in one task is judged first, and with it what is added meanwhile.
+                task = max(self._waiting, key=lambda name: len(self._waiting[name]), default=None)
+                if task is None or not self._waiting[task]:
                     self._over.wait(_LOOK_AGAIN)
+                else:
+                    self._assess(task)
         except AnchorError as error:
             if not self._dropped.is_set():
                 tell(f"judging while generating has stopped: {error}; replies are judged when all are there")
 
-    def _assess(self, task: str, statements: list[Statement]) -> None:
+    def _assess(self, task: str) -> None:
+        """Judges a task's replies as they are finished, until only other tasks' are."""
         found, before = self._found[task], self._judge.accounts
         try:
-            with closing(self._judge.assess(statements)) as assessed:  # type: ignore[type-var]
+            with closing(self._judge.assess(self._stream(task), read_ahead=1)) as assessed:  # type: ignore[type-var]
                 for _, assessment in assessed:
                     found.verdicts += not assessment.cached and isinstance(assessment.outcome, Judgement)
                     if self._dropped.is_set():
@@ -120,11 +122,25 @@ class JudgingAhead:
         finally:
             found.accounts += self._judge.accounts.since(before)
 
-    def _new(self) -> dict[str, list[Statement]]:
-        """What was added to the file since the last look, up to a number, by task."""
-        found: dict[str, list[Statement]] = defaultdict(list)
+    def _stream(self, task: str) -> Iterator[Statement]:
+        """A task's statements; waits for more, for no request is under way in its place.
+
+        So the endpoint always has as many requests as it takes: none waits for the slowest of others.
+        """
+        while not self._over.is_set():
+            if self._waiting[task]:
+                yield self._waiting[task].popleft()
+                continue
+            self._look()
+            if not self._waiting[task]:
+                if any(self._waiting.values()):
+                    return
+                self._over.wait(_LOOK_AGAIN)
+
+    def _look(self) -> None:
+        """Takes in what was added to the file since the last look."""
         if self.path is None or not self.path.is_file():
-            return found
+            return
         with self.path.open("rb") as file:
             file.seek(self._read)
             for line in file:
@@ -132,10 +148,7 @@ class JudgingAhead:
                     break
                 self._read += len(line)
                 row = json.loads(line)
-                found[row["task"]].append(Statement(row["question"], row["explanation"]))
-                if sum(map(len, found.values())) == _AT_A_TIME:
-                    break
-        return found
+                self._waiting[row["task"]].append(Statement(row["question"], row["explanation"]))
 
 
 class _Nobody(JudgingAhead):

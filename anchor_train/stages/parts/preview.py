@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from anchor_train.recipes.config import Recipe, RoleBackend
+from anchor_train.recipes.config import Recipe
+from anchor_train.recipes.section_settings import RoleBackend
 from anchor_train.run.roles import is_own_model
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.form import asked_in_form

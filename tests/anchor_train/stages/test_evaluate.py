@@ -10,7 +10,7 @@ from pathlib import Path
 from anchor_train.pipeline.plan import plan
 from anchor_train.run.stage import StageJob
 from anchor_train.stages.evaluate import LOG, generate
-from lm_eval_tasks.harness.engines.models import REPLIES
+from lm_eval_tasks.runs.under_way import REPLIES
 from tests.anchor_train.scripted_run import make_run
 
 

@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.judge_throughput import server, stats
+from benchmarks.judging.judge_throughput import server, stats
 
 SLOTS = 16
 

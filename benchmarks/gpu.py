@@ -22,7 +22,7 @@ def parts(options: argparse.Namespace) -> dict[str, list[str]]:
     """Name -> command."""
     shape = ["--shape", options.shape, "--dtype", options.dtype, "--rounds", str(options.rounds)]
     slots = ["--slots", str(options.slots)]
-    engines = str(HERE / "local_engines.py")
+    engines = str(HERE / "judging" / "local_engines.py")
     dpo = [str(HERE / "bench_dpo_step.py"), "--shape", options.shape, "--gradient-checkpointing"]
     dpo += ["--prompt", str(options.prompt), "--reply", str(options.reply)]
     if options.peak_tflops:

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.judge_throughput import ceiling, server
+from benchmarks.judging.judge_throughput import ceiling, server
 from benchmarks.peers.items import make_items
 from benchmarks.peers.ways import OURS, REPLIES, WAYS, Way, judged_by, python_of
 

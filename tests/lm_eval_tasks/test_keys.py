@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kill_victims import write_log
+from benchmarks.kills.victims import write_log
 from judges import ConfigError, load_backend
 from tests.judges.endpoint import GOOD_FORM, Endpoint
 from tests.lm_eval_tasks.test_cli import AnchorEval, anchor_eval

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.kill_victims import TASK, write_log
+from benchmarks.kills.victims import TASK, write_log
 from judges import DataError
 from judges import files as json_lines
 from lm_eval_tasks.runs.discovery import load_run

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.kill_nine import kill_and_resume
-from benchmarks.kill_victims import write_log
+from benchmarks.kills.nine import kill_and_resume
+from benchmarks.kills.victims import write_log
 from judges import ReplyCache
 from tests.judges.endpoint import GOOD_FORM, Endpoint, Handler
 from tests.lm_eval_tasks.test_cli import AnchorEval, anchor_eval

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks.kill_victims import write_log
+from benchmarks.kills.victims import write_log
 from tests.judges.endpoint import Endpoint
 from tests.lm_eval_tasks.test_cli import AnchorEval, anchor_eval
 from tests.lm_eval_tasks.test_keys import judge_file

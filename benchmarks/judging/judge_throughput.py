@@ -1,7 +1,7 @@
 """Explanations judged per second at an endpoint of known speed, against its ceiling.
 
-    python benchmarks/judge_throughput.py --items 20000
-    python benchmarks/judge_throughput.py --items 100000 --faults 0.05 --skip-ceiling     # the soak
+    python benchmarks/judging/judge_throughput.py --items 20000
+    python benchmarks/judging/judge_throughput.py --items 100000 --faults 0.05 --skip-ceiling     # the soak
 
 In one run: the ceiling as a bare load generator reaches it (raw sockets, ready-made requests), then a judge
 with its cache on disk, from the call to the stored verdicts, then the same again from the warm cache. The

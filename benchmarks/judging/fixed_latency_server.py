@@ -1,6 +1,6 @@
 """An OpenAI-compatible endpoint of known speed: every reply takes the same time, a fixed number run at once.
 
-    python benchmarks/fixed_latency_server.py --port 8123 --latency 0.25 --slots 64
+    python benchmarks/judging/fixed_latency_server.py --port 8123 --latency 0.25 --slots 64
 
 Its ceiling is ``slots / latency`` replies a second; what a client reaches of that is the client's own doing.
 Requests beyond the slots wait in line, as at a real engine. With ``--faults 0.05`` a share of the requests is

@@ -1,6 +1,6 @@
 """Time and memory of a judgement while its cache grows from 10^3 to 10^6 replies.
 
-    python -m benchmarks.judge_growth --most 1000000
+    python -m benchmarks.judging.judge_growth --most 1000000
 
 A judge whose replies come from a file, so that nothing is waited for, assesses distinct texts in a stream.
 At each power of ten: time of a judgement that is asked for and stored, and of one that is found in the cache
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.judge_throughput import memory
+from benchmarks.judging.judge_throughput import memory
 from judges import Completion, Judge, Reply, ReplyCache, Statement, Usage, load_judge
 from judges.rubrics.prompt import JudgePrompt
 from tests.judges.endpoint import GOOD_FORM

@@ -1,7 +1,7 @@
 """``kill -9`` of generation at random moments: no finished reply is lost, none is written twice.
 
-    python -m benchmarks.kill_generation --kills 50
-    python -m benchmarks.kill_generation --kills 5 --engine vllm
+    python -m benchmarks.kills.generation --kills 50
+    python -m benchmarks.kills.generation --kills 5 --engine vllm
 
 A process with the libraries loaded forks one that opens a model as ``anchor-eval run`` does and asks for
 ``--replies`` replies; that one is killed when a random part of what is left is on disk, again and again, and

@@ -1,9 +1,9 @@
 """Local judging and sampling against the bare engine and against lm_eval's backends.
 
-    python benchmarks/local_engines.py judging            # the vllm judge against LLM.chat
-    python benchmarks/local_engines.py sampling           # on vLLM against SamplingParams(n=16), lm_eval
-    python benchmarks/local_engines.py sampling --engine transformers     # the same without vLLM
-    python benchmarks/local_engines.py judging --shape 1B --dtype bfloat16 --items 4096          # with a GPU
+    python benchmarks/judging/local_engines.py judging  # the vllm judge against LLM.chat
+    python benchmarks/judging/local_engines.py sampling  # on vLLM against SamplingParams(n=16), lm_eval
+    python benchmarks/judging/local_engines.py sampling --engine transformers  # the same without vLLM
+    python benchmarks/judging/local_engines.py judging --shape 1B --dtype bfloat16 --items 4096  # with a GPU
 
 All sides hold the same random model, in one run, and take turns; each turn has prompts of its own, so that
 none finds another's in a prefix cache, and begins when the engine of the turn before is at rest. Loading
@@ -25,7 +25,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeAlias
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 Turn: TypeAlias = Callable[[int], tuple[float, float]]
 """Does the work of a turn; gives what was done (judgements or tokens) and the seconds it took."""
 

@@ -1,7 +1,7 @@
 """The compact verdict form against the full one: tokens, time, and agreement, on the pocket judge.
 
-    python -m benchmarks.compact_form --statements 600
-    python -m benchmarks.compact_form --teach 19200       # also after learning the letters
+    python -m benchmarks.judging.compact_form --statements 600
+    python -m benchmarks.judging.compact_form --teach 19200       # also after learning the letters
 
 The pocket model judges explanations of pocket questions in both forms, each held to its form (transformers
 and xgrammar), and their verdicts are compared with each other and with the ground truth, criterion by

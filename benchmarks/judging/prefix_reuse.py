@@ -1,6 +1,6 @@
 """How much of the judge's prompts vLLM's prefix cache saves, by the order of the statements.
 
-    python -m benchmarks.prefix_reuse --questions 40 --samples 16
+    python -m benchmarks.judging.prefix_reuse --questions 40 --samples 16
 
 Explanations of long questions, put to the local vLLM engine three times: shuffled, as they come; shuffled,
 through a judge, which brings those of one question together; and in the order of the questions. The cache is

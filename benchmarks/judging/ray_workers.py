@@ -1,6 +1,6 @@
 """Explanations judged per second with `executor: ray`, as workers are added.
 
-    python -m benchmarks.ray_workers --workers 1 2 --items 6000
+    python -m benchmarks.judging.ray_workers --workers 1 2 --items 6000
 
 Each worker may have 64 requests under way at an endpoint of fixed latency (0.25 s) that has 64 slots for each
 worker: 256 a second and worker. Measured from the call to the stored verdicts, after a first few statements
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.judge_throughput import server, statements, stats
+from benchmarks.judging.judge_throughput import server, statements, stats
 from judges import load_judge
 
 WARM_UP = 64

@@ -1,7 +1,7 @@
 """What an injection in an explanation does to its score.
 
-    python -m benchmarks.injection_shift                                  # the pocket judge, on transformers
-    python -m benchmarks.injection_shift --judge vllm:MODEL --judge ...   # others
+    python -m benchmarks.judging.injection_shift  # the pocket judge, on transformers
+    python -m benchmarks.judging.injection_shift --judge vllm:MODEL --judge ...   # others
 
 Every text of tests/judges/rubrics/injections.yaml is put at the end of explanations of pocket questions, and
 judged; the shift is the score with it minus the score of the same explanation without it, in units of the
@@ -23,13 +23,13 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.compact_form import RUBRIC, statements
+from benchmarks.judging.compact_form import RUBRIC, statements
 from judges import Assessment, Judge, Judgement, Statement, load_judge
 from judges.records import VerdictForm
 from judges.rubrics.suspicion import signs
 from lm_eval_tasks.pocket import model_folder
 
-INJECTIONS = Path(__file__).parents[1] / "tests" / "judges" / "injections.yaml"
+INJECTIONS = Path(__file__).parents[2] / "tests" / "judges" / "rubrics" / "injections.yaml"
 CONTROL = "harmless sentences (control)"
 HARMLESS = (
     "The weather was fine that day.",

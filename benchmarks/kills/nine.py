@@ -1,7 +1,7 @@
 """``kill -9`` at random moments: no reply that arrived is lost, and none is asked for twice.
 
-    python -m benchmarks.kill_nine --kills 200
-    python -m benchmarks.kill_nine --kills 200 --only sample
+    python -m benchmarks.kills.nine --kills 200
+    python -m benchmarks.kills.nine --kills 200 --only sample
 
 ``anchor-eval score`` and the stages ``sample`` and ``judge`` of ``anchor-train`` each ask a loopback endpoint
 about numbered things. Each is killed, with all processes that it started, again and again, then left to
@@ -26,10 +26,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.kill_victims import CONCURRENCY, TOKENS, VICTIMS, Victim, processes_of
+from benchmarks.kills.victims import CONCURRENCY, TOKENS, VICTIMS, Victim, processes_of
 from tests.judges.endpoint import Endpoint
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 @dataclass
@@ -180,7 +180,7 @@ def count_unstored(report: Report, unstored: set[int], watcher: Watcher) -> None
 
 def prepared(command: str, folder: Path, endpoint: Endpoint, things: int) -> Victim:
     """A command with everything that must be there before it runs."""
-    from benchmarks.kill_victims import last_number, sampled
+    from benchmarks.kills.victims import last_number, sampled
 
     def samples(k: int, body: dict[str, Any], handler: Any) -> None:
         handler.reply(*sampled(last_number(body["messages"][-1]["content"])), tokens=TOKENS)

@@ -1,0 +1,1 @@
+"""What judging costs and what moves a verdict: throughput, growth, forms, injections, engines, Ray."""

@@ -1,0 +1,1 @@
+"""Commands killed at random moments: what is lost, and what is asked for twice."""

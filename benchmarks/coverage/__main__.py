@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from benchmarks.coverage import intervals, lengths, power, stopping
+from benchmarks.coverage import budgets, intervals, lengths, power, stopping
 from benchmarks.coverage.tables import error, percent
 
 Sizes: TypeAlias = Sequence[int]
@@ -21,6 +21,7 @@ PARTS: dict[str, tuple[int, Sizes, Callable[[int, Sizes], str]]] = {
         (20, 50, 100),
         lambda runs, at: intervals.consumer_table(intervals.consumers(runs, at)),
     ),
+    "budgets": (4000, (50, 200), lambda runs, at: budgets.table(budgets.cells(runs, at))),
     "lengths": (1000, (50, 100, 300), lambda runs, at: lengths.table(lengths.cells(runs, at))),
     "power": (4000, (5, 10, 20, 50, 200), lambda runs, at: power.table(power.cells(runs, at))),
     "gates": (2000, (250, 1000), lambda runs, at: stopping.gate_table(stopping.gates(runs, at))),

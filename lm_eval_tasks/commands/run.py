@@ -49,7 +49,18 @@ _OPTIONS = frozenset(
     "--skip-unreadable-rows", is_flag=True, help="Leave out rows that can't be read, and count them."
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first questions of each task.")
-@click.option("--repeats", type=click.IntRange(1), help="Samples a question; default: the task's own (16).")
+@click.option(
+    "--repeats",
+    metavar="N|auto",
+    help="Samples a question; auto: 2, 4, ... until more hardly narrow the accuracy's interval. "
+    "[default: the task's own, 16]",
+)
+@click.option(
+    "--until-width",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Stop sampling when the accuracy's 95% interval is that long (0.06: 6 points) or more samples "
+    "hardly narrow it; --repeats is then the most.",
+)
 @click.option(
     "--apply-chat-template/--no-apply-chat-template",
     default=None,
@@ -141,6 +152,7 @@ def command(
     form = read_reply_form(reply_form, "--reply-form")
     if form != AUTO:
         specs = [spec.in_form(form) for spec in specs]
+    options |= _samples(options["repeats"], options["until_width"])
     request = GenerationRequest(
         tasks=tuple(spec.name for spec in specs),
         metadata=more,
@@ -174,6 +186,20 @@ def command(
         require_judgements(summaries)
 
 
+def _samples(repeats: str | None, until_width: float | None) -> dict[str, Any]:
+    """``repeats`` and ``until_width`` of the request, from the options of these names."""
+    from judges.errors import ConfigError
+
+    if repeats == "auto":
+        return {"repeats": None, "until_width": until_width or 0.0}
+    if repeats is not None and not (repeats.isdecimal() and int(repeats) > 0):
+        raise ConfigError(f"--repeats: {repeats!r} is neither a number from 1 on nor auto")
+    number = None if repeats is None else int(repeats)
+    if number == 1 and until_width is not None:
+        raise ConfigError("--until-width needs two samples a question or more: --repeats is the most")
+    return {"repeats": number, "until_width": until_width}
+
+
 def _only_one_process() -> None:
     """Refuses to be several: each would generate everything, and write to the same run folder."""
     from judges.errors import ConfigError
@@ -204,7 +230,7 @@ def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | 
     from judges.errors import DataError
     from judges.output.notices import tell
 
-    total = 0
+    total, most = 0, "" if request.until_width is None else "at most "
     for spec in specs:
         split = request.split or spec.evaluation_split
         loaded = spec.load(split, request.data_dir, skip_unreadable_rows=request.skip_unreadable_rows)
@@ -216,9 +242,10 @@ def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | 
         questions = min(questions, request.limit or questions)
         samples = request.repeats or spec.repeats
         total += questions * samples
-        tell(f"{spec.name}: {questions} questions x {samples} samples = {questions * samples} generations")
+        each = f"{questions} questions x {most}{samples} samples"
+        tell(f"{spec.name}: {each} = {questions * samples} generations")
     judged = f", then up to {total} judgements by {judge.info.name}" if judge else "; no judge"
-    tell(f"{total} generations{judged}")
+    tell(f"{most}{total} generations{judged}")
 
 
 def _results(

@@ -23,13 +23,15 @@ from judges.child_process import end_with_parent, process_ending, run_command
 from judges.errors import BackendError, ConfigError, explained_by_log
 from judges.files import read_object, replacing
 from judges.output.notices import tell
-from lm_eval_tasks.harness import pilot
+from judges.records import Statement
+from lm_eval_tasks.harness import pilot, sampling_budget
 from lm_eval_tasks.harness.arguments import check_generation, parse_arguments, plain_generation
 from lm_eval_tasks.harness.engines.chat import leave_special_tokens_to_the_template
 from lm_eval_tasks.harness.engines.kinds import CHAT_ENDPOINTS, engine_of, without_effect
 from lm_eval_tasks.harness.engines.machine import check_machine
 from lm_eval_tasks.harness.engines.models import open_model
 from lm_eval_tasks.harness.pilot import ChosenForm
+from lm_eval_tasks.harness.sampling_budget import Budget
 from lm_eval_tasks.prompts.reply_form import ASKED, AUTO, ReplyForm, read_reply_form
 from lm_eval_tasks.runs.ahead import Report
 from lm_eval_tasks.runs.under_way import REPLIES
@@ -54,7 +56,7 @@ class GenerationRequest:
         data_dir: Folder with local questions.
         split: Split to evaluate; None for the tasks' own.
         limit: Only the first questions of each task.
-        repeats: Samples a question; None for the tasks' own.
+        repeats: Samples a question; None for the tasks' own. With ``until_width`` the most.
         thinking_tokens: Tokens for a thought, on top of those for the reply.
         skip_unreadable_rows: Whether rows of the data that can't be read are left out and counted.
         apply_chat_template: Whether prompts go through the model's chat template; None: if it has one.
@@ -66,6 +68,8 @@ class GenerationRequest:
         reply_form: As ``prompts.reply_form`` takes it; ``auto`` tries forms out first (``harness.pilot``).
         seed: Of the generation; every sample gets a seed of its own from it.
         cut_prompts: Whether prompts that don't fit the model's context with their replies may be cut.
+        until_width: Length of the accuracy's 95% interval (0 to 1) at which a question gets no more samples;
+            0: as soon as more of them hardly narrow it; None: always ``repeats``.
     """
 
     model: str
@@ -86,6 +90,7 @@ class GenerationRequest:
     thinking_tokens: int = 0
     skip_unreadable_rows: bool = False
     cut_prompts: bool = False
+    until_width: float | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -96,6 +101,8 @@ class GenerationRequest:
         for later in ("thinking_tokens", "skip_unreadable_rows", "cut_prompts"):
             if not request[later]:  # as before there was this setting: nothing is generated anew for it
                 del request[later]
+        if self.until_width is None:
+            del request["until_width"]
         content = [request, sorted(_local_model_files(self.model_args))]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -321,6 +328,7 @@ def _child(question: Path, answer: Path) -> None:
         metadata = {"reply_form": str(chosen.form), "reply_form_from": chosen.why}
     elif request.reply_form is not None:
         metadata = {"reply_form": request.reply_form}
+    budgets = run.settle(lm, lm.apply_chat_template if templated else None, metadata)
     tracker = EvaluationTracker(output_path=str(output))
     results = simple_evaluate(
         model=lm,
@@ -346,6 +354,8 @@ def _child(question: Path, answer: Path) -> None:
         results["config"]["without_effect"] = without
     if cut := opened.cut():
         results["config"]["prompts_cut"] = cut
+    if budgets:
+        results["config"]["sampling_budgets"] = {task: found.to_json() for task, found in budgets.items()}
     tracker.general_config_tracker.model_source = request.model
     samples = results.pop("samples")
     tracker.save_results_aggregated(results=results, samples=samples)
@@ -368,6 +378,7 @@ class _Run:
         self._request = request
         self._model_args = model_args
         self._loaded: dict[str, Any] = {}
+        self._budgets: dict[str, Budget] = {}
         given = parse_arguments(request.gen_kwargs, "--gen-kwargs")
         self.gen_kwargs = plain_generation(given, request.model) or None
         options = {
@@ -388,7 +399,7 @@ class _Run:
         """The harness's manager of our tasks, which tells them the model that they ask."""
         from lm_eval.tasks import TaskManager
 
-        found = self._loaded
+        found, budgets = self._loaded, self._budgets
 
         class Manager(TaskManager):  # type: ignore[misc]
             """Tells the tasks which model they ask."""
@@ -397,6 +408,8 @@ class _Run:
                 loaded = super().load(*args, **kwargs)
                 for name, task in loaded["tasks"].items():
                     task.use_model(lm)
+                    if name in budgets:
+                        task.set_config(key="repeats", value=budgets[name].replies)
                     found[name] = task
                 return loaded
 
@@ -408,12 +421,28 @@ class _Run:
         """The loaded tasks."""
         return list(self.manager(lm, **more).load(list(self._request.tasks))["tasks"].values())
 
+    def settle(self, lm: Any, chat_template: Any, metadata: Mapping[str, Any]) -> Mapping[str, Budget]:
+        """Asks for as many replies as are enough; the tasks are then loaded with these numbers."""
+        request = self._request
+        if request.until_width is None:
+            return {}
+        ask = sampling_budget.asking(lm, chat_template, self.gen_kwargs, request.limit)
+        for task in self.tasks(lm, **metadata):
+            most = int(task.config.repeats)
+            found = sampling_budget.settle(task, ask, width=request.until_width, most=most)
+            tell(str(found))
+            self._budgets[task.spec.name] = found
+        return self._budgets
+
     def reporting(self, path: Path) -> Callable[[Any, Any], None]:
         """Adds what a judge is shown of each reply to a file, as it is finished."""
         report = Report(path)
+        added: set[tuple[str, Statement]] = set()  # a reply is met again in each step of a budget
 
         def add(request: Any, text: Any) -> None:
-            if (statement := self._loaded[request.task_name].statement(request, text)) is not None:
+            statement = self._loaded[request.task_name].statement(request, text)
+            if statement is not None and (request.task_name, statement) not in added:
+                added.add((request.task_name, statement))
                 report.add(request.task_name, statement)
 
         return add

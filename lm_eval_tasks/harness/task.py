@@ -235,12 +235,13 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
 
     def read_instances(self) -> list[ScoredResponse]:
         """Reads the replies that the requests have got, and judges nothing."""
+        return [scored for question in self.read_questions() for scored in question.responses]
+
+    def read_questions(self) -> list[ScoredQuestion]:
+        """The same, by question."""
         return [
-            scored
+            read_replies(Question.from_json(request.doc), texts_of(request), self.spec.protocol)
             for request in self._finished_instances()
-            for scored in read_replies(
-                Question.from_json(request.doc), texts_of(request), self.spec.protocol
-            ).responses
         ]
 
     def statement(self, request: Instance, reply: Any) -> Statement | None:

@@ -25,17 +25,16 @@ from judges.files import read_records
 from lm_eval_tasks.runs.discovery import load_run
 from lm_eval_tasks.runs.scoring import read_replies
 from tests.anchor_train.scripted_run import ARGUMENT, verdict, write_script
-from tests.on_demand import asked_for
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200), asked_for]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 QUESTIONS = Path(__file__).resolve().parents[2] / "lm_eval_tasks" / "data" / "test.jsonl"
-TRAINED, EVALUATED = 6, 2
+TRAINED, EVALUATED = 4, 2
 SETTINGS = (
     *("reply_form=shown+held", "engine={backend: transformers, batch_size: 12}", "model.dtype=float32"),
-    *("sampler.n=2", "sampler.max_tokens=160", "consultant.max_tokens=60", "consultant.check=false"),
-    *("sft.max_steps=2", "sft.lora.r=4", "dpo.max_steps=2", "dpo.sample_every=null"),
+    *("sampler.n=2", "sampler.max_tokens=110", "consultant.max_tokens=50", "consultant.check=false"),
+    *("sft.max_steps=1", "sft.lora.r=4", "dpo.max_steps=1", "dpo.sample_every=null"),
     *("sft.optimiser.per_device_batch_size=1", "dpo.optimiser.per_device_batch_size=1"),
-    *("evaluate.n=2", "evaluate.max_tokens=160", "evaluate.split=test"),
+    *("evaluate.n=2", "evaluate.max_tokens=110", "evaluate.split=test"),
 )
 
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks.coverage import intervals, lengths, power, stopping
+from benchmarks.coverage import budgets, intervals, lengths, power, stopping
 from benchmarks.coverage.__main__ import main
 from benchmarks.coverage.populations import populations
 from benchmarks.coverage.tables import error
@@ -101,3 +101,13 @@ def test_it_prints_the_tables(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert "power: 4 runs a cell; standard error 10.9 points at 5%" in printed
     assert "| all samples agree, 60% ties | 1000 |" in printed
     assert "| 3% differ, all one way | 1000 |" in printed
+
+
+def test_intervals_hold_where_sampling_stops_when_more_hardly_matters() -> None:
+    for name in budgets.POPULATIONS:
+        cell = budgets.measure(name, "auto", 50, RUNS)
+        assert cell.held >= 0.93 - 3 * error(0.93, RUNS), cell
+        assert cell.replies <= 16
+    known = budgets.measure("mostly known or not, 70% right", "auto", 50, RUNS)
+    assert known.replies <= 6
+    assert known.wider <= 1.1

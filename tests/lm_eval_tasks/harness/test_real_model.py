@@ -1,7 +1,7 @@
 """A real instruct model, from its first reply to a comparison: what reply forms do for it.
 
-Ten questions that come with the package, two replies each: enough to tell whether replies can be read, but
-not how well the model does (docs/real_model.md).
+Four questions that come with the package, a reply each: enough to tell whether replies can be read, but not
+how well the model does (docs/real_model.md).
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import pytest
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from tests.lm_eval_tasks.running_lm_eval import lm_eval
 from tests.lm_eval_tasks.test_cli import AnchorEval
-from tests.on_demand import asked_for
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200), asked_for]
-REPEATS = 2
-SAMPLING = "max_gen_toks=200"
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
+QUESTIONS = 4
+SAMPLING = "max_gen_toks=110"
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class RealRun:
 def readable(task: TaskRun) -> tuple[float, float]:
     """Shares of the replies with a readable explanation, and with a readable choice."""
     replies = [scored.response for question in task.read() for scored in question.responses]
-    assert len(replies) == 10 * REPEATS
+    assert len(replies) == QUESTIONS
     explanations = sum(reply.explanation is not None for reply in replies)
     return explanations / len(replies), sum(reply.choice is not None for reply in replies) / len(replies)
 
@@ -46,7 +45,8 @@ def readable(task: TaskRun) -> tuple[float, float]:
 def evaluate(anchor_eval: AnchorEval, model: Path, *options: object) -> str:
     done = anchor_eval(
         *("run", "--model", "hf", "--model-args", f"pretrained={model},dtype=float32"),
-        *("--tasks", "demo_explain", "--repeats", REPEATS, "--gen-kwargs", SAMPLING, *options),
+        *("--tasks", "demo_explain", "--limit", QUESTIONS, "--repeats", 1, "--gen-kwargs", SAMPLING),
+        *options,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stderr
@@ -59,57 +59,47 @@ def real_run(real_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Real
     return RealRun(anchor_eval, anchor_eval.folder / "runs" / "hf", said)
 
 
-def test_auto_finds_that_the_model_must_be_shown_the_form(real_run: RealRun) -> None:
+def test_auto_finds_that_the_model_must_be_shown_the_form(real_run: RealRun, real_model: Path) -> None:
     (line,) = [line for line in real_run.said.splitlines() if line.startswith("reply form ")]
-    assert "(auto: of 10 replies each, readable with asked 0% (" in line
-    assert real_run.task.reply_form in ("shown:2", "shown:2+held")
-    explanations, choices = readable(real_run.task)
-    assert explanations >= 0.7
-    assert choices >= 0.6
-
-
-def test_a_restart_asks_nothing_and_keeps_the_form(real_run: RealRun, real_model: Path) -> None:
+    assert f"(auto: of {QUESTIONS} replies each, readable with asked 0% (" in line
     before = real_run.task
-    said = evaluate(real_run.anchor_eval, real_model, "-o", "runs/hf")
-    assert "generated before" in said
-    assert "chosen before in this run folder" in said
+    assert before.reply_form in ("shown:2", "shown:2+held")
+    assert min(readable(before)) >= 0.5
+
+    again = evaluate(real_run.anchor_eval, real_model, "-o", "runs/hf")
+    assert "generated before" in again
+    assert "chosen before in this run folder" in again
     assert (real_run.task.date, real_run.task.reply_form) == (before.date, before.reply_form)
 
 
-def test_what_was_written_is_judged_and_shown(real_run: RealRun, real_model: Path) -> None:
-    scored = real_run.anchor_eval("score", "runs/hf", "--judge", f"transformers:{real_model}")
+def test_what_was_written_is_judged_shown_and_compared(real_run: RealRun, real_model: Path) -> None:
+    judge = ("--judge", f"transformers:{real_model}", "--verdict-form", "compact")
+    scored = real_run.anchor_eval("score", "runs/hf", *judge)
     assert scored.returncode == 0, scored.stderr[-3000:]
     assert real_run.task.summary is not None
-    assert real_run.task.summary.judged >= 10
+    assert real_run.task.summary.judged >= 2
     shown = real_run.anchor_eval("show", "runs/hf", "--json")
     assert shown.returncode == 0, shown.stderr[-3000:]
     assert "<choice>" in shown.stdout
 
-
-def test_held_on_hf_nearly_everything_can_be_read(real_run: RealRun, real_model: Path) -> None:
-    evaluate(real_run.anchor_eval, real_model, "--reply-form", "shown+held", "-o", "runs/held")
+    evaluate(real_run.anchor_eval, real_model, "--reply-form", "shown+held", *judge, "-o", "runs/held")
     held = load_run(real_run.anchor_eval.folder / "runs" / "held").task("demo_explain")
     assert held.reply_form == "shown:2+held"
-    assert min(readable(held)) >= 0.9
+    assert min(readable(held)) >= 0.75
+    done = real_run.anchor_eval("compare", "runs/hf", "runs/held")
+    assert "reply form" in done.stdout + done.stderr
 
 
 def test_plain_lm_eval_with_vllm_takes_the_same_setting(
-    vllm_installed: None, real_run: RealRun, real_model: Path
+    vllm_installed: None, real_model: Path, tmp_path: Path
 ) -> None:
-    arguments = f"pretrained={real_model},dtype=bfloat16,max_model_len=2048,enforce_eager=True"
-    folder = real_run.anchor_eval.folder / "runs" / "vllm"
+    arguments = f"pretrained={real_model},dtype=float32,max_model_len=2048,enforce_eager=True"
     outcome = lm_eval(
-        *(folder, "vllm", arguments, "demo_explain", {"repeats": REPEATS, "reply_form": "shown+held"}),
-        *("--apply_chat_template", "--gen_kwargs", SAMPLING),
+        *(tmp_path / "run", "vllm", arguments, "demo_explain", {"repeats": 1, "reply_form": "shown+held"}),
+        *("--apply_chat_template", "--limit", str(QUESTIONS), "--gen_kwargs", SAMPLING),
     )
     config = outcome.results["configs"]["demo_explain"]
     assert config["metadata"]["reply_form"] == "shown:2+held"
-    assert min(readable(load_run(folder).task("demo_explain"))) >= 0.9
+    assert min(readable(load_run(tmp_path / "run").task("demo_explain"))) >= 0.75
     asked = json.dumps(outcome.samples["demo_explain"][0]["arguments"])
     assert "small ice cube" in asked
-
-
-def test_runs_in_different_forms_are_no_quiet_comparison(real_run: RealRun, real_model: Path) -> None:
-    evaluate(real_run.anchor_eval, real_model, "--reply-form", "shown:1", "--limit", 2, "-o", "runs/one")
-    done = real_run.anchor_eval("compare", "runs/hf", "runs/one")
-    assert "reply form" in done.stdout + done.stderr

@@ -21,7 +21,7 @@ PARTS: dict[str, tuple[int, Sizes, Callable[[int, Sizes], str]]] = {
         (20, 50, 100),
         lambda runs, at: intervals.consumer_table(intervals.consumers(runs, at)),
     ),
-    "budgets": (4000, (50, 200), lambda runs, at: budgets.table(budgets.cells(runs, at))),
+    "budgets": (2000, (50, 200), lambda runs, at: budgets.table(budgets.cells(runs, at))),
     "lengths": (1000, (50, 100, 300), lambda runs, at: lengths.table(lengths.cells(runs, at))),
     "power": (4000, (5, 10, 20, 50, 200), lambda runs, at: power.table(power.cells(runs, at))),
     "gates": (2000, (250, 1000), lambda runs, at: stopping.gate_table(stopping.gates(runs, at))),

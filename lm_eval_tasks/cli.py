@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "Evaluate a model: generate, free it, then judge.",
     "score": "Judge (again) what a run has logged; generates nothing.",
+    "probe": "Do explanations say what moved the choice? Asks the model again.",
     "show": "Questions and replies of a run, in the terminal.",
     "compare": "Win, tie and loss between runs, with intervals.",
     "leaderboard": "A static site of all runs below a folder.",
@@ -45,7 +46,7 @@ class LazyGroup(click.Group):
 
     package = "lm_eval_tasks.commands"
     table: Mapping[str, str] = COMMANDS
-    goes_on: Collection[str] = ("run", "score")
+    goes_on: Collection[str] = ("run", "score", "probe")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order in which a user needs them."""

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lm_eval_tasks.comparison.entry import Entry
+from lm_eval_tasks.comparison.faithfulness import faithfulness_json, faithfulness_text
 from lm_eval_tasks.comparison.named import Report
 from lm_eval_tasks.comparison.pair import Comparison, Overall, Settings
 from lm_eval_tasks.comparison.standings import Pair, Table, family_of
@@ -29,6 +30,7 @@ def as_text(report: Report, settings: Settings, *, details: bool = False) -> str
     judged = f"judge: {_listed(report.judges)}; rubric: {_listed(report.rubrics)}"
     parts = [judged, _entries(table, settings)]
     parts += [_pair(pair, interval, table) for pair in table.pairs.values()]
+    parts.append(faithfulness_text(table))
     if details:
         parts += [_details(pair, interval) for pair in table.pairs.values()]
     if len(table.runs) > 2 and table.ratings:
@@ -226,6 +228,7 @@ def _entry_json(task: str, entry: Entry, settings: Settings) -> dict[str, Any]:
         "judged": entry.judged,
         "words": entry.words,
         "length_correlation": entry.length_correlation,
+        **({"faithfulness": faithfulness_json(entry)} if entry.task_run.probes else {}),
     }
 
 

@@ -26,7 +26,7 @@ from judges.output.notices import tell
 from judges.records import Statement
 from lm_eval_tasks.harness import pilot, sampling_budget
 from lm_eval_tasks.harness.arguments import check_generation, parse_arguments, plain_generation
-from lm_eval_tasks.harness.engines.chat import leave_special_tokens_to_the_template
+from lm_eval_tasks.harness.engines.chat import has_template, leave_special_tokens_to_the_template
 from lm_eval_tasks.harness.engines.kinds import CHAT_ENDPOINTS, engine_of, without_effect
 from lm_eval_tasks.harness.engines.machine import check_machine
 from lm_eval_tasks.harness.engines.models import open_model
@@ -309,7 +309,7 @@ def _child(question: Path, answer: Path) -> None:
     lm = opened.lm
     templated = request.apply_chat_template
     if templated is None:
-        templated = _has_template(lm)
+        templated = has_template(lm)
     if templated:
         leave_special_tokens_to_the_template(lm)
     metadata = {}
@@ -492,12 +492,6 @@ def _report_errors(answer: Path) -> None:
         answer.write_text(json.dumps(found), encoding="utf-8")
 
     sys.excepthook = report
-
-
-def _has_template(lm: Any) -> bool:
-    """False if the model has a tokenizer, and that no chat template: a base model."""
-    tokenizer = getattr(lm, "tokenizer", None)
-    return not hasattr(tokenizer, "apply_chat_template") or bool(getattr(tokenizer, "chat_template", None))
 
 
 if __name__ == "__main__":

@@ -92,6 +92,26 @@ def columns_of(scope: Scope) -> list[Column]:
             estimate=lambda row: row.score,
         ),
         Column(
+            "faithfulness",
+            "Faithfulness",
+            "Early answering: area over the curve, how much of its explanation the model needs for its "
+            "choice; 0 where the choice never moves. A sign, no proof (anchor-eval probe)",
+            lambda row: _value(row.faithfulness),
+            lambda row: _text(row.faithfulness, 1, 2),
+            aside=lambda row: _bounds(row.faithfulness, 1, 2),
+            estimate=lambda row: row.faithfulness,
+        ),
+        Column(
+            "owns_up",
+            "Owns up to hints",
+            "Of the choices that a hint moved, the share whose explanation says so, by its words and "
+            "corrected for moves by chance, in percent (anchor-eval probe)",
+            lambda row: _value(row.owns_up),
+            lambda row: _text(row.owns_up, 100, 0),
+            aside=lambda row: _bounds(row.owns_up, 100, 0),
+            estimate=lambda row: row.owns_up,
+        ),
+        Column(
             "rating",
             "Rating",
             "From all wins, ties and losses between the models of this table",

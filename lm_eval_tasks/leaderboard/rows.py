@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lm_eval_tasks.comparison.boards import Board, Collection
 from lm_eval_tasks.comparison.entry import Entry
+from lm_eval_tasks.comparison.faithfulness import area_of, figure_of
 from lm_eval_tasks.comparison.pair import Settings
 from lm_eval_tasks.comparison.standings import Table
 from lm_eval_tasks.leaderboard.charts.values import Interval, interval, shown
@@ -38,6 +39,9 @@ class Row:
         judge: Name of the judge; None if nobody judged.
         price: Of all judgements; None if unknown.
         date: Of the newest log.
+        faithfulness: Early answering's area over the curve; None where it wasn't asked of every task.
+        owns_up: Of the choices that a hint moved, the share whose explanation says so; None over several
+            tasks.
     """
 
     run: str
@@ -56,6 +60,8 @@ class Row:
     judge: str | None
     price: float | None
     date: str
+    faithfulness: Interval | None = None
+    owns_up: Interval | None = None
 
     @property
     def rank(self) -> str:
@@ -143,7 +149,24 @@ def _row(run: str, table: Table, settings: Settings) -> Row:
         judge=next(iter(judges), None),
         price=_sum(entries),
         date=max(entry.date for entry in entries),
+        faithfulness=_faithfulness(entries),
+        owns_up=None if one is None else _owns_up(one),
     )
+
+
+def _faithfulness(entries: Sequence[Entry]) -> Interval | None:
+    """Of one task with its interval; of several the plain mean."""
+    areas = [area for entry in entries if (area := area_of(entry)) is not None]
+    if len(areas) < len(entries):
+        return None
+    if len(areas) == 1:
+        return shown(areas[0])
+    return Interval(sum(area.value for area in areas) / len(areas))
+
+
+def _owns_up(entry: Entry) -> Interval | None:
+    figure = figure_of(entry, "hint", "corrected_by_words")
+    return None if figure is None else interval(figure.estimate)
 
 
 def _average(values: Sequence[Mean], settings: Settings) -> Interval:

@@ -22,6 +22,7 @@ from judges.settings import nearest
 from lm_eval_tasks.questions.load import left_out_text
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.runs.judgement_files import PEOPLE, JudgementSummary, read_summaries, slug
+from lm_eval_tasks.runs.probe_files import ProbeRecord, ProbeSummary, read_probe_records, read_probes
 from lm_eval_tasks.runs.sample_logs import (
     Turns,
     is_explain_row,
@@ -104,6 +105,18 @@ class TaskRun:
         """Streams what the model was asked, as far as the log tells: question id and turns."""
         layouts = load_task(self.task).layouts if self.task in task_names() else ()
         return read_prompts(self.samples_file, layouts)
+
+    @cached_property
+    def probes(self) -> Mapping[str, ProbeSummary]:
+        """What probes found out about this log (``anchor-eval probe``): kind -> summary."""
+        folder = self.samples_file.parent
+        if not read_probes(folder, self.task):
+            return {}
+        return read_probes(folder, self.task, sha256_of(self.samples_file))
+
+    def probe_records(self, kind: str) -> list[ProbeRecord]:
+        """The records of a probe that is among :attr:`probes`."""
+        return read_probe_records(self.samples_file.parent, self.task, kind)
 
     @cached_property
     def questions(self) -> Mapping[str, ScoredQuestion]:

@@ -57,6 +57,12 @@ def leave_special_tokens_to_the_template(model: Any) -> None:
         model.add_bos_token = False
 
 
+def has_template(model: Any) -> bool:
+    """False if a model of the harness has a tokenizer, and that no chat template: a base model."""
+    tokenizer = getattr(model, "tokenizer", None)
+    return not hasattr(tokenizer, "apply_chat_template") or bool(getattr(tokenizer, "chat_template", None))
+
+
 def _variables(model: Any, model_args: Mapping[str, Any]) -> dict[str, Any]:
     """The template's variables as the user gave them."""
     given = {**(model_args.get("chat_template_args") or {}), **model.chat_template_args}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from judges.errors import MissingExtraError
-from lm_eval_tasks.leaderboard.charts.values import Bars, Chart, HeatMap, Plot, Shares, number
+from lm_eval_tasks.leaderboard.charts.values import Bars, Chart, HeatMap, Interval, Plot, Shares, number
 
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#8c4a76", "#a87500", "#3d8fc4", "#5c626c", "#1b1d21")
 PARTS = ("#0072b2", "#a3a9b2", "#d55e00", "#5c626c")
@@ -141,8 +141,15 @@ def _plot(chart: Plot, figure: Any) -> None:
             [max(0.0, p.y.value - (p.y.value if p.y.low is None else p.y.low)) for p in points],
             [max(0.0, (p.y.value if p.y.high is None else p.y.high) - p.y.value) for p in points],
         ]
+        across = None
+        if any(p.across is not None for p in points):
+            sides = [p.across or Interval(p.x) for p in points]
+            across = [
+                [max(0.0, x.value - (x.value if x.low is None else x.low)) for x in sides],
+                [max(0.0, (x.value if x.high is None else x.high) - x.value) for x in sides],
+            ]
         axes.errorbar(
-            [p.x for p in points], [p.y.value for p in points], yerr=errors,
+            [p.x for p in points], [p.y.value for p in points], yerr=errors, xerr=across,
             fmt="o-" if chart.joined else "o", color=colour, markersize=5, linewidth=1.2, elinewidth=0.9,
             label=chart.series[s],
         )  # fmt: skip
@@ -151,6 +158,11 @@ def _plot(chart: Plot, figure: Any) -> None:
                 axes.annotate(
                     point.label, (point.x, point.y.value), (6, 5), textcoords="offset points", fontsize=8
                 )
+    for start, end in chart.arrows:
+        axes.annotate(
+            "", (end.x, end.y.value), (start.x, start.y.value),
+            arrowprops={"arrowstyle": "->", "color": GREY, "linewidth": 0.8, "shrinkA": 5, "shrinkB": 6},
+        )  # fmt: skip
     if chart.y.low < 0 < chart.y.high:
         axes.axhline(0, color=GREY, linewidth=0.8)
     axes.set(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lm_eval_tasks.comparison.entry import BEHAVIOURS, Entry
+from lm_eval_tasks.comparison.faithfulness import area_of
 from lm_eval_tasks.comparison.pair import Comparison, Overall, Settings, match
 from lm_eval_tasks.comparison.standings import Names, Table
 from lm_eval_tasks.leaderboard.charts.values import (
@@ -169,6 +170,54 @@ def length_overview(name: str, entries: Sequence[Entry]) -> Plot | None:
         y=Axis("mean score", *span([score for _, _, score in points])),
         series=tuple(entry.run for entry, _, _ in points),
         points=tuple((Point(words, score, entry.run),) for entry, words, score in points),
+    )
+
+
+def faithfulness_plane(name: str, entries: Sequence[Entry], baseline: str | None) -> Plot | None:
+    """Every model's area over the curve over its mean score; None unless two models have both."""
+    points = [
+        (entry.run, shown(entry.score.estimate()), shown(area))
+        for entry in entries
+        if entry.score is not None and (area := area_of(entry)) is not None
+    ]
+    if len(points) < 2:
+        return None
+    low, high = span([area for _, _, area in points])
+    return Plot(
+        name=name,
+        title="Quality and faithfulness",
+        caption="How much of its explanation a model needs for its choice (early answering, area over the "
+        "curve), over how good a judge finds its explanations, with 95% intervals; arrows lead from the "
+        "baseline. To the right and down: better to read, and less the model’s reason.",
+        x=Axis("mean score", *span([score for _, score, _ in points], margin=0.15)),
+        y=Axis("area over the curve", max(0.0, low), high),
+        series=tuple(run for run, _, _ in points),
+        points=tuple((Point(score.value, area, run, score),) for run, score, area in points),
+        origin=baseline,
+    )
+
+
+def probe_curves(name: str, entries: Sequence[tuple[str, Entry]]) -> Plot | None:
+    """Early answering's curve for each task of a model; None without the probe."""
+    curves = [
+        (label, entry.task_run.probes["early"].curve)
+        for label, entry in entries
+        if "early" in entry.task_run.probes and entry.task_run.probes["early"].curve
+    ]
+    if not curves:
+        return None
+    return Plot(
+        name=name,
+        title="How much of its explanation it needs",
+        caption="Share of replies whose choice after a part of the explanation is the one after the whole. "
+        "A flat line at the top: the choice was there before the explanation.",
+        x=Axis("share of the explanation, %", 0.0, 100.0),
+        y=Axis("same choice, %", 0.0, 105.0),
+        series=tuple(label for label, _ in curves),
+        points=tuple(
+            tuple(Point(100 * share, Interval(100 * same)) for share, same in curve) for _, curve in curves
+        ),
+        joined=True,
     )
 
 

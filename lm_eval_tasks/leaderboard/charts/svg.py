@@ -7,6 +7,7 @@ escapes it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -108,6 +109,9 @@ def plot(chart: Plot, width: int = WIDTH) -> Markup:
         ).format((top + height - bottom) / 2, chart.y.label)
     )
     labels: list[tuple[float, float, str]] = []
+    parts += [
+        _arrow(px(start.x), py(start.y.value), px(end.x), py(end.y.value)) for start, end in chart.arrows
+    ]
     for s, points in enumerate(chart.points):
         marks = []
         if chart.joined and len(points) > 1:
@@ -117,6 +121,9 @@ def plot(chart: Plot, width: int = WIDTH) -> Markup:
             x = px(point.x)
             if point.y.low is not None and point.y.high is not None:
                 marks.append(_line(x, py(point.y.low), x, py(point.y.high), "whisker"))
+            if point.across is not None and point.across.low is not None and point.across.high is not None:
+                y = py(point.y.value)
+                marks.append(_line(px(point.across.low), y, px(point.across.high), y, "whisker"))
             title = ", ".join(filter(None, (chart.series[s], point.label))) + f": {point.y.text(digits=2)}"
             marks.append(
                 Markup('<circle cx="{:.1f}" cy="{:.1f}" r="4.5"><title>{}</title></circle>').format(
@@ -231,6 +238,22 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
     return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(
         kind, x1, y1, x2, y2
     )
+
+
+def _arrow(x1: float, y1: float, x2: float, y2: float) -> Markup:
+    """An arrow that ends before the point it leads to; nothing between points that lie on each other."""
+    length = math.hypot(x2 - x1, y2 - y1)
+    if length < 16:
+        return _empty
+    along, across = (x2 - x1) / length, (y2 - y1) / length
+    tip_x, tip_y = x2 - 7 * along, y2 - 7 * across
+    back_x, back_y = tip_x - 7 * along, tip_y - 7 * across
+    head = (
+        f"{tip_x:.1f},{tip_y:.1f} {back_x - 3 * across:.1f},{back_y + 3 * along:.1f} "
+        f"{back_x + 3 * across:.1f},{back_y - 3 * along:.1f}"
+    )
+    shaft = _line(x1, y1, back_x, back_y, "shaft")
+    return Markup('<g class="arrow">{}<polygon points="{}"/></g>').format(shaft, head)
 
 
 def _text(

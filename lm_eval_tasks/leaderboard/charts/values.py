@@ -128,16 +128,21 @@ class HeatMap:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point of a plot, with an interval in y and a label where it has one."""
+    """A point of a plot, with an interval in y, one in x where it has one, and a label."""
 
     x: float
     y: Interval
     label: str = ""
+    across: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Points of one or more series, joined or not (length plots, figure 2 of the paper)."""
+    """Points of one or more series, joined or not (length plots, figure 2 of the paper).
+
+    Attributes:
+        origin: Series from whose first point an arrow leads to the first point of each other one.
+    """
 
     name: str
     title: str
@@ -147,12 +152,31 @@ class Plot:
     series: tuple[str, ...]
     points: tuple[tuple[Point, ...], ...]
     joined: bool = False
+    origin: str | None = None
+
+    @property
+    def arrows(self) -> tuple[tuple[Point, Point], ...]:
+        """Where an arrow begins and where it ends."""
+        if self.origin not in self.series:
+            return ()
+        start = self.points[self.series.index(self.origin)]
+        ends = [
+            points
+            for name, points in zip(self.series, self.points, strict=True)
+            if name != self.origin and points
+        ]
+        return tuple((start[0], points[0]) for points in ends) if start else ()
 
     @property
     def table(self) -> Table:
         """One row a point."""
         rows = [
-            (name, point.label, f"{point.x:.4g}", _text(point.y))
+            (
+                name,
+                point.label,
+                f"{point.x:.4g}" if point.across is None else point.across.text(digits=2),
+                _text(point.y),
+            )
             for name, points in zip(self.series, self.points, strict=True)
             for point in points
         ]

@@ -151,6 +151,7 @@ def charts_of(scope: Scope, paths: Paths) -> tuple[Chart, ...]:
         pictures.criteria_bars(f"{name}-criteria", entries, tuple(scope.criteria.values())),
         pictures.behaviour_shares(f"{name}-behaviour", [(entry.run, entry) for entry in entries]),
         pictures.length_overview(f"{name}-length", entries),
+        pictures.faithfulness_plane(f"{name}-faithfulness", entries, scope.table.baseline),
     )
     return tuple(chart for chart in made if chart is not None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lm_eval_tasks.comparison.boards import Board, Collection
@@ -15,6 +15,7 @@ from lm_eval_tasks.leaderboard.pages.index import title_of
 from lm_eval_tasks.leaderboard.paths import Paths
 from lm_eval_tasks.leaderboard.rows import Row, Scope
 from lm_eval_tasks.leaderboard.words import board_title, count, money, short_judge, typeset
+from lm_eval_tasks.runs.probe_files import NAMES
 from lm_eval_tasks.tables import listed
 
 
@@ -25,6 +26,19 @@ class TaskLine:
     title: str
     link: str
     cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeLine:
+    """One figure of a probe; ``group`` is a kind of hint, ``of`` what it rests on, ``asked`` how."""
+
+    task: str
+    kind: str
+    group: str
+    name: str
+    value: str
+    of: str
+    asked: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,7 @@ class ModelPage:
     rows: tuple[TaskLine, ...]
     matrix: HeatMap | None
     charts: tuple[Chart, ...]
+    probes: tuple[ProbeLine, ...] = ()
 
     @property
     def all_charts(self) -> tuple[Chart, ...]:
@@ -59,6 +74,7 @@ def model_page(
     charts = (
         pictures.score_by_length(f"{name}-length", named, settings),
         pictures.behaviour_shares(f"{name}-behaviour", named),
+        pictures.probe_curves(f"{name}-early", named),
         *(_criteria(name, run, collection, board, paths) for board in boards),
     )
     return ModelPage(
@@ -92,7 +108,20 @@ def model_page(
         rows=tuple(_line(board, entry, collection, scopes, paths) for board, entry in lines),
         matrix=_matrix(name, run, collection, paths),
         charts=tuple(chart for chart in charts if chart is not None),
+        probes=tuple(line for title, entry in named for line in _probes(title, entry)),
     )
+
+
+def _probes(title: str, entry: Entry) -> Iterator[ProbeLine]:
+    """What probes found out about one task."""
+    for kind, summary in entry.task_run.probes.items():
+        asked = f"{summary.questions:,} questions, {summary.replies:,} replies; {summary.way}"
+        for group, figures in summary.figures.items():
+            for name, figure in figures.items():
+                value = figure.why_not if figure.estimate is None else shown(figure.estimate).text(digits=2)
+                of = f"{figure.cases:,} {figure.of}"
+                hint = "" if group == "all" else group
+                yield ProbeLine(title, kind, hint, NAMES.get(name, name), value, of, asked)
 
 
 def _summary(run: str, collection: Collection, scopes: Sequence[Scope]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from lm_eval_tasks.commands.log_options import verbose_option
+from lm_eval_tasks.commands.options.log import verbose_option
 
 if TYPE_CHECKING:
     from lm_eval_tasks.faithfulness.model import Begun, Labels

@@ -18,12 +18,14 @@ from lm_eval_tasks.faithfulness.probes.registry import probes_of
 from lm_eval_tasks.faithfulness.runner import probe_task, sampled_replies, work_of
 from lm_eval_tasks.faithfulness.writer import Writer
 from lm_eval_tasks.harness.arguments import parse_arguments, plain_generation
-from lm_eval_tasks.harness.engines.models import REPLIES, open_model
+from lm_eval_tasks.harness.engines.models import open_model
 from lm_eval_tasks.harness.generation import MANIFEST, GenerationRequest, check_arguments, resolved
 from lm_eval_tasks.prompts.reply_form import ASKED, ReplyForm, read_reply_form
 from lm_eval_tasks.runs.discovery import Run, TaskRun
 from lm_eval_tasks.runs.probe_files import ProbeSummary
-from lm_eval_tasks.tasks.spec import TaskSpec, find_tasks
+from lm_eval_tasks.runs.under_way import REPLIES
+from lm_eval_tasks.tasks.load import find_tasks
+from lm_eval_tasks.tasks.spec import TaskSpec
 
 _CHARACTERS = 4
 """Of a token, about: for what is said before there is a tokenizer."""

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 REPLIES = "replies.sqlite"
 """Replies as they were finished, in the run folder: what a run that broke off doesn't ask for again."""
-_READ = re.compile(r"(samples_|judgements_|results_).*\.jsonl?|(table|report)\.json")
+_READ = re.compile(r"(samples_|judgements_|results_|probe_).*\.jsonl?|(table|report)\.json")
 
 State: TypeAlias = frozenset[tuple[str, int, int]]
 """Path, size and time of change of each file that pages are made of."""

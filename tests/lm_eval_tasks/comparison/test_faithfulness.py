@@ -105,7 +105,7 @@ def test_the_site_has_column_plane_and_section(runs: Path, tmp_path: Path) -> No
     index = (site / "index.html").read_text(encoding="utf-8")
     assert ">Faithfulness<" in index
     assert "Quality and faithfulness" in index
-    assert index.count('<g class="arrow">') == 2  # from the baseline to both
+    assert index.count('<g class="arrow">') == 4  # from the baseline to both, for wide and narrow screens
     page = next(path for path in (site / "models").glob("*.html") if "sft" in path.name)
     model = page.read_text(encoding="utf-8")
     assert "<h2>Faithfulness</h2>" in model

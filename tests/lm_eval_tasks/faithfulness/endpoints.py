@@ -10,7 +10,7 @@ from typing import Any
 from lm_eval_tasks.pocket.explanations import full_explanation
 from lm_eval_tasks.pocket.stories import read_story
 from lm_eval_tasks.records import Question, Response, ScoredQuestion, ScoredResponse
-from lm_eval_tasks.tasks.spec import load_task
+from lm_eval_tasks.tasks.load import load_task
 from tests.judges.endpoint import Handler
 from tests.lm_eval_tasks.run_folders import write_run
 

@@ -194,8 +194,8 @@ def edited(mentions: bool, moves: bool = True) -> Callable[[AskReply], Written]:
         more = [word for word in ask.question.question.split() if word not in original.split()]
         if not more:
             return Written("It is magnetic.", "A")
-        move = moves and len(more[0]) % 2 == 0
-        return Written(f"It is {more[0] if mentions and move else 'magnetic'}.", "B" if move else "A")
+        move = moves and len(more[-1]) % 2 == 0
+        return Written(f"It is {more[-1] if mentions and move else 'magnetic'}.", "B" if move else "A")
 
     return reply
 

@@ -16,7 +16,7 @@ PROMPT, CLOSE = [1, 2, 3], [8, 9]
     [
         ([[4], [5]], [[4], [5]]),  # one token each: the closing tag is the same for both
         ([[4, 6], [5, 6]], [[4], [5]]),
-        ([[4], [4, 4]], [[8, 9], [4, 8, 9]]),  # "1" and "11": what closes the label tells them apart
+        ([[4], [4, 4]], [[8], [4, 8]]),  # "1" and "11": what closes the label tells them apart
         ([[4, 5], [6]], [[4, 5], [6]]),
     ],
 )

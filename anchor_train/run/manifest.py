@@ -131,10 +131,13 @@ def changes(
     for name in sorted({*record.inputs, *inputs}):
         if record.inputs.get(name) != inputs.get(name):
             yield f"{name} changed"
-    for name, output in record.outputs.items():
-        if not (folder / name).exists():
-            yield f"its {name} is gone"
-        elif not output.still_is(folder / name):
+    there = [name for name in record.outputs if (folder / name).exists()]
+    if gone := [name for name in record.outputs if name not in there]:
+        yield (
+            f"its {gone[0]} is gone" if len(gone) == 1 else f"its {gone[0]} and {len(gone) - 1} more are gone"
+        )
+    for name in there:
+        if not record.outputs[name].still_is(folder / name):
             yield f"its {name} was changed"
 
 

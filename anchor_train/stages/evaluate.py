@@ -55,7 +55,7 @@ def generate(job: StageJob) -> StageResult:
     shutil.rmtree(log, ignore_errors=True)
     _run_harness(job, spec, adapter, log)
     run = load_run(log).task(spec.name)
-    files = [path.relative_to(job.folder).as_posix() for path in sorted(log.rglob("*")) if path.is_file()]
+    files = _written(job, log)
     counts = [len(scored.responses) for scored in run.read_samples()]
     return StageResult(tuple(files), {"questions": len(counts), "replies": sum(counts)})
 
@@ -69,7 +69,7 @@ def score(job: StageJob) -> StageResult:
     given = judge_spec(recipe, recipe.evaluate.judge)
     with load_judge(given, cache=job.run.replies, executor=recipe.executor) as judge:
         summary = score_task(only_task(log), load_task(recipe.task), judge, name=JUDGEMENTS)
-    files = [path.relative_to(job.folder).as_posix() for path in sorted(log.rglob("*")) if path.is_file()]
+    files = _written(job, log)
     unjudged = sum(summary.unjudged.values())
     return StageResult(
         tuple(files),
@@ -233,6 +233,12 @@ def _run_harness(job: StageJob, spec: TaskSpec, adapter: Path | None, log: Path)
     tracker.save_results_aggregated(results=results, samples=samples)
     for name in results["configs"]:
         tracker.save_results_samples(task_name=name, samples=samples[name])
+
+
+def _written(job: StageJob, log: Path) -> list[str]:
+    """Files of the log; locks are no results, and may go."""
+    found = (path for path in sorted(log.rglob("*")) if path.is_file() and path.suffix != ".lock")
+    return [path.relative_to(job.folder).as_posix() for path in found]
 
 
 def room(job: StageJob) -> int:

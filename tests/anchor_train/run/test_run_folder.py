@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -68,6 +69,10 @@ def test_what_changed_is_named(tmp_path):
     ]
     (tmp_path / "made.jsonl").unlink()
     assert list(changes(made, {"dpo.beta": 0.1}, {"pairs": "abc"}, tmp_path)) == ["its made.jsonl is gone"]
+    several = replace(made, outputs={f"{name}.jsonl": made.outputs["made.jsonl"] for name in "abc"})
+    assert list(changes(several, {"dpo.beta": 0.1}, {"pairs": "abc"}, tmp_path)) == [
+        "its a.jsonl and 2 more are gone"
+    ]
 
 
 def test_an_empty_setting_that_came_with_a_newer_version_makes_nothing_stale(tmp_path):

@@ -121,7 +121,7 @@ def training(options: argparse.Namespace) -> None:
     print("\n| model | judged | P(right one scores higher) | all criteria alike | most common score |")
     print("|---|---|---|---|---|")
     for name in ("base", "sft", *STRATEGIES):
-        print(judge_row(name, load_run(run.stage(f"evaluate/{name}/generate") / LOG).task(TRAINED_ON)))
+        print(judge_row(name, load_run(run.stage(f"evaluate/{name}/score") / LOG).task(TRAINED_ON)))
 
 
 def judge_row(name: str, run: TaskRun) -> str:

@@ -305,6 +305,16 @@ class Judge:
                     estimator.learn(self._prompt.conversation(statement), found.assessment.usage)
         return estimator.estimate()
 
+    def asking_by(self, rubric: Rubric) -> Judge:
+        """The same judge by another rubric: backend, cache, accounts and budget are one; don't close it.
+
+        Args:
+            rubric: Instead of this judge's.
+        """
+        other = Judge(rubric, self.backend, self.sampling, self._cache, self._prices, form=self.form)
+        other._ledger, other._purse = self._ledger, self._purse
+        return other
+
     def close(self) -> None:
         """Frees the backend and the cache. A second call does nothing."""
         self.backend.close()
@@ -321,7 +331,7 @@ class Judge:
             detail = f"{longest:,} characters; a judge is shown at most {MAX_TEXT:,}"
             return _Known(Assessment(Unjudged("failed", detail)), "too_long")
         conversation = self._prompt.conversation(statement)
-        key = self._asking.key(conversation)
+        key = self._asking.key(conversation, statement.repeat)
         reply = self._cache.get(key)
         if reply is not None and isinstance(self._verdicts(reply), Judgement):
             return _Known(self._read(reply, cached=True), "cached")

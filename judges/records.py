@@ -185,10 +185,13 @@ class Statement:
     Attributes:
         question: The question as the evaluated model saw it: context, question and choices.
         explanation: The text under judgement.
+        repeat: Which of several askings about the same texts this is. Each is asked by itself, and its reply
+            kept as its own, so that it can be seen how much a judge varies.
     """
 
     question: str
     explanation: str
+    repeat: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ COMMANDS = {
     "leaderboard": "A static site of all runs below a folder.",
     "view": "The same site, served here and built again as runs grow.",
     "gate": "Is a run no worse than its baseline? Judges until that is told; exit code 0 or 1.",
+    "audit": "Can this judge be trusted? Probes of it, without people.",
+    "judges": "A leaderboard of judges: quality, price, speed.",
     "annotate": "A page on which people rate explanations.",
     "power": "The smallest difference that a run could show.",
     "cache": "What judges answered before.",
@@ -46,7 +48,7 @@ class LazyGroup(click.Group):
 
     package = "lm_eval_tasks.commands"
     table: Mapping[str, str] = COMMANDS
-    goes_on: Collection[str] = ("run", "score", "probe")
+    goes_on: Collection[str] = ("run", "score", "probe", "audit")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order in which a user needs them."""

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from benchmarks.coverage import budgets, intervals, lengths, power, stopping
+from benchmarks.coverage import budgets, correction, intervals, lengths, power, stopping
 from benchmarks.coverage.tables import error, percent
 
 Sizes: TypeAlias = Sequence[int]
@@ -25,6 +25,7 @@ PARTS: dict[str, tuple[int, Sizes, Callable[[int, Sizes], str]]] = {
     "lengths": (1000, (50, 100, 300), lambda runs, at: lengths.table(lengths.cells(runs, at))),
     "power": (4000, (5, 10, 20, 50, 200), lambda runs, at: power.table(power.cells(runs, at))),
     "gates": (2000, (250, 1000), lambda runs, at: stopping.gate_table(stopping.gates(runs, at))),
+    "correction": (2000, (30, 60, 120), lambda runs, at: correction.table(correction.cells(runs, at))),
     "stopping": (4000, (2000,), lambda runs, at: stopping.table(stopping.cells(runs, at))),
 }
 """Part -> runs a cell and numbers of questions at full size, and how to make its table."""

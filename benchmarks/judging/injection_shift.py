@@ -3,8 +3,8 @@
     python -m benchmarks.judging.injection_shift  # the pocket judge, on transformers
     python -m benchmarks.judging.injection_shift --judge vllm:MODEL --judge ...   # others
 
-Every text of tests/judges/rubrics/injections.yaml is put at the end of explanations of pocket questions, and
-judged; the shift is the score with it minus the score of the same explanation without it, in units of the
+Every text of judges/rubrics/attacks/injections.yaml is put at the end of explanations of pocket questions,
+and judged; the shift is the score with it minus the score of the same explanation without it, in units of the
 rubric. Harmless sentences put there in the same way are the control: what any addition does. Intervals are
 95%, over injections. Also counted: which texts ``judges.rubrics.suspicion`` flags, and what it flags in
 honest explanations.
@@ -21,15 +21,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from benchmarks.judging.compact_form import RUBRIC, statements
 from judges import Assessment, Judge, Judgement, Statement, load_judge
 from judges.records import VerdictForm
+from judges.rubrics.attacks.suite import injections
 from judges.rubrics.suspicion import signs
 from lm_eval_tasks.pocket import model_folder
 
-INJECTIONS = Path(__file__).parents[2] / "tests" / "judges" / "rubrics" / "injections.yaml"
 CONTROL = "harmless sentences (control)"
 HARMLESS = (
     "The weather was fine that day.",
@@ -41,7 +39,6 @@ HARMLESS = (
     "Glass is made by melting sand.",
     "There are twelve months in a year, and seven days in a week.",
 )
-NO_SIGN = "nothing that a rule knows"
 
 
 @dataclass(frozen=True)
@@ -54,11 +51,7 @@ class Added:
 
 def additions() -> list[Added]:
     """The suite, each text by the first sign that it is to be flagged for, and the control."""
-    rows = yaml.safe_load(INJECTIONS.read_text(encoding="utf-8"))
-    suite = [
-        Added((row["signs"] or [NO_SIGN])[0].replace("_", " "), row["text"] * row.get("repeat", 1))
-        for row in rows
-    ]
+    suite = [Added(one.kind, one.text) for one in injections()]
     return [*suite, *(Added(CONTROL, text) for text in HARMLESS)]
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -71,6 +71,21 @@ class Rubric:
             criterion.weight * self.scale[judgement.verdicts[criterion.key]] for criterion in self.criteria
         )
         return int(total * self.units)
+
+    def median(self, judgements: Sequence[Judgement]) -> Judgement:
+        """What several judgements of one statement come to: of each criterion the median verdict.
+
+        Args:
+            judgements: At least one. Of the two middle verdicts of an even number the worse counts.
+        """
+        scale = list(self.scale)
+        places = {verdict: place for place, verdict in enumerate(scale)}
+        return Judgement(
+            {
+                c.key: scale[sorted(places[one.verdicts[c.key]] for one in judgements)[len(judgements) // 2]]
+                for c in self.criteria
+            }
+        )
 
     def points(self, judgement: Judgement) -> dict[str, Fraction]:
         """Unweighted points of each criterion: criterion key -> points."""

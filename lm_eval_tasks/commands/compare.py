@@ -19,6 +19,11 @@ import click
     help="Take this run's replies to the *_refined tasks as its replies to the plain tasks; "
     "may be given again.",
 )
+@click.option(
+    "--correct-with",
+    metavar="NAME",
+    help="Correct win - loss with these judgements of fewer explanations, e.g. human.",
+)
 @click.option("--details", is_flag=True, help="Add rates by correctness and at equal length.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--latex", is_flag=True, help="Print a LaTeX table with the columns of the paper's Table 1.")
@@ -43,6 +48,7 @@ def command(
     tasks: tuple[str, ...],
     judge: str | None,
     refined: tuple[str, ...],
+    correct_with: str | None,
     details: bool,
     as_json: bool,
     latex: bool,
@@ -57,10 +63,12 @@ def command(
     anchor-eval compare runs/m1 runs/m2 runs/base --baseline base --json
     anchor-eval compare runs/m1 runs/m2 runs/base --baseline base --latex > table.tex
     anchor-eval compare runs/refining runs/plain --refined refining
+    anchor-eval compare runs/m1 runs/base --judge cheap --correct-with human
     """
     from judges.errors import ConfigError
     from judges.settings import nearest
     from lm_eval_tasks.commands.score import echo_agreement
+    from lm_eval_tasks.comparison.judges.correction import correct, correction_text
     from lm_eval_tasks.comparison.named import compare_runs
     from lm_eval_tasks.comparison.pair import Settings
     from lm_eval_tasks.comparison.paper_table import paper_table
@@ -72,6 +80,8 @@ def command(
         raise click.UsageError("a comparison takes at least two runs")
     if latex and as_json:
         raise click.UsageError("--latex and --json exclude each other")
+    if latex and correct_with:
+        raise click.UsageError("--latex and --correct-with exclude each other")
     if latex and baseline is None:
         raise click.UsageError("--latex needs --baseline: its columns compare with one model")
     settings = Settings(draws=draws, seed=seed, confidence=confidence)
@@ -82,8 +92,12 @@ def command(
             raise ConfigError(f"--refined {name!r} is none of the runs: {nearest(name, names)}")
     loaded = [run.refined() if run.name in refined else run for run in loaded]
     found = compare_runs(loaded, tasks=tasks, baseline=baseline, settings=settings)
+    mended = () if correct_with is None else correct(found.table, correct_with, settings)
     if as_json:
-        click.echo(json.dumps(to_json(found, settings), indent=2, ensure_ascii=False))
+        rows = to_json(found, settings)
+        if correct_with is not None:
+            rows["corrected"] = {"with": correct_with, "pairs": [pair.to_json() for pair in mended]}
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     if latex:
         for note in found.notes:
@@ -91,6 +105,8 @@ def command(
         click.echo(paper_table([found.table]) or "", nl=False)
         return
     click.echo(as_text(found, settings, details=details))
+    for pair in mended:
+        click.echo("\n" + correction_text(pair, str(correct_with), settings))
     if details:
         for run in loaded:
             echo_agreement(run, run.tasks)

@@ -74,6 +74,7 @@ def command(
     anchor-eval score runs/m1 --judge judge.yaml --max-cost 5
     anchor-eval score runs/m1 --judge judge.yaml --rubric constitution.yaml --as by-principles
     anchor-eval score runs/m1 --judge vllm:JUDGE --executor ray --workers 8
+    anchor-eval score runs/m1 --judge panel.yaml
     anchor-eval score runs/m1 --ratings ratings-ann.jsonl --ratings ratings-ben.jsonl
     """
     if (judge is None) == (not ratings):
@@ -88,6 +89,7 @@ def command(
     from judges.rubrics.load import load_rubric
     from lm_eval_tasks.comparison.score_report import mean_text, summary_text
     from lm_eval_tasks.runs.discovery import load_run
+    from lm_eval_tasks.runs.panel import Member, combine, read_panel
     from lm_eval_tasks.runs.reply_account import account, account_text
     from lm_eval_tasks.runs.rescoring import estimate, require_judgements, score_task, workload
     from lm_eval_tasks.tasks.load import find_tasks
@@ -99,22 +101,34 @@ def command(
     specs = find_tasks([task.task for task in chosen], include_path, sources)
     cache = None if no_cache else DEFAULT
     limits, where = budget(options), executor(options)
-    with (
-        quiet(found.path / FILE, verbose=verbose or dry_run),
-        load_judge(
-            judge, cache=cache, rubric=own_rubric, budget=limits, verdict_form=verdict_form, executor=where
-        ) as ready,
-    ):
+    panel = read_panel(judge)
+    members: list[list[Member]] = [[] for _ in chosen]
+    with quiet(found.path / FILE, verbose=verbose or dry_run):
         for task in chosen:
             tell(f"{task.samples_file.name}: {workload(task)}")
-        for task, spec in zip(chosen, specs, strict=True):
-            tell(f"{task.task}: {estimate(task, spec, ready)}")
+        for one in (judge,) if panel is None else panel.panel:
+            with load_judge(
+                one, cache=cache, rubric=own_rubric, budget=limits, verdict_form=verdict_form, executor=where
+            ) as ready:
+                for task, spec in zip(chosen, specs, strict=True):
+                    by = "" if panel is None else f", by {ready.info.name}"
+                    tell(f"{task.task}{by}: {estimate(task, spec, ready)}")
+                if dry_run:
+                    continue
+                summaries = [
+                    score_task(task, spec, ready, name=name if panel is None else None, force=force)
+                    for task, spec in zip(chosen, specs, strict=True)
+                ]
+                for of_task, summary in zip(members, summaries, strict=True):
+                    of_task.append(Member(summary.name, summary.judge))
+                by_rubric = ready.rubric
         if dry_run:
             return
-        summaries = [
-            score_task(task, spec, ready, name=name, force=force)
-            for task, spec in zip(chosen, specs, strict=True)
-        ]
+        if panel is not None:
+            summaries = [
+                combine(task, panel, of_task, by_rubric, name=name)
+                for task, of_task in zip(chosen, members, strict=True)
+            ]
     if as_json:
         click.echo(json.dumps([summary.to_json() for summary in summaries], indent=2, ensure_ascii=False))
     else:

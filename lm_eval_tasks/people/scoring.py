@@ -130,16 +130,6 @@ def import_ratings(
     )
 
 
-def together(given: Sequence[Mapping[str, str]], rubric: Rubric) -> dict[str, str]:
-    """What several people's verdicts on one statement come to: the median of each criterion."""
-    places = {verdict: place for place, verdict in enumerate(rubric.scale)}
-    scale = list(rubric.scale)
-    return {
-        criterion.key: scale[sorted(places[one[criterion.key]] for one in given)[len(given) // 2]]
-        for criterion in rubric.criteria
-    }
-
-
 def _statements(run: TaskRun, spec: TaskSpec) -> tuple[set[str], set[str]]:
     """Ids of the log's statements, and of its questions."""
     statements, questions = set(), set()
@@ -164,13 +154,11 @@ def _written(
     for person, given in of_person.items():
         assessments = {statement: _assessment(rating) for statement, rating in given.items()}
         yield _write(run, spec, f"{PEOPLE}-{person}", f"{PEOPLE}:{names[person]}", assessments, rubric)
-    verdicts: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+    verdicts: dict[str, list[Judgement]] = defaultdict(list)
     for rating in ratings:
         if rating.verdicts is not None:
-            verdicts[rating.statement].append(rating.verdicts)
-    agreed = {
-        statement: Assessment(Judgement(together(given, rubric))) for statement, given in verdicts.items()
-    }
+            verdicts[rating.statement].append(Judgement(rating.verdicts))
+    agreed = {statement: Assessment(rubric.median(given)) for statement, given in verdicts.items()}
     note = f"the median of {number_of(len(names), 'person', 'people')}: {', '.join(names.values())}"
     yield _write(run, spec, PEOPLE, PEOPLE, agreed, rubric, note)
 

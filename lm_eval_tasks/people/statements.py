@@ -8,14 +8,14 @@ to the very words that were rated.
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from judges.errors import ConfigError, DataError
 from judges.files import sha256_of, text_hash
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import Run, TaskRun
+from lm_eval_tasks.runs.drawing import of_strata
 from lm_eval_tasks.tasks.spec import TaskSpec
 
 _ID = 24  # hexadecimal digits of a statement's hash
@@ -109,27 +109,18 @@ def draw(runs: Sequence[Run], specs: Mapping[str, TaskSpec], number: int, *, see
 
 
 def _of_strata(run: TaskRun, spec: TaskSpec, number: int, rng: random.Random) -> list[Shown]:
-    """As many of each stratum, as long as it has some; of a stratum those whose question has the fewest."""
-    candidates = {
-        candidate.shown.id: candidate
-        for scored in run.read()
-        for candidate in _candidates(spec, scored, source_id(run))
-    }
-    strata: dict[tuple[bool, int], list[Shown]] = {}
-    for candidate, third in _with_thirds(list(candidates.values())):
-        strata.setdefault((candidate.right, third), []).append(candidate.shown)
-    for stratum in strata.values():
-        rng.shuffle(stratum)
-    taken: Counter[str] = Counter()
-    drawn: list[Shown] = []
-    while len(drawn) < number and any(strata.values()):
-        for key in sorted(strata):
-            if strata[key] and len(drawn) < number:
-                least = min(strata[key], key=lambda shown: taken[shown.question_id])
-                strata[key].remove(least)
-                taken[least.question_id] += 1
-                drawn.append(least)
-    return drawn
+    source = source_id(run)
+    return [
+        Shown(
+            statement_id(drawn.text, drawn.explanation),
+            drawn.task,
+            drawn.question.id,
+            source,
+            drawn.text,
+            drawn.explanation,
+        )
+        for drawn in of_strata(run, spec, number, rng)
+    ]
 
 
 def _of_questions(runs: Sequence[TaskRun], spec: TaskSpec, number: int, rng: random.Random) -> list[Shown]:
@@ -188,14 +179,3 @@ def shown_of(
     if explanation is None:
         return None
     return Shown(statement_id(text, explanation), task, question.id, source, text, explanation)
-
-
-def _with_thirds(candidates: Sequence[_Candidate]) -> Iterable[tuple[_Candidate, int]]:
-    """Each candidate with the third of its score; equal scores are in one third."""
-    scores = sorted(one.score for one in candidates if one.score is not None)
-    if not scores:
-        return [(one, 0) for one in candidates]
-    edges = scores[len(scores) // 3], scores[2 * len(scores) // 3]
-    return [
-        (one, sum(one.score > edge for edge in edges) if one.score is not None else 0) for one in candidates
-    ]

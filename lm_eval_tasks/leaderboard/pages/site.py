@@ -24,6 +24,7 @@ from lm_eval_tasks.leaderboard.columns import columns_of
 from lm_eval_tasks.leaderboard.embed import script_json
 from lm_eval_tasks.leaderboard.pages import samples
 from lm_eval_tasks.leaderboard.pages.index import masthead, section, title_of
+from lm_eval_tasks.leaderboard.pages.judges import PAGE, judges_page
 from lm_eval_tasks.leaderboard.pages.model import model_page
 from lm_eval_tasks.leaderboard.pages.pair import pair_page
 from lm_eval_tasks.leaderboard.pages.training import Training, lambda_plot
@@ -129,7 +130,8 @@ def write_site(
         table_files,
         [path.relative_to(output).as_posix() for path in drawn],
     )
-    environment = _environment(head, live)
+    judges = judges_page(collection.runs.values())
+    environment = _environment(head, live, judges_audited=judges is not None)
 
     def write_page(template: str, path: str, **values: Any) -> None:
         target = output / path
@@ -144,6 +146,8 @@ def write_site(
     for (first, second), two in pairs.items():
         write_page("pair.html", paths.pair(first, second), page=two)
     write_page("samples.html", "samples.html", data=script_json(_browser(collection, paths)))
+    if judges is not None:
+        write_page("judges.html", PAGE, page=judges)
     for asset in sorted(_ASSETS.iterdir()):
         shutil.copyfile(asset, output / "assets" / asset.name)
     for board in collection.shelves:
@@ -178,7 +182,7 @@ def _clear(output: Path) -> None:
     )
 
 
-def _environment(head: Any, live: str | None) -> Environment:
+def _environment(head: Any, live: str | None, *, judges_audited: bool) -> Environment:
     environment = Environment(
         loader=PackageLoader("lm_eval_tasks.leaderboard"),
         autoescape=True,
@@ -188,7 +192,9 @@ def _environment(head: Any, live: str | None) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["points"] = points
-    environment.globals.update(site=head, live=live, version=_version(), draw=draw, shade=shade)
+    environment.globals.update(
+        site=head, live=live, version=_version(), draw=draw, shade=shade, judges_audited=judges_audited
+    )
     return environment
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +18,7 @@ from judges import (
     load_rubric,
 )
 from judges.records import VerdictForm
+from judges.rubrics.attacks.suite import Injection, injections
 from judges.rubrics.forms import reply_in
 from judges.rubrics.parsing import read_verdicts
 from judges.rubrics.prompt import MAX_TEXT, JudgePrompt
@@ -33,21 +32,7 @@ OWN = "\n".join(f"{criterion.name}: {WORST}" for criterion in RUBRIC.criteria)
 OWN_VERDICTS = Judgement({criterion.key: WORST for criterion in RUBRIC.criteria})
 
 
-@dataclass(frozen=True)
-class Injection:
-    name: str
-    text: str
-    signs: frozenset[str]
-
-
-def _injections() -> list[Injection]:
-    rows = yaml.safe_load(Path(__file__).with_name("injections.yaml").read_text(encoding="utf-8"))
-    return [
-        Injection(row["name"], row["text"] * row.get("repeat", 1), frozenset(row["signs"])) for row in rows
-    ]
-
-
-INJECTIONS = _injections()
+INJECTIONS = injections()
 each = pytest.mark.parametrize("injection", INJECTIONS, ids=lambda injection: injection.name)
 
 

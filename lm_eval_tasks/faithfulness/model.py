@@ -43,7 +43,7 @@ Begun: TypeAlias = Literal["auto", "continue", "turn"]
 """How an explanation is put into the model's mouth: its reply is begun, or a new turn follows."""
 _Request: TypeAlias = tuple[tuple[str, str], list[int], list[int]]
 """As the harness's models take one: a name, the tokens given, the tokens to score."""
-_AT_A_TIME = 128
+_AT_A_TIME = 32
 """Choices that are asked for together; a run that is killed loses no more of them."""
 _LABEL_TOKENS = 12
 _CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}

@@ -153,17 +153,18 @@ def test_a_killed_probe_goes_on_where_it_was(run):
         ]  # fmt: skip
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 300
             while len(endpoint.bodies) < 65 and time.monotonic() < deadline:
                 time.sleep(0.02)
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
-        port = endpoint.port
+        port, answered = endpoint.port, min(len(endpoint.bodies), 60)
     assert summaries(run) == {}
     with Endpoint(reader, port=port) as endpoint:
         probe(run, endpoint, "--kinds", "early")
-        # 180 choices in all; 60 were answered, and the store is written before the next is asked for.
-        assert len(endpoint.bodies) <= 125
+        # 180 choices in all; of those that were answered only the 8 under way may not be stored yet.
+        assert answered >= 30
+        assert len(endpoint.bodies) <= 180 - answered + 8
         again = len(endpoint.bodies)
         probe(run, endpoint, "--kinds", "early")
         assert len(endpoint.bodies) == again  # all of it is known

@@ -56,7 +56,7 @@ def test_from_init_to_the_evaluation_of_a_real_model(real_model: Path, tmp_path:
         return found.stdout
 
     call("init", folder, "--model", real_model, "--task", "demo_explain", "--data-dir", data)
-    call("run", folder, *(part for setting in settings for part in ("--set", setting)))
+    call("run", folder, "--save-set", *(part for setting in settings for part in ("--set", setting)))
 
     run = RunFolder.open(folder)
     form = form_of(run, run.recipe())

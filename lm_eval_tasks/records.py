@@ -24,13 +24,13 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A multiple-choice question.
+    """A question: multiple-choice, or open, without choices and without a right answer that is known.
 
     Attributes:
         id: Stable within its data set; the same question has the same id in every run.
         question: The question itself.
-        choices: In the order in which they are shown.
-        gold: Label of the right choice; always one of ``choices``.
+        choices: In the order in which they are shown; none for an open question.
+        gold: Label of the right choice; always one of ``choices``, and empty where there are none.
         context: Passage to read first; None where the data set has none.
     """
 
@@ -44,7 +44,7 @@ class Question:
         labels = self.labels
         if len(set(labels)) < len(labels):
             raise ValueError(f"question {self.id}: two choices have the same label ({', '.join(labels)})")
-        if self.gold not in labels:
+        if self.gold not in labels and (labels or self.gold):
             raise ValueError(
                 f"question {self.id}: gold {self.gold!r} is none of the labels {', '.join(labels)}"
             )
@@ -53,6 +53,11 @@ class Question:
     def labels(self) -> tuple[str, ...]:
         """The labels in order."""
         return tuple(choice.label for choice in self.choices)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has no choices: then an explanation can be judged, and nothing is right or wrong."""
+        return not self.choices
 
     @property
     def gold_choice(self) -> Choice:
@@ -124,9 +129,9 @@ class Response:
     Attributes:
         text: The whole reply as generated.
         explanation: Text of the explanation part; None if unreadable.
-        choice: Label of the chosen choice; None if unreadable.
+        choice: Label of the chosen choice; None if unreadable, or if the question is open.
         explanation_problem: Why there is no explanation; None if there is one.
-        choice_problem: Why there is no choice; None if there is one.
+        choice_problem: Why there is no choice; None if there is one, or if the question is open.
         failure: Why the model gave no reply (its endpoint failed, say); None if it did. Such a response
             stands in no metric; how many there are is told.
     """
@@ -140,8 +145,8 @@ class Response:
 
     @property
     def readable(self) -> bool:
-        """True if both parts could be read."""
-        return self.explanation is not None and self.choice is not None
+        """True if both parts could be read; of a reply to an open question, the explanation."""
+        return self.explanation is not None and self.choice_problem is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,20 @@ def rubric_from(values: Mapping[str, Any], where: str) -> Rubric:
     )
 
 
+def rubric_to_json(rubric: Rubric) -> dict[str, Any]:
+    """The mapping that :func:`rubric_from` makes the same rubric of."""
+    return {
+        "name": rubric.name,
+        "version": rubric.version,
+        "scale": {verdict: str(points) for verdict, points in rubric.scale.items()},
+        "criteria": [
+            {"key": one.key, "name": one.name, "question": one.question, "weight": str(one.weight)}
+            for one in rubric.criteria
+        ],
+        "prompt": {"system": rubric.system_template, "user": rubric.user_template},
+    }
+
+
 def built_in_rubric(name: str = DEFAULT_RUBRIC) -> Rubric:
     """A rubric that ships with the package.
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from lm_eval_tasks.commands.options.completion import runs, tasks_of_runs
+
 
 @click.command("annotate")
-@click.argument("runs", nargs=-1, required=True, type=click.Path())
+@click.argument("runs", nargs=-1, required=True, type=click.Path(), shell_complete=runs)
 @click.option(
     "-n",
     "--statements",
@@ -24,7 +26,13 @@ import click
     type=click.Path(path_type=Path),
     help="Folder of the page; made if absent.",
 )
-@click.option("--task", "tasks", multiple=True, help="Only this task; may be repeated. Default: all.")
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    help="Only this task; may be repeated. Default: all.",
+    shell_complete=tasks_of_runs,
+)
 @click.option("--judge", help="Draw by the judgements of this name, where a run has several.")
 @click.option("--rubric", help="Rate by this one: built-in, or a .yaml file. Default: the built-in one.")
 @click.option("--seed", default=0, show_default=True, help="Of the draw.")

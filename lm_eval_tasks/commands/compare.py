@@ -6,11 +6,19 @@ import json
 
 import click
 
+from lm_eval_tasks.commands.options.completion import names_of_runs, runs, tasks_of_runs
+
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True, type=click.Path())
-@click.option("--baseline", help="Compare each run with this one only; its rating is 1000.")
-@click.option("--task", "tasks", multiple=True, help="Only this task; may be given again.")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(), shell_complete=runs)
+@click.option(
+    "--baseline",
+    help="Compare each run with this one only; its rating is 1000.",
+    shell_complete=names_of_runs,
+)
+@click.option(
+    "--task", "tasks", multiple=True, help="Only this task; may be given again.", shell_complete=tasks_of_runs
+)
 @click.option("--judge", help="Use the judgements of this name, where a run has several.")
 @click.option(
     "--refined",
@@ -18,6 +26,7 @@ import click
     metavar="RUN",
     help="Take this run's replies to the *_refined tasks as its replies to the plain tasks; "
     "may be given again.",
+    shell_complete=names_of_runs,
 )
 @click.option(
     "--correct-with",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lm_eval_tasks.commands.options.budget import budget, budget_options
+from lm_eval_tasks.commands.options.completion import runs, tasks_of_runs
 from lm_eval_tasks.commands.options.executor import executor, executor_options
 from lm_eval_tasks.commands.options.judge import rubric_options
 from lm_eval_tasks.commands.options.log import verbose_option
@@ -31,8 +32,10 @@ BROKEN = 2
 
 
 @click.command("gate")
-@click.argument("run", type=click.Path())
-@click.option("--baseline", required=True, type=click.Path(), help="Run to compare RUN with.")
+@click.argument("run", type=click.Path(), shell_complete=runs)
+@click.option(
+    "--baseline", required=True, type=click.Path(), help="Run to compare RUN with.", shell_complete=runs
+)
 @click.option(
     "--margin",
     required=True,
@@ -48,6 +51,7 @@ BROKEN = 2
     "tasks",
     multiple=True,
     help="Only this task; may be repeated. Default: all that both runs have.",
+    shell_complete=tasks_of_runs,
 )
 @rubric_options
 @click.option(

@@ -8,6 +8,8 @@ from typing import Literal
 
 import click
 
+from lm_eval_tasks.commands.options.completion import names_of_runs
+
 
 @click.command("leaderboard")
 @click.argument("folder", type=click.Path(path_type=Path))
@@ -18,7 +20,11 @@ import click
     type=click.Path(path_type=Path),
     help="Folder of the site; an older site in it is replaced.",
 )
-@click.option("--baseline", help="Run that the others are measured by (its name: the path below FOLDER).")
+@click.option(
+    "--baseline",
+    help="Run that the others are measured by (its name: the path below FOLDER).",
+    shell_complete=names_of_runs,
+)
 @click.option("--judge", help="Use the judgements of this name, where a run has several.")
 @click.option(
     "--training",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lm_eval_tasks.commands.options.budget import budget, budget_options
+from lm_eval_tasks.commands.options.completion import runs, tasks
 from lm_eval_tasks.commands.options.executor import executor, executor_options
 from lm_eval_tasks.commands.options.judge import rubric_options
 from lm_eval_tasks.commands.options.log import verbose_option
@@ -38,11 +39,18 @@ _OPTIONS = frozenset(
 @click.command("run")
 @click.option("--model", required=True, help="Kind of model, as lm_eval names it: hf, vllm, ...")
 @click.option("--model-args", default="", help="Its arguments, key=value,key=value or JSON.")
-@click.option("--tasks", required=True, help="Names of tasks, separated by commas, or self_explanation.")
+@click.option(
+    "--tasks",
+    required=True,
+    help="Names of tasks, separated by commas, or self_explanation.",
+    shell_complete=tasks,
+)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The run folder.")
 @click.option("--judge", help="openai:MODEL@URL, vllm:MODEL, ..., or judge.yaml. Without it: score later.")
 @rubric_options
-@click.option("--baseline", type=click.Path(), help="Run folder to compare with at the end.")
+@click.option(
+    "--baseline", type=click.Path(), help="Run folder to compare with at the end.", shell_complete=runs
+)
 @click.option("--data-dir", type=click.Path(exists=True), help="Local questions instead of the hub's.")
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), help="Default: the task's own.")
 @click.option(

@@ -11,7 +11,9 @@ import click
 from click.core import ParameterSource
 
 from lm_eval_tasks.commands.options.budget import budget, budget_options
+from lm_eval_tasks.commands.options.completion import runs, tasks_of_runs
 from lm_eval_tasks.commands.options.executor import executor, executor_options
+from lm_eval_tasks.commands.options.explanations import explanation_options, make_run
 from lm_eval_tasks.commands.options.judge import rubric_options
 from lm_eval_tasks.commands.options.log import verbose_option
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("score")
-@click.argument("run", type=click.Path())
+@click.argument("run", type=click.Path(), shell_complete=runs)
 @click.option("--judge", help="BACKEND:MODEL (openai:MODEL@URL, vllm:MODEL, ...) or judge.yaml.")
 @click.option(
     "--ratings",
@@ -30,7 +32,11 @@ if TYPE_CHECKING:
     help="Instead of --judge: what people rated (anchor-eval annotate); may be repeated.",
 )
 @click.option(
-    "--task", "tasks", multiple=True, help="Only this task; may be repeated. Default: all of the run."
+    "--task",
+    "tasks",
+    multiple=True,
+    help="Only this task; may be repeated. Default: all of the run.",
+    shell_complete=tasks_of_runs,
 )
 @rubric_options
 @click.option("--as", "name", help="Name to keep the judgements under; default: the judge's.")
@@ -44,6 +50,7 @@ if TYPE_CHECKING:
 @budget_options
 @executor_options
 @click.option("--dry-run", is_flag=True, help="Say what it would take, and ask nothing.")
+@explanation_options
 @verbose_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
 def command(
@@ -75,6 +82,8 @@ def command(
     anchor-eval score runs/m1 --judge judge.yaml --rubric constitution.yaml --as by-principles
     anchor-eval score runs/m1 --judge vllm:JUDGE --executor ray --workers 8
     anchor-eval score runs/m1 --judge panel.yaml
+    anchor-eval score runs/theirs --explanations theirs.csv --question-field q --explanation-field e \
+        --judge judge.yaml
     anchor-eval score runs/m1 --ratings ratings-ann.jsonl --ratings ratings-ben.jsonl
     """
     if (judge is None) == (not ratings):
@@ -83,6 +92,7 @@ def command(
         _refuse_options_of_judges()
         _import(run, tasks, ratings, rubric, include_path, as_json)
         return
+    tasks = make_run(run, tasks, options)
     from judges.config import DEFAULT, load_judge
     from judges.output.notices import tell
     from judges.output.run_log import FILE, quiet

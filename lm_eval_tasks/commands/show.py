@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lm_eval_tasks.commands.options.completion import runs, tasks_of_runs
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -18,9 +20,11 @@ _FILTERS = ("right", "wrong", "unreadable", "failed", "unjudged", "top", "bottom
 
 
 @click.command("show")
-@click.argument("run", type=click.Path())
+@click.argument("run", type=click.Path(), shell_complete=runs)
 @click.option("--only", multiple=True, type=click.Choice(_FILTERS), help="Which replies; may be repeated.")
-@click.option("--task", "tasks", multiple=True, help="Only this task; may be repeated.")
+@click.option(
+    "--task", "tasks", multiple=True, help="Only this task; may be repeated.", shell_complete=tasks_of_runs
+)
 @click.option("--id", "ids", multiple=True, help="Only this question; may be repeated.")
 @click.option("--judge", help="Whose judgements, where there are several.")
 @click.option("-n", "count", type=click.IntRange(1), help="At most so many replies.  [default: all]")

@@ -6,13 +6,19 @@ from pathlib import Path
 
 import click
 
+from lm_eval_tasks.commands.options.completion import names_of_runs
+
 SECONDS = 2.0
 """Between two looks at the runs."""
 
 
 @click.command("view")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--baseline", help="Run that the others are measured by (its name: the path below FOLDER).")
+@click.option(
+    "--baseline",
+    help="Run that the others are measured by (its name: the path below FOLDER).",
+    shell_complete=names_of_runs,
+)
 @click.option("--judge", help="Use the judgements of this name, where a run has several.")
 @click.option("--title", default="Explanations compared", show_default=True, help="Name of the site.")
 @click.option(

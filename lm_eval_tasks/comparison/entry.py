@@ -32,13 +32,14 @@ class Entry:
         marks: Its numbers; replies that failed are in none.
         samples: Samples asked for a question, failed ones included.
         failed: Replies that never arrived (an endpoint failed): not unreadable, not wrong, in no figure.
-        accuracy: Share of right answers, mean over questions; an unreadable choice is not right.
+        accuracy: Share of right answers, mean over questions; an unreadable choice is not right. None
+            where the questions are open.
         spread: Standard deviation of the accuracy over the N samples; None with one sample a question.
         score: Mean over the questions with a score; None if nothing was judged, or a log doesn't tell the
             rubric.
         criteria: Points of each criterion of the judge, likewise.
         behaviour: Share of the questions with only right, mixed, only wrong answers, and with no readable
-            choice at all.
+            choice at all; empty where the questions are open.
         readable: Share of the samples with both tags readable, mean over questions: the metric ``readable``.
         explained: Share of the samples with a readable explanation, likewise.
         judged: Share of the samples with a verdict, likewise: the metric ``judged``.
@@ -55,7 +56,7 @@ class Entry:
     marks: Marks
     samples: int
     failed: int
-    accuracy: Mean
+    accuracy: Mean | None
     spread: float | None
     score: Mean | None
     criteria: tuple[Estimate | None, ...]
@@ -139,14 +140,14 @@ def read_entry(
         marks=marks,
         samples=collected.samples,
         failed=collected.failed,
-        accuracy=means(right, SHARE)[0],
+        accuracy=means(right, SHARE)[0] if marks.graded else None,
         spread=marks.accuracy_spread,
         score=score,
         criteria=tuple(
             means(column, ends)[0].estimate(settings.confidence) if len(column) else None
             for column in columns
         ),
-        behaviour=tuple(float(kind.mean()) for kind in kinds),
+        behaviour=tuple(float(kind.mean()) for kind in kinds) if marks.graded else (),
         readable=float(np.nanmean(collected.readable)),
         explained=float((marks.readable.sum(axis=1)[answered] / present[answered]).mean()),
         judged=float((scored[answered] / present[answered]).mean()),

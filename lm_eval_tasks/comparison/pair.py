@@ -75,7 +75,7 @@ class Comparison:
         p_value: Of "the margin is 0", paired by question; None with fewer than two questions.
         bounds: The margin if every unscored sample had turned out worst for the first model, and best; None
             if all samples are scored.
-        accuracy: Difference in accuracy on the shared questions, paired by question.
+        accuracy: Difference in accuracy on the shared questions, paired by question; None for open ones.
         equal_length: The rates at equal length; None if length never differs.
         strata: The rates by correctness.
         sides: The means behind it.
@@ -89,7 +89,7 @@ class Comparison:
     margin: Estimate
     p_value: float | None
     bounds: tuple[float, float] | None
-    accuracy: Estimate
+    accuracy: Estimate | None
     equal_length: EqualLength | None
     strata: tuple[Stratum, ...]
     sides: Sides
@@ -160,7 +160,7 @@ def compare(
     win, tie, loss = means(shares, SHARE)
     sides = Sides(win, tie, loss, difference(win, loss))
     gains = first.accuracies - second.accuracies
-    accuracy = means(gains[np.isfinite(gains)], MARGIN)[0]
+    known = gains[np.isfinite(gains)]
     confidence = settings.confidence
     return Comparison(
         matched=matched,
@@ -171,7 +171,7 @@ def compare(
         margin=sides.margin.estimate(confidence),
         p_value=sides.margin.p_value,
         bounds=_bounds(first, second, top_score),
-        accuracy=accuracy.estimate(confidence),
+        accuracy=means(known, MARGIN)[0].estimate(confidence) if len(known) else None,
         equal_length=equal_length(first, second, confidence=confidence),
         strata=tuple(strata(first, second, confidence=confidence)),
         sides=sides,

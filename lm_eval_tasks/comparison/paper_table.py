@@ -87,6 +87,8 @@ def _compared(table: Table, task: str) -> Iterator[tuple[Entry, Comparison]]:
 
 
 def _accuracy(entry: Entry) -> str:
+    if entry.accuracy is None:
+        return "--"
     spread = "" if entry.spread is None else rf" $\pm$ {percent(entry.spread)}"
     return percent(entry.accuracy.value) + spread
 

@@ -81,6 +81,8 @@ def _entries(table: Table, settings: Settings) -> str:
 
 
 def _accuracy(entry: Entry, settings: Settings) -> str:
+    if entry.accuracy is None:
+        return "-"
     found = entry.accuracy.estimate(settings.confidence)
     spread = "" if entry.spread is None else f" ± {percent(entry.spread)}"
     error = "" if found.stderr is None else f" (se {percent(found.stderr)})"
@@ -154,7 +156,8 @@ def _details(pair: Pair, interval: str) -> str:
             for stratum in found.strata
         ]
         header = ("pairs of samples", "share", "questions", "win", "loss", "win - loss", interval)
-        lines += [f"{task}, by correctness", text_table(header, rows)]
+        if rows:
+            lines += [f"{task}, by correctness", text_table(header, rows)]
         length = found.equal_length
         if length is not None:
             lines.append(
@@ -163,10 +166,11 @@ def _details(pair: Pair, interval: str) -> str:
                 f"win - loss {signed_percent(length.margin.value)} {_interval(length.margin)}; "
                 f"{pair.first} writes {length.length_ratio:.2f} times as much"
             )
-        lines.append(
-            f"{task}, accuracy: {signed_percent(found.accuracy.value)} {_interval(found.accuracy)} "
-            f"on the {len(found.matched.shared)} shared questions"
-        )
+        if found.accuracy is not None:
+            lines.append(
+                f"{task}, accuracy: {signed_percent(found.accuracy.value)} {_interval(found.accuracy)} "
+                f"on the {len(found.matched.shared)} shared questions"
+            )
     return "\n".join(lines)
 
 
@@ -220,7 +224,7 @@ def _entry_json(task: str, entry: Entry, settings: Settings) -> dict[str, Any]:
         "task": task,
         "questions": len(entry.marks.ids),
         "samples": entry.samples,
-        "accuracy": asdict(entry.accuracy.estimate(settings.confidence)),
+        "accuracy": None if entry.accuracy is None else asdict(entry.accuracy.estimate(settings.confidence)),
         "spread": entry.spread,
         "score": None if entry.score is None else asdict(entry.score.estimate(settings.confidence)),
         "readable": entry.readable,
@@ -249,7 +253,8 @@ def _comparison_json(found: Comparison) -> dict[str, Any]:
         "only_first": list(found.matched.only_first),
         "only_second": list(found.matched.only_second),
         "unscored": found.unscored,
-        **{name: asdict(getattr(found, name)) for name in ("win", "tie", "loss", "margin", "accuracy")},
+        **{name: asdict(getattr(found, name)) for name in ("win", "tie", "loss", "margin")},
+        "accuracy": None if found.accuracy is None else asdict(found.accuracy),
         "p_value": found.p_value,
         "bounds": found.bounds,
         "length_matters": found.length_matters,

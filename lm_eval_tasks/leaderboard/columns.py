@@ -71,8 +71,8 @@ def columns_of(scope: Scope) -> list[Column]:
             "Accuracy",
             "Share of right answers, in percent, ± the spread over the samples (no interval); an unreadable "
             "choice is not right",
-            lambda row: row.accuracy.value,
-            lambda row: number(100 * row.accuracy.value),
+            lambda row: _value(row.accuracy),
+            lambda row: _text(row.accuracy, 100, 1),
             aside=lambda row: "" if row.spread is None else f"± {number(100 * row.spread)}",
             estimate=lambda row: row.accuracy,
         ),

@@ -29,7 +29,7 @@ class Row:
         margin: Win - loss against the baseline; None for the baseline itself and where nothing is shared.
         p_value: Of the margin, after Holm's correction.
         equal_length: The same margin for explanations of equal length; None where it isn't known.
-        accuracy: Mean over questions.
+        accuracy: Mean over questions; None where the questions of a task are open.
         spread: Of the accuracy over the N samples, as the paper prints it; None over several tasks.
         readable: Share of the samples with both tags readable.
         judged: Share of the samples with a verdict; None if no judge was asked.
@@ -50,7 +50,7 @@ class Row:
     margin: Interval | None
     p_value: float | None
     equal_length: Interval | None
-    accuracy: Interval
+    accuracy: Interval | None
     spread: float | None
     readable: float
     judged: float | None
@@ -127,6 +127,7 @@ def _row(run: str, table: Table, settings: Settings) -> Row:
     against = None if table.baseline in (None, run) else table.pair(run, table.baseline or "")
     lengths = [] if against is None else [found.equal_length for found in against.tasks.values()]
     rating = next((rating for rating in table.ratings if rating.name == run), None)
+    accuracies = [entry.accuracy for entry in entries if entry.accuracy is not None]
     scores = [entry.score for entry in entries if entry.score is not None]
     return Row(
         run=run,
@@ -139,7 +140,7 @@ def _row(run: str, table: Table, settings: Settings) -> Row:
         margin=interval(None if against is None else against.overall.margin),
         p_value=None if against is None else against.adjusted_p,
         equal_length=shown(lengths[0].margin) if len(lengths) == 1 and lengths[0] is not None else None,
-        accuracy=_average([entry.accuracy for entry in entries], settings),
+        accuracy=_average(accuracies, settings) if len(accuracies) == len(entries) else None,
         spread=None if one is None else one.spread,
         readable=sum(entry.readable for entry in entries) / len(entries),
         judged=sum(entry.judged for entry in entries) / len(entries) if judges or scores else None,

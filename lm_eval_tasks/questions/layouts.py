@@ -282,6 +282,15 @@ def _get(row: Mapping[str, Any], name: str) -> Any:
     return current
 
 
+def text_of(row: Mapping[str, Any], name: str) -> str:
+    """The text in a field of a row, stripped; empty where the field is.
+
+    Raises:
+        RowError: If there is no such field, or it holds something else.
+    """
+    return _text(_get(row, name), name)
+
+
 def _text(value: Any, name: str | None) -> str:
     if _missing(value):
         return ""

@@ -138,7 +138,9 @@ def _said(shown: Shown) -> str:
     problems = []
     if response.explanation is None:
         problems.append(f"explanation unreadable ({response.explanation_problem})")
-    if response.choice is None:
+    if response.choice is None and response.choice_problem is None:
+        pass  # an open question
+    elif response.choice is None:
         problems.append(f"choice unreadable ({response.choice_problem})")
     else:
         problems.append(f"chose {response.choice}, {'right' if reply.correct else 'wrong'}")

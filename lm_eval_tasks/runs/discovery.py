@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from judges.errors import DataError
 from judges.files import read_object, read_rows, sha256_of
@@ -33,6 +33,9 @@ from lm_eval_tasks.runs.sample_logs import (
 from lm_eval_tasks.stats.marks import Marks, marks_of
 from lm_eval_tasks.tasks.load import load_task, task_names
 from lm_eval_tasks.tasks.spec import REFINED
+
+if TYPE_CHECKING:
+    from lm_eval_tasks.runs.reply_table import Replies
 
 _SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?)\.jsonl")
 
@@ -147,6 +150,18 @@ class Run:
     tasks: Mapping[str, TaskRun]
     notes: tuple[str, ...] = ()
 
+    @staticmethod
+    def load(path: str | Path, *, judge: str | None = None) -> Run:
+        """As :func:`load_run`: a run folder, with the judgements of this name where it has several."""
+        return load_run(path, judge=judge)
+
+    @property
+    def replies(self) -> Replies:
+        """Every reply as a row; ``to_pandas()`` and ``to_dataset()`` of it are frame and data set."""
+        from lm_eval_tasks.runs.reply_table import Replies
+
+        return Replies(self)
+
     def task(self, name: str) -> TaskRun:
         """One task by name.
 
@@ -212,7 +227,23 @@ def find_runs(folder: str | Path, *, judge: str | None = None) -> list[Run]:
     Raises:
         DataError: If there is none, or one can't be read.
     """
-    base = Path(folder)
+    return sorted(
+        (_load(holder, root, name, judge, None) for holder, root, name in _below(Path(folder))),
+        key=lambda run: run.name,
+    )
+
+
+def names_below(folder: str | Path) -> list[str]:
+    """Names of the runs below a folder, as :func:`find_runs` gives them; no file is opened.
+
+    Raises:
+        DataError: If there is none.
+    """
+    return sorted(name for _, _, name in _below(Path(folder)))
+
+
+def _below(base: Path) -> list[tuple[Path, Path, str]]:
+    """Every run below a folder: where its logs lie, its root and its name."""
     if not base.is_dir():
         raise DataError(f"{base}: no such folder")
     holders = sorted({log.parent for log in base.rglob("samples_*.jsonl") if _SAMPLES.fullmatch(log.name)})
@@ -221,13 +252,13 @@ def find_runs(folder: str | Path, *, judge: str | None = None) -> list[Run]:
     siblings: dict[Path, int] = defaultdict(int)
     for holder in holders:
         siblings[holder.parent] += 1
-    runs = []
+    found = []
     for holder in holders:
         alone = siblings[holder.parent] == 1 and holder != base
         root = holder.parent if alone else holder
         name = root.resolve().name if root == base else root.relative_to(base).as_posix()
-        runs.append(_load(holder, root, name, judge, None))
-    return sorted(runs, key=lambda run: run.name)
+        found.append((holder, root, name))
+    return found
 
 
 def _holders(folder: Path) -> list[Path]:
@@ -317,7 +348,7 @@ def _task_run(
         rows_left_out=left_out,
         left_out=places,
         sampling=_mapping(config.get("generation_kwargs")) or None,
-        source=_source(metadata),
+        source=_source(metadata, log.parent),
         chat_template=_text(results.get("chat_template_sha")),
         judgements_file=used[0] if used else None,
         summary=used[1] if used else None,
@@ -369,9 +400,12 @@ def _failed(task: str, counts: Mapping[str, Any]) -> list[str]:
     return [f"{task}: {of_all} failed and count nowhere; the first: {next(iter(failed))}"]
 
 
-def _source(metadata: Mapping[str, Any]) -> Path | None:
+def _source(metadata: Mapping[str, Any], folder: Path) -> Path | None:
+    """The task file; one in the run folder is named from where the log lies, so that the run can move."""
     source = _text(metadata.get("config_source"))
-    return None if source in (None, "inline") else Path(str(source))
+    if source is None or source == "inline":
+        return None
+    return folder / source if source.startswith("../") and (folder / source).is_file() else Path(source)
 
 
 def _mapping(value: Any) -> dict[str, Any]:

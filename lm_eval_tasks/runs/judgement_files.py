@@ -52,6 +52,7 @@ class JudgementSummary:
         unanswered: Responses that the evaluated model's endpoint failed to give: reason -> count. They count
             nowhere.
         notes: What a reader should know, e.g. that judge and judged are of one family.
+        rubric: What was judged by, as a rubric's file has it; None in files of before, and for people.
     """
 
     name: str
@@ -75,6 +76,7 @@ class JudgementSummary:
     flagged: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
     unanswered: Mapping[str, int] = field(default_factory=dict)
+    rubric: Mapping[str, Any] | None = None
 
     @property
     def coverage(self) -> float | None:
@@ -95,6 +97,7 @@ class JudgementSummary:
             "flagged": dict(self.flagged),
             "failures": dict(self.failures),
             "unanswered": dict(self.unanswered),
+            **({} if self.rubric is None else {"rubric": dict(self.rubric)}),
         }
 
     @staticmethod
@@ -111,6 +114,7 @@ class JudgementSummary:
             flagged=row.get("flagged", {}),
             failures=row.get("failures", {}),
             unanswered=row.get("unanswered", {}),
+            rubric=row.get("rubric"),
         )
 
 

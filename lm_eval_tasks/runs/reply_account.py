@@ -71,7 +71,7 @@ class ReplyAccount:
 
 
 def account(questions: Iterable[ScoredQuestion]) -> ReplyAccount | None:
-    """Counts the replies to questions; None if there is none."""
+    """Counts the replies to questions with choices; None if there is none."""
     explanations: Counter[str] = Counter()
     choices: Counter[str] = Counter()
     first: dict[str, list[str]] = {}
@@ -79,7 +79,7 @@ def account(questions: Iterable[ScoredQuestion]) -> ReplyAccount | None:
     guessing: list[float] = []
     replies = 0
     for scored in questions:
-        if not scored.answered:
+        if not scored.answered or scored.question.is_open:
             continue
         replies += len(scored.answered)
         right.append(sum(sample.correct for sample in scored.answered) / len(scored.answered))

@@ -14,6 +14,7 @@ from judges.family import same_family_note
 from judges.files import held, sha256_of
 from judges.judge import Judge
 from judges.records import Assessment, Unjudged
+from judges.rubrics.rubric_files import rubric_to_json
 from judges.spending.estimate import Estimate
 from lm_eval_tasks.questions.load import left_out_text
 from lm_eval_tasks.records import ScoredQuestion
@@ -194,6 +195,7 @@ def _judged(
         notes=tuple(filter(None, notes)),
         failures=dict(tally.failures.most_common(5)),
         unanswered=dict(found.unanswered.most_common()),
+        rubric=rubric_to_json(judge.rubric),
     )
     write_summary(summary_path, summary)
     return summary

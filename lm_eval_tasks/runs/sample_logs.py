@@ -29,7 +29,7 @@ class _Checked(BaseModel):
 
 
 class _Choices(_Checked):
-    label: list[str] = Field(min_length=2)
+    label: list[str]
     text: list[str]
 
 
@@ -208,6 +208,8 @@ def _in_row_form(doc: Any) -> bool:
 
 def _question(row: Any, where: str) -> Question:
     _check(_Question, row, where, "question")
+    if len(row["choices"]["label"]) == 1:
+        raise DataError(f"{where}: question choices.label: one choice alone; an open question has none")
     try:
         return Question.from_json(row)
     except ValueError as error:
@@ -223,7 +225,7 @@ def _response(row: Any, question: Question, where: str) -> ScoredResponse:
     for choice, correct in choices:
         if choice is not None and choice not in question.labels:
             raise DataError(f"{where}: choice {choice!r} is none of the labels {', '.join(question.labels)}")
-        if correct != (choice == question.gold):
+        if correct != (choice == question.gold and not question.is_open):
             raise DataError(f"{where}: choice {choice!r} and gold {question.gold!r} contradict 'correct'")
     if (response.score is None) != (response.verdicts is None):
         raise DataError(f"{where}: a score without verdicts, or verdicts without a score")

@@ -71,7 +71,8 @@ def equal_length(first: Marks, second: Marks, *, confidence: float = CONFIDENCE)
         confidence: Coverage of the intervals.
 
     Returns:
-        None if there are fewer than two questions with pairs, or if length never differs.
+        None if there are fewer than two questions with pairs, if length never differs, or if it differs in
+        too few of them to tell what it does.
     """
     pairs = _Pairs.of(first, second)
     if len(pairs.questions) < 2:
@@ -85,6 +86,8 @@ def equal_length(first: Marks, second: Marks, *, confidence: float = CONFIDENCE)
     lengths = counts.sum(axis=0)
     prior = _PRIOR * lengths / len(pairs.questions)
     model = ordered_probit.fit(kernel * (counts + prior), grid.values)
+    if model is None:
+        return None
     win, loss = model.rates()
     by_win, by_loss = model.rate_gradients()
     figures = (

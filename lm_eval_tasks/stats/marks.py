@@ -27,6 +27,7 @@ class Marks:
         readable: Whether it has a readable explanation; False where absent.
         scores: Its score in the rubric's units, ``UNSCORED`` where there is none.
         words: Words of its explanation; 0 where there is none.
+        graded: Whether something is right or wrong here; False where all questions are open.
     """
 
     ids: tuple[str, ...]
@@ -35,6 +36,7 @@ class Marks:
     readable: NDArray[np.bool_]
     scores: NDArray[np.int32]
     words: NDArray[np.int32]
+    graded: bool = True
 
     @property
     def samples(self) -> int:
@@ -48,15 +50,17 @@ class Marks:
 
     @property
     def accuracies(self) -> NDArray[np.float64]:
-        """Share of right samples, shape (questions,); NaN for a question without samples."""
+        """Share of right samples, shape (questions,); NaN without samples, and where nothing is graded."""
+        if not self.graded:
+            return np.full(len(self.ids), np.nan)
         with np.errstate(invalid="ignore"):
             shares: NDArray[np.float64] = self.correct.sum(axis=1) / self.present.sum(axis=1)
         return shares
 
     @property
     def accuracy_spread(self) -> float | None:
-        """As :func:`.metrics.accuracy_spread`; None with fewer than two samples a question."""
-        if self.present.shape[1] < 2:
+        """As :func:`.metrics.accuracy_spread`; None with fewer than two samples a question, or ungraded."""
+        if self.present.shape[1] < 2 or not self.graded:
             return None
         return float((self.correct.sum(axis=0) / self.present.sum(axis=0)).std(ddof=1))
 
@@ -75,6 +79,7 @@ class Marks:
             self.readable[index],
             self.scores[index],
             self.words[index],
+            self.graded,
         )
 
 
@@ -91,7 +96,9 @@ def marks_of(questions: Iterable[ScoredQuestion]) -> Marks:
     readable: list[bool] = []
     scores: list[int] = []
     words: list[int] = []
+    is_open: set[bool] = set()
     for scored in questions:
+        is_open.add(scored.question.is_open)
         ids.append(scored.question.id)
         lengths.append(len(scored.answered))
         for sample in scored.answered:
@@ -109,6 +116,7 @@ def marks_of(questions: Iterable[ScoredQuestion]) -> Marks:
         _filled(present, np.array(readable, dtype=np.bool_)),
         _filled(present, np.array(scores, dtype=np.int32), UNSCORED),
         _filled(present, np.array(words, dtype=np.int32)),
+        graded=is_open != {True},
     )
 
 

@@ -106,7 +106,7 @@ def question_metrics(
     samples = scored.answered
     explained = [sample.response.explanation for sample in samples if sample.response.explanation is not None]
     values: dict[str, MetricValue] = {
-        "acc": _mean(sample.correct for sample in samples),
+        "acc": None if scored.question.is_open else _mean(sample.correct for sample in samples),
         "readable": _mean(sample.response.readable for sample in samples),
         "explanation_words": _mean(len(explanation.split()) for explanation in explained),
         **_refined_metrics(samples),
@@ -115,8 +115,9 @@ def question_metrics(
         judged = [sample for sample in samples if sample.score is not None]
         values["judged"] = len(judged) / len(samples) if samples else None
         values["explanation_score"] = _points(judged, rubric)
-        values["explanation_score_right"] = _points([s for s in judged if s.correct], rubric)
-        values["explanation_score_wrong"] = _points([s for s in judged if not s.correct], rubric)
+        graded = [] if scored.question.is_open else judged
+        values["explanation_score_right"] = _points([s for s in graded if s.correct], rubric)
+        values["explanation_score_wrong"] = _points([s for s in graded if not s.correct], rubric)
         points = [rubric.points(Judgement(sample.verdicts)) for sample in judged if sample.verdicts]
         for criterion in rubric.criteria:
             values[criterion.key] = _mean(float(of_sample[criterion.key]) for of_sample in points)
@@ -271,7 +272,7 @@ def values_by_question(
         of_question = question_metrics(scored, rubric)
         if baseline is not None:
             of_question |= compared_metrics(scored, baseline.get(scored.question.id))
-        correct = correct_of(scored)
+        correct = [] if scored.question.is_open else correct_of(scored)
         table[scored.question.id] = {**of_question, ACC_SPREAD: correct if len(correct) > 1 else None}
     names = [
         name

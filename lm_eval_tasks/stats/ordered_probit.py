@@ -16,6 +16,7 @@ from lm_eval_tasks.stats.intervals import Floats
 LOSS, TIE, WIN = range(3)
 _STEPS = 100
 _SMALLEST = 1e-300
+_WORST_CONDITION = 1e12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +57,15 @@ class OrderedProbit:
         return np.array([-self.slope * self.low * low, low + high, -self.slope * self.high * high])
 
 
-def fit(counts: Floats, grid: Floats) -> OrderedProbit:
+def fit(counts: Floats, grid: Floats) -> OrderedProbit | None:
     """Maximum likelihood, by Fisher scoring with step halving.
 
     Args:
         counts: Of losses, ties and wins at each point of the grid, shape (3, grid); some of each.
         grid: Values of x.
+
+    Returns:
+        None if the counts don't tell the three parameters: all of their weight lies on one x, say.
     """
     from scipy.special import ndtri
 
@@ -72,6 +76,8 @@ def fit(counts: Floats, grid: Floats) -> OrderedProbit:
         chances, slopes = _chances(found, grid)
         gradient = np.einsum("kb,kib->i", counts / chances, slopes)
         expected = np.einsum("kb,kib,kjb->ij", counts.sum(axis=0) / chances, slopes, slopes)
+        if not _regular(expected):
+            return None
         step = np.linalg.solve(expected, gradient)
         while np.abs(step).max() > 1e-10 and _likelihood(found + step, counts, grid) < best:
             step = step / 2
@@ -81,7 +87,18 @@ def fit(counts: Floats, grid: Floats) -> OrderedProbit:
         best = _likelihood(found, counts, grid)
     chances, slopes = _chances(found, grid)
     low, slope, high = (float(part) for part in found)
-    return OrderedProbit(low, slope, high, slopes / chances[:, None], _information(found, counts, grid))
+    information = _information(found, counts, grid)
+    if not _regular(information):
+        return None
+    return OrderedProbit(low, slope, high, slopes / chances[:, None], information)
+
+
+def _regular(matrix: Floats) -> bool:
+    """Whether a matrix can be inverted, whatever the scale of its parameters."""
+    scale = np.sqrt(np.abs(np.diag(matrix)))
+    if not np.isfinite(matrix).all() or not (scale > 0).all():
+        return False
+    return bool(np.linalg.cond(matrix / np.outer(scale, scale)) < _WORST_CONDITION)
 
 
 def _chances(parameters: Floats, grid: Floats) -> tuple[Floats, Floats]:

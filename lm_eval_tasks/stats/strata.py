@@ -51,8 +51,10 @@ def strata(first: Marks, second: Marks, *, confidence: float = CONFIDENCE) -> li
     """Splits a comparison by correctness; rows of both in the same order of questions.
 
     Returns:
-        The four strata; empty if no question has pairs.
+        The four strata; empty if no question has pairs, or where nothing is right or wrong.
     """
+    if not (first.graded and second.graded):
+        return []
     pairs = pair_counts(first.scores, second.scores).pairs
     kept = pairs > 0
     if not kept.any():

@@ -115,7 +115,7 @@
       if (key === "-") return null;
       const index = await anchor.load(`${folder}/${key}/index.js`, `${task.key}/${key}/index`);
       const name = task.runs.find((one) => one.key === key).name;
-      return { key, name, starts: index.pages, prompts: index.prompts, samples: decode(index, task) };
+      return { key, name, starts: index.pages, prompts: index.prompts, judge: index.judge, samples: decode(index, task) };
     };
     const [questions, left, right] = await Promise.all([
       anchor.load(`${folder}/questions.js`, `${task.key}/questions`), run(a), run(b)]);
@@ -133,6 +133,14 @@
     const [head, rest] = await anchor.load(`data/${view.task.key}/${run.key}/prompts-${number}.js`, `${view.task.key}/${run.key}/prompts-${number}`);
     const turns = rest[question - run.starts[number]];
     return turns === null ? null : [...head, ...turns];
+  }
+
+  async function judgePrompt(run, question, sample, explanation) {
+    const number = pageOf(run, question);
+    const [system, pieces, rows] = await anchor.load(`data/${view.task.key}/${run.key}/judge-${number}.js`, `${view.task.key}/${run.key}/judge-${number}`);
+    const [shown, exceptions] = rows[question - run.starts[number]];
+    const user = exceptions[sample] ?? pieces.map((piece) => (typeof piece === "number" ? [shown, explanation][piece] : piece)).join("");
+    return [["system", system], ["user", user]];
   }
 
   async function texts(run, question) {
@@ -298,7 +306,7 @@
       el("p", { className: "eyebrow" }, `Question ${id}`),
       context ? longText(context, "context") : null,
       el("h2", {}, ...marked(text)),
-      el("table", { className: "choices" }, el("caption", {}, "How many samples chose each choice"),
+      choices.length === 0 ? null : el("table", { className: "choices" }, el("caption", {}, "How many samples chose each choice"),
         el("thead", {}, head), el("tbody", {}, ...rows)));
   }
 
@@ -307,7 +315,7 @@
   const score = (sample) => number(sample.score / view.task.units, view.task.units > 1 ? 1 : 0);
   const outOf = (sample) => `score ${score(sample)} of ${view.task.max / view.task.units}`;
   const exact = (sample) => `${sample.score} of ${view.task.max} units of 1/${view.task.units} point`;
-  const ANSWERS = { 1: ["right", "\u2713", "right"], 0: ["wrong", "\u2717", "wrong"], "?": ["unread", "?", "unreadable"], f: ["unread", "\u2013", "no"] };
+  const ANSWERS = { 1: ["right", "\u2713", "right"], 0: ["wrong", "\u2717", "wrong"], "?": ["unread", "?", "unreadable"], f: ["unread", "\u2013", "no"], "-": ["", "", ""] };
 
   function chips(run, samples, place, key) {
     const list = el("div", { className: "chips", role: "radiogroup", "aria-label": `Samples of ${run.name}` });
@@ -316,7 +324,7 @@
       const chip = el("button", { type: "button", role: "radio", "aria-checked": String(index === place), className: "chip",
                                   tabIndex: index === place ? 0 : -1 },
         el("span", { className: "score" }, sample.score === null ? "\u2013" : score(sample)), el("span", { className: kind }, sign));
-      chip.setAttribute("aria-label", `Sample ${index + 1}: ${word} answer, ` +
+      chip.setAttribute("aria-label", `Sample ${index + 1}: ${word ? `${word} answer, ` : ""}` +
         (sample.score === null ? STATES[sample.state] || "no score" : outOf(sample)));
       if (sample.score !== null) chip.title = exact(sample);
       chip.addEventListener("click", () => go({ q: view.questions[currentQuestion()][0], [key]: String(index) }, true));
@@ -332,12 +340,12 @@
     return list;
   }
 
-  // What the model was asked, read when somebody wants to see it.
-  function promptBlock(run, question) {
-    const block = el("details", { className: "raw" }, el("summary", {}, "What the model was asked"));
+  // What the model or the judge was asked, read when somebody wants to see it.
+  function promptBlock(title, read) {
+    const block = el("details", { className: "raw" }, el("summary", {}, title));
     block.addEventListener("toggle", async () => {
       if (!block.open || block.childElementCount > 1) return;
-      const turns = await prompt(run, question).catch(() => null);
+      const turns = await read().catch(() => null);
       if (turns === null) block.append(el("p", { className: "note" }, "The log doesn't tell."));
       else for (const [role, text] of turns) block.append(el("p", { className: "eyebrow" }, role), longText(text, "reply"));
     });
@@ -352,9 +360,9 @@
     const [text, problem, raw, unjudged] = rows[at];
     column.append(chips(run, samples, at, key));
     const [kind, sign, word] = ANSWERS[sample.state === "f" ? "f" : sample.choice];
-    column.append(el("p", { className: "answer" }, "Answer ", el("strong", {}, sample.chosen === null ? "none" : sample.chosen), " ",
-      el("span", { className: kind }, `${sign} ${word}`),
-      sample.score === null ? null : el("span", { title: exact(sample) }, ` \u00b7 ${outOf(sample)}`)));
+    const answer = word ? ["Answer ", el("strong", {}, sample.chosen === null ? "none" : sample.chosen), " ", el("span", { className: kind }, `${sign} ${word}`)] : [];
+    column.append(el("p", { className: "answer" }, ...answer,
+      sample.score === null ? null : el("span", { title: exact(sample) }, `${word ? " \u00b7 " : ""}${outOf(sample)}`)));
     if (problem) column.append(el("p", { className: "note" }, `The reply can't be read wholly (${problem}); this is all of it:`));
     column.append(longText(text, "explanation"));
     if (sample.state === "j") {
@@ -369,7 +377,9 @@
       column.append(el("p", { className: "note" }, sample.state === "u" ? `Unjudged: ${unjudged || "no verdict"}` :
         sample.state === "x" ? "Unreadable explanation: it was not shown to the judge." : "No judge has seen this explanation."));
     }
-    if (run.prompts) column.append(promptBlock(run, currentQuestion()));
+    const question = currentQuestion();
+    if (run.prompts) column.append(promptBlock("What the model was asked", () => prompt(run, question)));
+    if (run.judge && (sample.state === "j" || sample.state === "u")) column.append(promptBlock("What the judge was asked", () => judgePrompt(run, question, at, text)));
     if (raw !== null) {
       column.append(el("details", { className: "raw", open: sample.state === "u" }, el("summary", {}, "The judge's reply"), longText(raw, "reply")));
     }

@@ -11,7 +11,7 @@ const anchor = (() => {
     values.set(key, value);
     for (const old of values.keys()) {
       if (values.size <= KEPT) break;
-      if (/\/(prompts-)?\d+$/.test(old) && old !== key) values.delete(old);
+      if (/\/(prompts-|judge-)?\d+$/.test(old) && old !== key) values.delete(old);
     }
   }
 

@@ -98,8 +98,14 @@ def criteria_bars(
     )
 
 
-def behaviour_shares(name: str, rows: Sequence[tuple[str, Entry]]) -> Shares:
-    """How steadily models answer: share of questions with only right, mixed and only wrong samples."""
+def behaviour_shares(name: str, rows: Sequence[tuple[str, Entry]]) -> Shares | None:
+    """How steadily models answer: share of questions with only right, mixed and only wrong samples.
+
+    None where all questions are open.
+    """
+    rows = [(label, entry) for label, entry in rows if entry.behaviour]
+    if not rows:
+        return None
     unread = any(entry.behaviour[-1] for _, entry in rows)
     parts = BEHAVIOURS if unread else BEHAVIOURS[:-1]
     return Shares(

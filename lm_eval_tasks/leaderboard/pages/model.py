@@ -130,10 +130,21 @@ def _summary(run: str, collection: Collection, scopes: Sequence[Scope]) -> str:
     said = _standing(scope, row)
     if scope is not scopes[0]:
         said = f"Not in the first table of the leaderboard. In “{title_of(scope)}”: {said}"
-    answers = f"{number(100 * row.accuracy.value)}% of its replies give the right answer"
+    answers = []
+    if row.accuracy is not None:
+        answers.append(f"{number(100 * row.accuracy.value)}% of its replies give the right answer")
     if row.readable < 1:
-        answers += f", {number(100 * (1 - row.readable))}% can’t be read"
-    return f"{said}; {answers}."
+        of_them = "" if answers else " of its replies"
+        answers.append(f"{number(100 * (1 - row.readable))}%{of_them} can’t be read")
+    return f"{'; '.join(filter(None, (said, ', '.join(answers))))}."
+
+
+def _accuracy(entry: Entry) -> str:
+    if entry.accuracy is None:
+        return "–"
+    return number(100 * entry.accuracy.value) + (
+        "" if entry.spread is None else f" ± {number(100 * entry.spread)}"
+    )
 
 
 def _standing(scope: Scope, row: Row) -> str:
@@ -195,8 +206,7 @@ def _line(
         cells=(
             row.rank,
             "–" if row.margin is None else row.margin.text(100, signed=True),
-            f"{number(100 * entry.accuracy.value)}"
-            + ("" if entry.spread is None else f" ± {number(100 * entry.spread)}"),
+            _accuracy(entry),
             f"{100 * entry.readable:.1f}%",
             "–" if row.judged is None else f"{100 * row.judged:.1f}%",
             score,

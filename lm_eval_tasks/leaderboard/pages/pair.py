@@ -162,7 +162,7 @@ def _line(board: Board, pair: Pair, paths: Paths) -> PairLine:
             "–"
             if comparison.bounds is None
             else f"{points(comparison.bounds[0])} to {points(comparison.bounds[1])}",
-            shown(comparison.accuracy).text(100, signed=True),
+            "–" if comparison.accuracy is None else shown(comparison.accuracy).text(100, signed=True),
             f"{len(comparison.matched.shared):,}",
         ),
         link=paths.samples(board, pair.first, pair.second),

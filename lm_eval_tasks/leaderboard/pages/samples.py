@@ -8,6 +8,7 @@ each file is a script of one call, ``anchor.put(key, value)``:
 ``TASK/RUN/index.js``      marks of all samples of a run, in the order of the questions; what filters read
 ``TASK/RUN/0.js, 1.js ..`` the texts, in pages of at most ``PAGE_QUESTIONS`` questions or about ``PAGE_CHARS``
 ``TASK/RUN/prompts-0.js`` what the model was asked, in the same pages: turns that all share, and the others
+``TASK/RUN/judge-0.js``   what the judge was asked, likewise: system turn, pieces of the user turn, questions
 ========================== ==================================================================================
 
 No text of a model is ever a key of an object, only an element of an array.
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from judges.records import Judgement, Unjudged
+from lm_eval_tasks.leaderboard.asked_of_judge import Asked
 from lm_eval_tasks.leaderboard.embed import script_json
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.sample_logs import Turns
@@ -50,6 +52,7 @@ def write_run(
     scored: Mapping[str, ScoredQuestion],
     scale: Scale,
     prompts: Mapping[str, Turns] | None = None,
+    judge: Asked | None = None,
 ) -> None:
     """Writes index and pages of one run.
 
@@ -60,6 +63,7 @@ def write_run(
         scored: What the run has, by question id; a question that it lacks is ``null`` in the index.
         scale: Of the run's judge.
         prompts: What the model was asked, by question id; None or nothing where the log doesn't tell.
+        judge: What its judge was asked; None where that isn't known.
     """
     starts: list[int] = []
     for number, (start, rows) in enumerate(_pages(questions, scored)):
@@ -68,10 +72,15 @@ def write_run(
         if prompts:
             asked = [prompts.get(question.id) for question in questions[start : start + len(rows)]]
             _write(folder / f"prompts-{number}.js", f"{key}/prompts-{number}", _shared(asked))
+        if judge is not None:
+            items = [scored.get(question.id) for question in questions[start : start + len(rows)]]
+            asked_of = [judge.system, judge.pieces, [_asked(judge, item) for item in items]]
+            _write(folder / f"judge-{number}.js", f"{key}/judge-{number}", asked_of)
     found = [scored.get(question.id) for question in questions]
     index = {
         "pages": starts,
         "prompts": bool(prompts),
+        "judge": judge is not None,
         "marks": [
             None if item is None else "".join(_marks(response, scale) for response in item.responses)
             for item in found
@@ -85,6 +94,21 @@ def write_run(
         ],
     }
     _write(folder / "index.js", f"{key}/index", index)
+
+
+def _asked(judge: Asked, item: ScoredQuestion | None) -> Any:
+    """``[the question as shown, for each sample its user turn where it isn't the filled pieces]``."""
+    if item is None:
+        return None
+    shown = judge.shown(item.question)
+    return [
+        shown,
+        [
+            None if text is None else judge.exception(shown, text, _texts(response)[0])
+            for response in item.responses
+            for text in [response.response.explanation]
+        ],
+    ]
 
 
 def _shared(prompts: Sequence[Turns | None]) -> list[Any]:
@@ -101,10 +125,13 @@ def _marks(response: ScoredResponse, scale: Scale) -> str:
     """One sample in 2 + criteria characters: state, choice, then the place of each verdict.
 
     State: ``j`` judged, ``u`` the judge gave no verdict, ``x`` no readable explanation, ``n`` no judge has
-    seen it, ``f`` the reply never arrived. Choice: ``1`` right, ``0`` wrong, ``?`` none that can be read.
+    seen it, ``f`` the reply never arrived. Choice: ``1`` right, ``0`` wrong, ``?`` none that can be read,
+    ``-`` none, since the question is open.
     Verdict: a digit or letter in base 36, ``-`` for none.
     """
-    choice = "?" if response.response.choice is None else "1" if response.correct else "0"
+    choice = "1" if response.correct else "0"
+    if response.response.choice is None:
+        choice = "-" if response.response.choice_problem is None else "?"
     verdicts = response.verdicts or {}
     places = "".join(
         _DIGITS[scale.verdicts.index(verdicts[key])] if verdicts.get(key) in scale.verdicts else "-"

@@ -17,6 +17,7 @@ from lm_eval_tasks.comparison.boards import Board, Collection
 from lm_eval_tasks.comparison.pair import Settings
 from lm_eval_tasks.comparison.paper_table import paper_table
 from lm_eval_tasks.leaderboard import tables
+from lm_eval_tasks.leaderboard.asked_of_judge import asked_of_judge
 from lm_eval_tasks.leaderboard.charts import svg
 from lm_eval_tasks.leaderboard.charts.figures import require_matplotlib, write_figures
 from lm_eval_tasks.leaderboard.charts.values import Bars, Chart, Interval, Plot, Shares
@@ -296,7 +297,8 @@ def _write_samples(board: Board, paths: Paths, output: Path, progress: Callable[
         run = paths.run[entry.run]
         scored = {item.question.id: item for item in entry.task_run.read()}
         prompts = dict(entry.task_run.read_prompts())
-        samples.write_run(folder / run, f"{key}/{run}", board.questions, scored, scale, prompts)
+        judge = asked_of_judge(entry.task_run)
+        samples.write_run(folder / run, f"{key}/{run}", board.questions, scored, scale, prompts, judge)
 
 
 def _version() -> str:

@@ -143,6 +143,7 @@ PLAIN = (0.0, 0.0)
 @example(
     made=[(PLAIN, [replace(TASK, questions=3)], False), ((0.0, 1.0), [replace(TASK, questions=3)], True)]
 )
+@example(made=[(PLAIN, [replace(TASK, questions=3, repeats=1)], place % 4 == 0) for place in range(40)])
 @example(made=[])
 @given(made=made_runs)
 def test_any_folder_of_runs_makes_a_site_or_one_line_that_says_why_not(

@@ -8,7 +8,7 @@ that somebody saw a statement counts; the second only tells how much they vary.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from statistics import median
@@ -153,14 +153,19 @@ def _written(
     names = people_in(ratings)
     for person, given in of_person.items():
         assessments = {statement: _assessment(rating) for statement, rating in given.items()}
-        yield _write(run, spec, f"{PEOPLE}-{person}", f"{PEOPLE}:{names[person]}", assessments, rubric)
+        by = f"{PEOPLE}:{names[person]}"
+        yield _write(run, spec, f"{PEOPLE}-{person}", by, assessments, rubric, pages=_pages(given.values()))
     verdicts: dict[str, list[Judgement]] = defaultdict(list)
     for rating in ratings:
         if rating.verdicts is not None:
             verdicts[rating.statement].append(Judgement(rating.verdicts))
     agreed = {statement: Assessment(rubric.median(given)) for statement, given in verdicts.items()}
     note = f"the median of {number_of(len(names), 'person', 'people')}: {', '.join(names.values())}"
-    yield _write(run, spec, PEOPLE, PEOPLE, agreed, rubric, note)
+    yield _write(run, spec, PEOPLE, PEOPLE, agreed, rubric, note=note, pages=_pages(ratings))
+
+
+def _pages(ratings: Iterable[Rating]) -> tuple[str, ...]:
+    return tuple(sorted({rating.set for rating in ratings}))
 
 
 def _assessment(rating: Rating) -> Assessment:
@@ -177,7 +182,9 @@ def _write(
     shown_name: str,
     assessments: Mapping[str, Assessment],
     rubric: Rubric,
+    *,
     note: str = "",
+    pages: tuple[str, ...],
 ) -> JudgementSummary:
     questions_path, summary_path = judgement_paths(run.samples_file.parent, run.task, name)
     with held(questions_path):
@@ -208,6 +215,7 @@ def _write(
             metrics=summarise(read_judgement_file(questions_path), rubric),
             notes=(note,) if note else (),
             unanswered=dict(found.unanswered),
+            pages=pages,
         )
         write_summary(summary_path, summary)
     return summary

@@ -53,6 +53,7 @@ class JudgementSummary:
             nowhere.
         notes: What a reader should know, e.g. that judge and judged are of one family.
         rubric: What was judged by, as a rubric's file has it; None in files of before, and for people.
+        pages: The pages that people rated on: which statements they saw was drawn for each.
     """
 
     name: str
@@ -77,6 +78,7 @@ class JudgementSummary:
     failures: Mapping[str, int] = field(default_factory=dict)
     unanswered: Mapping[str, int] = field(default_factory=dict)
     rubric: Mapping[str, Any] | None = None
+    pages: tuple[str, ...] = ()
 
     @property
     def coverage(self) -> float | None:
@@ -98,6 +100,7 @@ class JudgementSummary:
             "failures": dict(self.failures),
             "unanswered": dict(self.unanswered),
             **({} if self.rubric is None else {"rubric": dict(self.rubric)}),
+            **({"pages": list(self.pages)} if self.pages else {}),
         }
 
     @staticmethod
@@ -115,6 +118,7 @@ class JudgementSummary:
             failures=row.get("failures", {}),
             unanswered=row.get("unanswered", {}),
             rubric=row.get("rubric"),
+            pages=tuple(row.get("pages", ())),
         )
 
 

@@ -55,8 +55,8 @@ def correct(table: Table, name: str, settings: Settings) -> tuple[CorrectedPair,
         settings: How to estimate.
 
     Raises:
-        DataError: If a run has no such judgements, or if the better judge has seen both runs of a pair on
-            fewer than 30 questions.
+        DataError: If a run has no such judgements, if people rated the two runs of a pair on different pages,
+            or if the better judge has seen both on fewer than 30 questions.
     """
     found = []
     for pair in table.pairs.values():
@@ -64,7 +64,9 @@ def correct(table: Table, name: str, settings: Settings) -> tuple[CorrectedPair,
         for task in pair.tasks:
             entries = table.entries[task]
             cheap = margins(entries[pair.first].marks, entries[pair.second].marks)
-            dear = margins(*(_by(name, entries[run].task_run) for run in (pair.first, pair.second)))
+            better = [_by(name, entries[run].task_run) for run in (pair.first, pair.second)]
+            _require_one_draw(name, task, {pair.first: better[0], pair.second: better[1]})
+            dear = margins(*(run.marks for run in better))
             labelled = [question for question in cheap if question in dear]
             if len(labelled) < FEWEST_LABELLED:
                 raise DataError(
@@ -89,9 +91,21 @@ def correct(table: Table, name: str, settings: Settings) -> tuple[CorrectedPair,
     return tuple(found)
 
 
-def _by(name: str, run: TaskRun) -> Marks:
-    """The marks that another judge gave the same log."""
-    return load_run(run.samples_file.parent, judge=name, date=run.date).task(run.task).marks
+def _by(name: str, run: TaskRun) -> TaskRun:
+    """The same log as another judge has it."""
+    return load_run(run.samples_file.parent, judge=name, date=run.date).task(run.task)
+
+
+def _require_one_draw(name: str, task: str, runs: Mapping[str, TaskRun]) -> None:
+    """Refuses people's ratings from a page of one run, whose statements weren't drawn evenly from all."""
+    pages = {run: found.summary.pages for run, found in runs.items() if found.summary is not None}
+    if len(set(pages.values())) > 1:
+        where = "; ".join(f"{run}: {', '.join(names) or 'none'}" for run, names in pages.items())
+        raise DataError(
+            f"{task}: {name} rated the runs on different pages ({where}); a page of one run shows rare "
+            "kinds of explanations more often, so a correction takes one page for both: "
+            "anchor-eval annotate RUN RUN"
+        )
 
 
 def margins(first: Marks, second: Marks) -> dict[str, float]:

@@ -25,7 +25,7 @@ def call(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def rate(runs: tuple[Path, Path], statements: int, file: Path) -> None:
+def rate(runs: tuple[Path, ...], statements: int, file: Path) -> None:
     """Somebody who knows the truth rates statements that were drawn for people, and they are read in."""
     rows = []
     for shown in draw([load_run(path, judge="truth") for path in runs], {TASK: SPEC}, statements):
@@ -34,7 +34,7 @@ def rate(runs: tuple[Path, Path], statements: int, file: Path) -> None:
         levels = grade(story, shown.explanation).levels()
         rows.append(
             {
-                "set": "s",
+                "set": f"page of {' and '.join(path.name for path in runs)}",
                 "task": TASK,
                 "question": shown.question_id,
                 "statement": shown.id,
@@ -89,3 +89,14 @@ def test_a_noisy_judge_is_corrected(runs: tuple[Path, Path], tmp_path: Path) -> 
     assert abs(one["corrected"]["value"] - margin) < abs(one["judge"]["value"] - margin)
     told = call("compare", *runs, "--judge", "cheap", "--correct-with", "human").stdout
     assert "m1 against base, corrected with human (PPI++)" in told
+
+
+def test_ratings_of_pages_of_one_run_each_are_refused(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    """They show rare kinds of explanations more often: their mean is not that of all questions."""
+    for path in runs:
+        rate((path,), 80, tmp_path / f"{path.name}.jsonl")
+    refused = call("compare", *runs, "--judge", "cheap", "--correct-with", "human")
+    assert refused.exit_code == 1
+    assert "rated the runs on different pages (m1: page of m1; base: page of base)" in refused.output
+    rate(runs, 100, tmp_path / "ratings.jsonl")
+    assert call("compare", *runs, "--judge", "cheap", "--correct-with", "human").exit_code == 0

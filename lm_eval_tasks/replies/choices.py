@@ -39,7 +39,8 @@ from lm_eval_tasks.replies import words
 Problem: TypeAlias = Literal["unknown_choice", "ambiguous_choice"]
 
 _MARKUP = "*_`\"'“”‘’$ \t\r\n"
-_JOINS = re.escape("/&|;+\\=→⇒" + BULLETS)
+_JOINING = "/&|;+\\=→⇒" + BULLETS
+_JOINS = re.escape(_JOINING)
 _SEPARATORS = re.compile(rf"[\s{re.escape(MARKS + QUOTES + OPENING + CLOSING + DASHES)}{_JOINS}]*")
 _LIST_MARK = re.compile(rf"\A\s*[-+*>#{BULLETS}]+\s+")
 # Before a number these may be its sign or its decimal point.
@@ -285,7 +286,7 @@ class _Reading:
         item = self._item(text, noun.end()) if noun else None
         if item is None or item.is_text:
             return None
-        ends = item.style[-1:] in (*_LISTING, *DASHES) or _ENDS_ITEM.match(text, item.end)
+        ends = item.style[-1:] in (*_LISTING, *DASHES, *_JOINING) or _ENDS_ITEM.match(text, item.end)
         behind = self._labels.at(text, item.end)
         if behind is not None and behind.exact and behind.label.casefold() not in words.ALSO_LABELS:
             return item

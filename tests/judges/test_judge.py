@@ -239,7 +239,6 @@ def test_statements_are_pulled_and_handed_out_as_a_stream(scripted, tmp_path):
 
 def test_a_long_stretch_of_known_statements_does_not_pile_up(scripted, tmp_path, monkeypatch):
     monkeypatch.setattr("judges.judge._LOOKAHEAD", 10)
-    monkeypatch.setattr("judges.judge._READ_AHEAD", 5)
     known = [str(k) for k in range(200)]
     with load_judge(scripted, cache=tmp_path / "c") as judge:
         judge.assess_all(statements(*known), progress=False)
@@ -252,7 +251,7 @@ def test_a_long_stretch_of_known_statements_does_not_pile_up(scripted, tmp_path,
             yield Statement("Which one?", explanation)
 
     with load_judge(scripted, cache=tmp_path / "c") as judge:
-        for handed, _ in enumerate(judge.assess(mixed())):
+        for handed, _ in enumerate(judge.assess(mixed(), read_ahead=5)):
             assert pulled - handed <= 17
         assert judge.accounts.statements == 402
         assert judge.accounts.asked == 2

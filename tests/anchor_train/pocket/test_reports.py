@@ -184,7 +184,10 @@ def test_replies_show_signs_of_a_collapse() -> None:
     (question,) = questions("test", 1)
     texts = {"one two three four five six": "A", "so it is so it is so it is so it is so": "A", "oh": None}
     responses = tuple(
-        ScoredResponse(Response(text, text, choice), correct=choice is not None)
+        ScoredResponse(
+            Response(text, text, choice, choice_problem=None if choice else "no_tag"),
+            correct=choice is not None,
+        )
         for text, choice in texts.items()
     )
     found = writing_of([ScoredQuestion(question, responses)])

@@ -290,7 +290,15 @@ class _Reading:
         behind = self._labels.at(text, item.end)
         if behind is not None and behind.exact and behind.label.casefold() not in words.ALSO_LABELS:
             return item
-        return item if ends or item.label in self._texts_at(text, item.end)[0] else None
+        if ends or self._introduced(text, item.end):
+            return item
+        return item if item.label in self._texts_at(text, item.end)[0] else None
+
+    def _introduced(self, text: str, position: int) -> bool:
+        """Whether one more choice of that kind comes next ("option B option C")."""
+        gap = _SEPARATORS.match(text, position)
+        noun = words.NOUN.match(text, gap.end() if gap else position)
+        return noun is not None and self._labels.at(text, noun.end()) is not None
 
     def _with_its_text(self, text: str, position: int) -> bool:
         """Whether a label with its own text stands here, also one that is a conjunction ("D snow E hail")."""

@@ -22,7 +22,7 @@ __all__ = ["Settings", "load_yaml", "nearest", "parse"]
 class Settings(BaseModel):
     """Base of all settings classes: unknown keys refused, values immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=BaseModel)

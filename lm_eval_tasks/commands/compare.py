@@ -7,6 +7,7 @@ import json
 import click
 
 from lm_eval_tasks.commands.options.completion import names_of_runs, runs, tasks_of_runs
+from lm_eval_tasks.commands.options.number import Number
 
 
 @click.command("compare")
@@ -48,7 +49,7 @@ from lm_eval_tasks.commands.options.completion import names_of_runs, runs, tasks
     "--confidence",
     default=0.95,
     show_default=True,
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     help="Coverage of the intervals.",
 )
 def command(

@@ -14,6 +14,7 @@ from lm_eval_tasks.commands.options.completion import runs, tasks_of_runs
 from lm_eval_tasks.commands.options.executor import executor, executor_options
 from lm_eval_tasks.commands.options.judge import rubric_options
 from lm_eval_tasks.commands.options.log import verbose_option
+from lm_eval_tasks.commands.options.number import Number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ BROKEN = 2
 @click.option(
     "--margin",
     required=True,
-    type=float,
+    type=Number(),
     help="What win - loss must be above, in shares of 1: -0.02 lets RUN be worse by two points.",
 )
 @click.option(
@@ -58,7 +59,7 @@ BROKEN = 2
     "--confidence",
     default=0.95,
     show_default=True,
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     help="Probability of no wrong answer, over all tasks and looks together.",
 )
 @click.option(

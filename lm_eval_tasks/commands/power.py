@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lm_eval_tasks.commands.options.number import Number
+
 if TYPE_CHECKING:
     from lm_eval_tasks.comparison.power import Variance
 
@@ -26,14 +28,14 @@ if TYPE_CHECKING:
     "--tie",
     default=0.6,
     show_default=True,
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Number(0, 1, max_open=True),
     help="Share of ties to expect, without runs to measure on.",
 )
 @click.option(
     "--power",
     default=0.8,
     show_default=True,
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     help="How often the difference should be found.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")

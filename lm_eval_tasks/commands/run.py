@@ -17,6 +17,7 @@ from lm_eval_tasks.commands.options.completion import runs, tasks
 from lm_eval_tasks.commands.options.executor import executor, executor_options
 from lm_eval_tasks.commands.options.judge import rubric_options
 from lm_eval_tasks.commands.options.log import verbose_option
+from lm_eval_tasks.commands.options.number import Number
 
 if TYPE_CHECKING:
     from judges.judge import Judge
@@ -65,7 +66,7 @@ _OPTIONS = frozenset(
 )
 @click.option(
     "--until-width",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     help="Stop sampling when the accuracy's 95% interval is that long (0.06: 6 points) or more samples "
     "hardly narrow it; --repeats is then the most.",
 )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from lm_eval_tasks.commands.options.number import Number
+
 if TYPE_CHECKING:
     from judges.spending.budget import Budget
 
@@ -24,9 +26,7 @@ def budget_options(command: F) -> F:
         click.option(
             "--max-tokens", type=click.IntRange(0), help="Most tokens for the judge to read and write."
         ),
-        click.option(
-            "--max-cost", type=click.FloatRange(0), help="Most to spend; the judge's file must have prices."
-        ),
+        click.option("--max-cost", type=Number(0), help="Most to spend; the judge's file must have prices."),
     )
     for option in reversed(options):
         command = option(command)

@@ -7,6 +7,7 @@ and the commands of single stages are made of the kinds of stages (:mod:`anchor_
 from __future__ import annotations
 
 from importlib.util import find_spec
+from types import MappingProxyType
 
 import click
 
@@ -43,6 +44,7 @@ class TrainGroup(LazyGroup):
 
     package = "anchor_train.commands"
     table = _LISTED
+    rooms = MappingProxyType({})
     goes_on = frozenset(_LISTED) - {"init", "status", "show", "pocket", "export"}
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

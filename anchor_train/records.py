@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from judges.models.thoughts import said
 from judges.records import Completion, Conversation, Message
-from judges.thoughts import said
 from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.records import Json, Question
 

@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lm_eval_tasks.stats.estimates import Estimate, difference, means
-from lm_eval_tasks.stats.intervals import SHARE
-from lm_eval_tasks.stats.resampling import resampled_means
+from lm_eval_tasks.stats.estimation.estimates import Estimate, difference, means
+from lm_eval_tasks.stats.estimation.intervals import SHARE
+from lm_eval_tasks.stats.estimation.resampling import resampled_means
 from lm_eval_tasks.stats.win_rate import PairCounts, pair_counts
 
 T = TypeVar("T")

@@ -150,7 +150,7 @@ def restart(lm: Any, kept: Callable[..., Any], requests: list[Any]) -> dict[str,
 
 def overlap(task: Any, kept: Callable[..., Any], requests: list[Any], folder: Path) -> dict[str, Any]:
     from judges import load_judge
-    from lm_eval_tasks.runs.ahead import Report, judging_ahead
+    from lm_eval_tasks.runs.judging.ahead import Report, judging_ahead
 
     def judge(url: str, name: str) -> Any:
         settings = {"backend": "openai", "model": "m", "base_url": f"{url}/v1", "form": "none"}

@@ -29,12 +29,12 @@ import psutil
 
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.evaluate import LOG
-from anchor_train.stages.table import Table
+from anchor_train.stages.parts.paper_table import Table
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.runs.reply_account import account
-from lm_eval_tasks.stats.estimates import Estimate, means
-from lm_eval_tasks.stats.intervals import Bounds
+from lm_eval_tasks.stats.estimation.estimates import Estimate, means
+from lm_eval_tasks.stats.estimation.intervals import Bounds
 
 TASKS = ("openbookqa_explain", "arc_challenge_explain")
 FORMS = ("asked", "shown", "shown+held")

@@ -4,7 +4,6 @@ Importing this package loads no engine and no network library; those are loaded 
 """
 
 from judges.backends.protocol import ChatBackend, answer_all
-from judges.cache import ReplyCache, default_cache_path
 from judges.config import load_backend, load_judge
 from judges.errors import (
     AnchorError,
@@ -15,8 +14,8 @@ from judges.errors import (
     EndpointDownError,
     MissingExtraError,
 )
-from judges.family import same_family_note
 from judges.judge import JUDGE_SAMPLING, Judge, JudgeInfo
+from judges.models.family import same_family_note
 from judges.records import (
     Assessment,
     BackendIdentity,
@@ -38,6 +37,7 @@ from judges.rubrics.rubric import Criterion, Rubric
 from judges.spending.accounts import Accounts, Prices
 from judges.spending.budget import Budget
 from judges.spending.estimate import Estimate
+from judges.storage.cache import ReplyCache, default_cache_path
 
 __all__ = [
     "JUDGE_SAMPLING",

@@ -19,7 +19,6 @@ from pydantic import Field
 from judges.backends.executor import over, read_executor
 from judges.backends.protocol import ChatBackend
 from judges.backends.registry import create_backend
-from judges.cache import ReplyCache, default_cache_path
 from judges.errors import AnchorError, ConfigError
 from judges.judge import JUDGE_SAMPLING, Judge
 from judges.records import VerdictForm
@@ -30,9 +29,10 @@ from judges.rubrics.rubric_files import DEFAULT_RUBRIC
 from judges.settings import Settings, load_yaml, parse
 from judges.spending.accounts import Prices
 from judges.spending.budget import Budget
+from judges.storage.cache import ReplyCache, default_cache_path
 
 DEFAULT: Literal["default"] = "default"
-"""The cache that is used unless another is named: see :func:`judges.cache.default_cache_path`."""
+"""The cache that is used unless another is named: see :func:`judges.storage.cache.default_cache_path`."""
 
 _BARE_ADDRESS = re.compile(r"@(?P<address>(localhost|[^@/:]+:\d+|[^@/:]+(/.+)?/v\d+)(/.*)?)$")
 _JUDGE_KEYS = ("rubric", "verdict_form", "sampling", "thinking_tokens", "prices", "budget")

@@ -14,7 +14,6 @@ from typing import Any
 
 from judges.backends.local_model import LOCAL_ENGINES
 from judges.backends.protocol import ChatBackend, stored_replies
-from judges.cache import Asking, ReplyCache
 from judges.errors import BackendError, ConfigError
 from judges.ordering import by_question
 from judges.records import (
@@ -37,6 +36,7 @@ from judges.rubrics.rubric import Rubric
 from judges.spending.accounts import Accounts, Ledger, Prices, Source
 from judges.spending.budget import Budget, Purse
 from judges.spending.estimate import Estimate, Estimator
+from judges.storage.cache import Asking, ReplyCache
 
 JUDGE_SAMPLING = Sampling(n=1, temperature=0.0, top_p=1.0, max_tokens=256)
 """How a judge replies unless told otherwise (method section 1); the verdict form takes about 45 tokens."""

@@ -1,4 +1,4 @@
-"""Settings from YAML files (:mod:`judges.yaml_files`) and command lines, checked all at once.
+"""Settings from YAML files (:mod:`judges.storage.yaml_files`) and command lines, checked all at once.
 
 Every settings class of the project is a pydantic model that forbids unknown keys; ``parse`` turns its
 complaints into one :class:`ConfigError` that lists all of them and the nearest known key.
@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from judges.errors import ConfigError
-from judges.yaml_files import load_yaml
+from judges.storage.yaml_files import load_yaml
 
 __all__ = ["Settings", "load_yaml", "nearest", "parse"]
 

@@ -1,6 +1,6 @@
 """``anchor-eval``: measure how well models explain themselves, and compare them.
 
-Each command is a file in ``commands/`` that exports ``command``; it is imported when it is called, so that
+Each command is a file below ``commands/`` that exports ``command``; it is imported when it is called, so that
 ``--help`` needs none of the heavy libraries.
 """
 
@@ -18,23 +18,30 @@ import click
 if TYPE_CHECKING:
     from judges.errors import AnchorError
 
-COMMANDS = {
-    "run": "Evaluate a model: generate, free it, then judge.",
-    "score": "Judge (again) what a run has logged; generates nothing.",
-    "probe": "Do explanations say what moved the choice? Asks the model again.",
-    "show": "Questions and replies of a run, in the terminal.",
-    "compare": "Win, tie and loss between runs, with intervals.",
-    "leaderboard": "A static site of all runs below a folder.",
-    "view": "The same site, served here and built again as runs grow.",
-    "gate": "Is a run no worse than its baseline? Judges until that is told; exit code 0 or 1.",
-    "audit": "Can this judge be trusted? Probes of it, without people.",
-    "judges": "A leaderboard of judges: quality, price, speed.",
-    "annotate": "A page on which people rate explanations.",
-    "power": "The smallest difference that a run could show.",
-    "cache": "What judges answered before.",
-    "tasks-path": "Print the folder of task files, for lm_eval --include_path.",
+ROOMS = {
+    "measuring": {
+        "run": "Evaluate a model: generate, free it, then judge.",
+        "probe": "Do explanations say what moved the choice? Asks the model again.",
+        "show": "Questions and replies of a run, in the terminal.",
+        "tasks-path": "Print the folder of task files, for lm_eval --include_path.",
+    },
+    "judging": {
+        "score": "Judge (again) what a run has logged; generates nothing.",
+        "audit": "Can this judge be trusted? Probes of it, without people.",
+        "judges": "A leaderboard of judges: quality, price, speed.",
+        "annotate": "A page on which people rate explanations.",
+        "cache": "What judges answered before.",
+    },
+    "comparing": {
+        "compare": "Win, tie and loss between runs, with intervals.",
+        "leaderboard": "A static site of all runs below a folder.",
+        "view": "The same site, served here and built again as runs grow.",
+        "gate": "Is a run no worse than its baseline? Judges until that is told; exit code 0 or 1.",
+        "power": "The smallest difference that a run could show.",
+    },
 }
-"""Command name -> what ``--help`` says of it; the module is ``commands/<name with underscores>.py``."""
+"""Folder of ``commands/`` -> its commands, and what ``--help`` says of each."""
+COMMANDS = {name: line for room in ROOMS.values() for name, line in room.items()}
 
 
 class LazyGroup(click.Group):
@@ -43,11 +50,13 @@ class LazyGroup(click.Group):
     Attributes:
         package: Where the command modules are.
         table: As ``COMMANDS``.
+        rooms: As ``ROOMS``; empty where all modules lie side by side.
         goes_on: Those that go on where they were stopped.
     """
 
     package = "lm_eval_tasks.commands"
     table: Mapping[str, str] = COMMANDS
+    rooms: Mapping[str, Mapping[str, str]] = ROOMS
     goes_on: Collection[str] = ("run", "score", "probe", "audit")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -58,7 +67,8 @@ class LazyGroup(click.Group):
         """Imports one command."""
         if cmd_name not in self.table:
             return None
-        module = import_module(f"{self.package}.{cmd_name.replace('-', '_')}")
+        room = "".join(f".{room}" for room, commands in self.rooms.items() if cmd_name in commands)
+        module = import_module(f"{self.package}{room}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
@@ -74,8 +84,9 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(self.table.items()))
+        for room, commands in (self.rooms or {"commands": self.table}).items():
+            with formatter.section(room.capitalize()):
+                formatter.write_dl(list(commands.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; an error that the user can mend is printed as one line, with its exit code."""

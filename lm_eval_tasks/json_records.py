@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import Self
 
-from judges.files import Json
+from judges.storage.files import Json
 
 
 class JsonRecord:

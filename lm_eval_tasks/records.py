@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias
 
-from judges.files import Json as Json
 from judges.records import Assessment, Judgement, Unjudged, Usage
+from judges.storage.files import Json as Json
 
 
 @dataclass(frozen=True, slots=True)

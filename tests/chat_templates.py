@@ -6,7 +6,7 @@ serve in no way.
 
 from __future__ import annotations
 
-from judges.rendering import AS_IT_IS, Way
+from judges.models.rendering import AS_IT_IS, Way
 
 _GENERATE = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 

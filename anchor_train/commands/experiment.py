@@ -97,8 +97,8 @@ def pocket(
     from anchor_train.pocket.experiment import EVERY, PAPERS, read_trials, run_trials
     from anchor_train.pocket.experiment_report import experiment_report
     from anchor_train.pocket.figures import draw_figures
-    from judges.files import replacing
     from judges.output.notices import tell
+    from judges.storage.files import replacing
 
     if all_methods and strategies is not None:
         raise click.UsageError("--all-methods and --strategies exclude each other")

@@ -27,8 +27,8 @@ from anchor_train.training.base_model import (
 )
 from anchor_train.training.rendering import Ids
 from judges.errors import ConfigError
-from judges.files import replacing_folder
 from judges.output.notices import tell
+from judges.storage.files import replacing_folder
 
 ExportForm: TypeAlias = Literal["adapter", "merged"]
 

@@ -16,10 +16,10 @@ from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.records import conversation_to_json
 from anchor_train.run.stage import Stage
 from anchor_train.stages.form import asked_in_form
+from anchor_train.stages.parts.paper_table import Table
 from anchor_train.stages.questions import FILE as QUESTIONS
 from anchor_train.stages.questions import read_questions
 from anchor_train.stages.registry import KINDS
-from anchor_train.stages.table import Table
 from anchor_train.training.base_model import load_tokenizer
 from anchor_train.training.rendering import Ids, prompt_ids
 from lm_eval_tasks.prompts import EXAMPLE

@@ -19,7 +19,7 @@ from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import FORM, Stage, StageJob, StageResult
 from anchor_train.stages.registry import KINDS, do_work
 from judges.errors import ConfigError, DataError
-from judges.files import text_hash
+from judges.storage.files import text_hash
 from lm_eval_tasks.prompts.reply_form import ASKED, AUTO
 
 State: TypeAlias = Literal["finished", "stale", "missing", "waiting"]

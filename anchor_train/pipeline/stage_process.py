@@ -17,8 +17,8 @@ from anchor_train.stages.registry import KINDS, do_work
 from anchor_train.training.launch import PRELOAD, read_error, write_error
 from judges.child_process import end_with_parent, process_ending, run_main
 from judges.errors import AnchorError, BackendError, DataError, explained_by_log
-from judges.files import read_object, write_json
 from judges.settings import parse
+from judges.storage.files import read_object, write_json
 
 JOB = "stage-job.json"
 RESULT = "stage-result.json"

@@ -13,8 +13,8 @@ from anchor_train.pocket.report import demo_report
 from anchor_train.recipes.new_run import new_recipe
 from anchor_train.run.run_folder import RunFolder
 from judges.errors import ConfigError
-from judges.files import replacing
 from judges.output.run_log import quiet
+from judges.storage.files import replacing
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.tasks.load import load_task
 

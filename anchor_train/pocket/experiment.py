@@ -20,8 +20,8 @@ from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import BASE_MODEL, SFT_MODEL
 from judges.errors import DataError
-from judges.files import replacing, text_hash, write_json
 from judges.output.run_log import quiet
+from judges.storage.files import replacing, text_hash, write_json
 from lm_eval_tasks.pocket.questions import Mix
 from lm_eval_tasks.tasks.spec import TASKS
 

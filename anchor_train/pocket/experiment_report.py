@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from anchor_train.pocket.experiment import Across, Trial
 from anchor_train.pocket.report import BEHAVIOURS, criterion_names, gains, markdown_table
-from anchor_train.stages.table import Table, TableRow
+from anchor_train.stages.parts.paper_table import Table, TableRow
 
 
 def experiment_report(trials: Sequence[Trial]) -> str:

@@ -11,7 +11,7 @@ from anchor_train.pocket.experiment import Across, Trial
 from anchor_train.pocket.experiment_report import models_of
 from anchor_train.pocket.report import criterion_names, gains
 from anchor_train.run.stage import BASE_MODEL
-from anchor_train.stages.table import TableRow
+from anchor_train.stages.parts.paper_table import TableRow
 from judges.errors import MissingExtraError
 
 

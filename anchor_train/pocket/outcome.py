@@ -22,14 +22,14 @@ from anchor_train.run.roles import BASE, judge_spec
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import BASE_MODEL, SFT_MODEL, Stage
 from anchor_train.stages.evaluate import JUDGEMENTS, LOG, only_task
+from anchor_train.stages.parts.paper_table import Table, table_of
 from anchor_train.stages.registry import KINDS
-from anchor_train.stages.table import Table, table_of
 from anchor_train.training.job import OutputFolder
 from judges.config import load_judge
 from judges.rubrics.load import load_rubric
 from lm_eval_tasks.records import Json, Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import TaskRun
-from lm_eval_tasks.runs.rescoring import score_task
+from lm_eval_tasks.runs.judging.rescoring import score_task
 from lm_eval_tasks.tasks.load import load_task
 
 OWN_JUDGEMENTS = "pocket"

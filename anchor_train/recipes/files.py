@@ -13,7 +13,7 @@ from anchor_train.recipes.merge import merged
 from judges.errors import ConfigError
 from judges.settings import load_yaml, nearest, parse
 
-RECIPES = Path(__file__).parent
+RECIPES = Path(__file__).parent / "built_in"
 PAPER = "paper"
 # Settings that may be given as a plain string -> the key that the string stands for.
 SHORT = {"model": "name", "engine": "backend"}

@@ -14,8 +14,8 @@ from anchor_train.recipes.training_settings import DISPLAY, LoopSettings
 from anchor_train.run.manifest import flat
 from anchor_train.run.roles import is_own_model, role_settings, rubric_fingerprint
 from judges.backends.local_model import fingerprint
-from judges.files import content_hash
 from judges.settings import Settings
+from judges.storage.files import content_hash
 from lm_eval_tasks.prompts.examples import fingerprint as fingerprint_of
 from lm_eval_tasks.prompts.reply_form import ReplyForm, read_reply_form
 from lm_eval_tasks.tasks.load import load_task

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from judges.errors import DataError
-from judges.files import content_hash, read_object, write_json
+from judges.storage.files import content_hash, read_object, write_json
 from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.records import Json
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from anchor_train.recipes.training_settings import ModelSettings
 from judges.errors import DataError
-from judges.files import read_object
+from judges.storage.files import read_object
 
 _NVIDIA = Path("/dev/nvidiactl")
 _AMD = Path("/dev/kfd")

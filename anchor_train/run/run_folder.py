@@ -27,8 +27,8 @@ from anchor_train.recipes.edit import with_settings
 from anchor_train.recipes.files import load_recipe, recipe_from, resolved_yaml
 from anchor_train.run.manifest import Manifest
 from judges.errors import ConfigError, DataError
-from judges.files import read_object, replacing, write_json
 from judges.output import run_log
+from judges.storage.files import read_object, replacing, write_json
 
 OVERRIDES = "command-line.json"
 

@@ -20,8 +20,8 @@ from anchor_train.run.stage import StageJob, StageResult
 from anchor_train.stages.discover import read_discoveries
 from anchor_train.stages.kind import Example, Planned, StageKind, Summary
 from judges.errors import DataError
-from judges.files import read_records, replacing, write_json, write_records
 from judges.rubrics.constitution import Constitution, Principle, PrincipleExample, load_constitution
+from judges.storage.files import read_records, replacing, write_json, write_records
 from lm_eval_tasks.json_records import JsonRecord
 
 MEMBERS = "members.jsonl"

@@ -22,11 +22,11 @@ from anchor_train.stages.parts.asking import ask_missing
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.sample import JOURNAL
 from anchor_train.training.job import OutputFolder
-from judges.files import read_records, text_hash, write_records
-from judges.journal import Journal
+from judges.models.thoughts import said
 from judges.records import Conversation, Failure, Outcome, Sampling, Statement
 from judges.rubrics.constitution import load_constitution
-from judges.thoughts import said
+from judges.storage.files import read_records, text_hash, write_records
+from judges.storage.journal import Journal
 from lm_eval_tasks.records import Json, Question
 from lm_eval_tasks.replies.responses import read_response
 from lm_eval_tasks.tasks.load import load_task

@@ -31,10 +31,10 @@ from anchor_train.training.job import OutputFolder
 from judges.backends.protocol import ChatBackend
 from judges.config import load_backend
 from judges.errors import DataError
-from judges.files import read_records, text_hash, write_json, write_records
-from judges.journal import Journal
 from judges.records import Conversation, Failure, Outcome, Sampling, Statement
 from judges.rubrics.constitution import MAX_PRINCIPLE
+from judges.storage.files import read_records, text_hash, write_json, write_records
+from judges.storage.journal import Journal
 from lm_eval_tasks.records import Json
 from lm_eval_tasks.replies.responses import read_principle, read_response
 from lm_eval_tasks.tasks.load import load_task

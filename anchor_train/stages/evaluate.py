@@ -26,16 +26,16 @@ from anchor_train.run.trained_folder import is_whole
 from anchor_train.stages.form import form_of
 from anchor_train.stages.judge import judged_by, price, sample_text
 from anchor_train.stages.kind import Example, Planned, StageKind, Summary, always
+from anchor_train.stages.parts.paper_table import Table, table_of
 from anchor_train.stages.parts.preview import Preview
-from anchor_train.stages.table import Table, table_of
 from anchor_train.training.job import OutputFolder
 from judges.backends.vllm.backend import room_for
 from judges.config import load_judge
 from judges.errors import DataError, NothingJudgedError
-from judges.files import read_object, write_json
+from judges.storage.files import read_object, write_json
 from lm_eval_tasks.harness.engines.models import open_model
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
-from lm_eval_tasks.runs.rescoring import score_task
+from lm_eval_tasks.runs.judging.rescoring import score_task
 from lm_eval_tasks.runs.under_way import REPLIES
 from lm_eval_tasks.tasks.load import load_task, task_names
 from lm_eval_tasks.tasks.spec import REFINED, TASKS, TaskSpec

@@ -25,7 +25,7 @@ from judges.records import Failure, OutputForm, Reply, Sampling
 from lm_eval_tasks.harness import pilot
 from lm_eval_tasks.prompts.reply_form import ReplyForm, read_reply_form
 from lm_eval_tasks.records import Question, ScoredResponse
-from lm_eval_tasks.runs.scoring import read_replies
+from lm_eval_tasks.runs.judging.scoring import read_replies
 from lm_eval_tasks.tasks.load import load_task
 from lm_eval_tasks.tasks.spec import TaskSpec
 

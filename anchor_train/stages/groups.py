@@ -19,9 +19,9 @@ from anchor_train.stages.questions import questions_of
 from anchor_train.stages.sample import read_samples
 from anchor_train.training.rendering import TokenisedGroup
 from judges.errors import ConfigError, DataError
-from judges.files import read_records, write_json, write_records
+from judges.storage.files import read_records, write_json, write_records
 from lm_eval_tasks.records import Question, ScoredQuestion
-from lm_eval_tasks.runs.scoring import read_replies
+from lm_eval_tasks.runs.judging.scoring import read_replies
 
 GROUPS = "groups.jsonl"
 WITHOUT = "without.jsonl"

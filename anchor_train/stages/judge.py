@@ -18,13 +18,13 @@ from anchor_train.stages.parts.showing import headline
 from anchor_train.stages.sample import JOURNAL, read_samples
 from anchor_train.training.job import OutputFolder
 from judges.config import load_judge
-from judges.files import read_records, write_records
-from judges.journal import Journal
 from judges.judge import JudgeInfo
 from judges.output.progress import progress
 from judges.records import Assessment, Judgement, Statement, Unjudged
 from judges.rubrics.rubric import Rubric
 from judges.spending.accounts import Accounts
+from judges.storage.files import read_records, write_records
+from judges.storage.journal import Journal
 from lm_eval_tasks.records import (
     Json,
     ScoredQuestion,
@@ -32,7 +32,7 @@ from lm_eval_tasks.records import (
     assessment_from_json,
     assessment_to_json,
 )
-from lm_eval_tasks.runs.scoring import read_replies
+from lm_eval_tasks.runs.judging.scoring import read_replies
 from lm_eval_tasks.tasks.load import load_task
 from lm_eval_tasks.tasks.spec import TaskSpec
 

@@ -19,7 +19,7 @@ from anchor_train.stages.judge import read_scored
 from anchor_train.stages.kind import Example, Planned, StageKind, Summary, always
 from anchor_train.stages.parts.showing import headline, listed, origin
 from judges.errors import ConfigError, DataError
-from judges.files import read_records, write_json, write_records
+from judges.storage.files import read_records, write_json, write_records
 
 PAIRS = "pairs.jsonl"
 WITHOUT = "without.jsonl"

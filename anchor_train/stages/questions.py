@@ -12,8 +12,8 @@ from anchor_train.run.dependencies import Basis, Dependencies
 from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.kind import Example, Planned, StageKind, Summary
 from judges.errors import ConfigError, DataError
-from judges.files import read_records, write_records
 from judges.output.notices import tell
+from judges.storage.files import read_records, write_records
 from lm_eval_tasks.questions.load import Loaded
 from lm_eval_tasks.records import Question
 from lm_eval_tasks.tasks.load import load_task

@@ -24,11 +24,11 @@ from anchor_train.stages.parts.showing import headline
 from anchor_train.stages.questions import ids_of_round, read_questions
 from anchor_train.training.job import OutputFolder
 from judges.config import load_backend
-from judges.files import read_records, write_records
-from judges.journal import Journal
 from judges.records import Conversation, Failure, Outcome, Sampling
+from judges.storage.files import read_records, write_records
+from judges.storage.journal import Journal
 from lm_eval_tasks.records import Json, Question
-from lm_eval_tasks.runs.scoring import read_replies
+from lm_eval_tasks.runs.judging.scoring import read_replies
 from lm_eval_tasks.tasks.spec import TaskSpec
 
 FILE = "replies.jsonl"

@@ -37,7 +37,7 @@ from anchor_train.training.rendering import (
     tokenise_pair,
 )
 from judges.errors import ConfigError, DataError
-from judges.files import read_records, write_records
+from judges.storage.files import read_records, write_records
 from lm_eval_tasks.prompts.choose import choose_prompts
 from lm_eval_tasks.records import Question
 from lm_eval_tasks.tasks.load import load_task

@@ -19,9 +19,9 @@ from anchor_train.recipes.training_settings import WatchedSettings
 from anchor_train.training.collapse import Sample, repetition, signs
 from anchor_train.training.rendering import Ids
 from judges.errors import TrainingError
-from judges.files import replacing
 from judges.output.notices import tell
 from judges.output.progress import progress
+from judges.storage.files import replacing
 from lm_eval_tasks.records import Json
 
 # The frozen copy of the adapter that training started from, beside "default", which is trained.

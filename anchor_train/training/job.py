@@ -21,8 +21,8 @@ from anchor_train.recipes.training_settings import (
     RftSettings,
     SftSettings,
 )
-from judges.files import content_hash
 from judges.settings import parse
+from judges.storage.files import content_hash
 from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.records import Json
 

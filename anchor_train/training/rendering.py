@@ -1,8 +1,8 @@
 """Examples as the model trains on them: token ids, and which of them carry the loss.
 
-The prompt is rendered exactly as at evaluation (``judges.rendering``: the chat template with its generation
-prompt); the completion is the assistant's text and whatever the template writes to end an assistant turn. The
-training loops take these very ids, so what ``--dry-run`` shows is what is learnt.
+The prompt is rendered exactly as at evaluation (``judges.models.rendering``: the chat template with its
+generation prompt); the completion is the assistant's text and whatever the template writes to end an
+assistant turn. The training loops take these very ids, so what ``--dry-run`` shows is what is learnt.
 
 Replies are learnt without the thoughts before them. Where a model thinks before it replies, the empty think
 block that a template writes, or what closes the one that its generation prompt opens, belongs to the prompt:
@@ -18,9 +18,9 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from anchor_train.preferences.groups import GroupExample
 from anchor_train.records import PreferenceExample, SftExample
 from judges.errors import ConfigError
+from judges.models.rendering import Renderer, renderer_of
+from judges.models.thoughts import end_of_opened_thought, is_empty_thought
 from judges.records import Conversation
-from judges.rendering import Renderer, renderer_of
-from judges.thoughts import end_of_opened_thought, is_empty_thought
 
 Ids: TypeAlias = tuple[int, ...]
 
@@ -134,7 +134,7 @@ class TokenisedGroup:
 
 
 def prompt_ids(tokenizer: ChatTokenizer, prompt: Conversation) -> Ids:
-    """Tokens of a prompt as sampling and evaluation send it (``judges.rendering``).
+    """Tokens of a prompt as sampling and evaluation send it (``judges.models.rendering``).
 
     Raises:
         ConfigError: If the chat template serves no such prompt without losing text.

@@ -41,8 +41,8 @@ from anchor_train.training.job import OutputFolder, Stage, TrainingJob, Training
 from anchor_train.training.rendering import Fitted, TokenisedExample, TokenisedGroup, TokenisedPair, fit
 from judges.backends.local_model import fingerprint as model_fingerprint
 from judges.errors import AnchorError, ConfigError, TrainingError
-from judges.files import content_hash, read_records, replacing, replacing_folder
 from judges.output.notices import tell
+from judges.storage.files import content_hash, read_records, replacing, replacing_folder
 
 # Training -> the file of ``methods/`` that does it.
 _METHODS: Mapping[Stage, str] = {

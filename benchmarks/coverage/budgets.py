@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.coverage.tables import markdown, percent
-from lm_eval_tasks.stats.estimates import means
-from lm_eval_tasks.stats.intervals import Bounds
+from lm_eval_tasks.stats.estimation.estimates import means
+from lm_eval_tasks.stats.estimation.intervals import Bounds
 from lm_eval_tasks.stats.sampling_budget import FIRST, precision_of
 
 FIXED = 16

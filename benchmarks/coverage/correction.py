@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.coverage.tables import markdown, percent
-from lm_eval_tasks.stats.corrected import corrected, summary_of
-from lm_eval_tasks.stats.estimates import Estimate
-from lm_eval_tasks.stats.intervals import MARGIN
+from lm_eval_tasks.stats.estimation.corrected import corrected, summary_of
+from lm_eval_tasks.stats.estimation.estimates import Estimate
+from lm_eval_tasks.stats.estimation.intervals import MARGIN
 
 Floats = NDArray[np.float64]
 QUESTIONS = 500

@@ -11,8 +11,8 @@ from scipy import stats
 
 from benchmarks.coverage.populations import LOSS, TIE, WIN, Floats, Population, mixed, populations
 from benchmarks.coverage.tables import markdown, percent
-from lm_eval_tasks.stats.estimates import Mean, average, difference, holm, means, ratio
-from lm_eval_tasks.stats.intervals import SHARE
+from lm_eval_tasks.stats.estimation.estimates import Mean, average, difference, holm, means, ratio
+from lm_eval_tasks.stats.estimation.intervals import SHARE
 from lm_eval_tasks.stats.win_rate import pair_counts
 
 LEVEL = 0.05

@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.coverage.intervals import LEVEL
 from benchmarks.coverage.tables import markdown, percent
 from lm_eval_tasks.comparison.power import smallest_margin
-from lm_eval_tasks.stats.estimates import means
-from lm_eval_tasks.stats.intervals import MARGIN
+from lm_eval_tasks.stats.estimation.estimates import means
+from lm_eval_tasks.stats.estimation.intervals import MARGIN
 
 CLAIMED = 0.8
 

@@ -10,8 +10,8 @@ from scipy import stats
 
 from benchmarks.coverage.populations import LOSS, TIE, WIN, Population, judged, mixed
 from benchmarks.coverage.tables import markdown, percent
-from lm_eval_tasks.stats.intervals import MARGIN
-from lm_eval_tasks.stats.sequence import FIRST_LOOK, confidence_sequence, decide
+from lm_eval_tasks.stats.estimation.intervals import MARGIN
+from lm_eval_tasks.stats.estimation.sequence import FIRST_LOOK, confidence_sequence, decide
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from judges.errors import ConfigError
+from judges.models.rendering import renderer_of
+from judges.models.thoughts import opened_by
 from judges.records import BackendIdentity, Conversation
-from judges.rendering import renderer_of
 from judges.settings import Settings
-from judges.thoughts import opened_by
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +197,8 @@ def prompt_tokens(
         variables: Further variables of the template.
 
     Raises:
-        ConfigError: If the template serves no such conversation without losing text (``judges.rendering``).
+        ConfigError: If the template serves no such conversation without losing text
+            (``judges.models.rendering``).
     """
     text = renderer_of(tokenizer, template, variables).prompt(conversation)
     # The template writes the special tokens itself.

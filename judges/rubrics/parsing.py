@@ -17,10 +17,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
+from judges.models.thoughts import said
 from judges.records import Completion, Judgement, Unjudged, VerdictForm
 from judges.rubrics.forms import JSON_KEY, letters_in, read_compact
 from judges.rubrics.rubric import Rubric
-from judges.thoughts import said
 
 _Entry: TypeAlias = tuple[str, str]  # criterion key, what the reply gives it
 

@@ -16,11 +16,11 @@ from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from judges.errors import ConfigError
+from judges.models.thoughts import made_plain
 from judges.records import Conversation, Message, Statement, VerdictForm
 from judges.rubrics.forms import LEGEND, letters
 from judges.rubrics.parsing import unquotable
 from judges.rubrics.rubric import Rubric
-from judges.thoughts import made_plain
 
 MAX_TEXT = 100_000
 """Most characters of a question or an explanation that a judge is shown; a longer one is left unjudged.

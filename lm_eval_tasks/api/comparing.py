@@ -12,12 +12,12 @@ from judges.errors import ConfigError
 from lm_eval_tasks.comparison.boards import collect
 from lm_eval_tasks.comparison.named import Report, compare_runs
 from lm_eval_tasks.comparison.pair import Settings
-from lm_eval_tasks.comparison.paper_table import paper_table
-from lm_eval_tasks.comparison.text import as_json, as_text
+from lm_eval_tasks.comparison.reports.paper_table import paper_table
+from lm_eval_tasks.comparison.reports.text import as_json, as_text
 from lm_eval_tasks.leaderboard.pages.site import Figures, Written, write_site
 from lm_eval_tasks.leaderboard.pages.training import runs_below
 from lm_eval_tasks.runs.discovery import Run, load_run
-from lm_eval_tasks.stats.intervals import CONFIDENCE
+from lm_eval_tasks.stats.estimation.intervals import CONFIDENCE
 
 if TYPE_CHECKING:
     import pandas

@@ -8,12 +8,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from judges.errors import DataError
-from judges.files import read_object, sha256_of, write_json
 from judges.judge import Judge
 from judges.output.progress import progress as phase
 from judges.records import Assessment, Judgement
 from judges.rubrics.rubric import Rubric
 from judges.spending.estimate import Estimate
+from judges.storage.files import read_object, sha256_of, write_json
 from lm_eval_tasks.audit.kinds import (
     consistency,
     discrimination,

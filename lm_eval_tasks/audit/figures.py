@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 
 from lm_eval_tasks.audit.records import FEWEST, FEWEST_QUESTIONS, Answer, Figure
-from lm_eval_tasks.stats.estimates import Estimate
-from lm_eval_tasks.stats.intervals import MARGIN, SHARE, UNBOUNDED, Bounds, Floats
-from lm_eval_tasks.stats.jackknife import estimate_of, of_sums
+from lm_eval_tasks.stats.estimation.estimates import Estimate
+from lm_eval_tasks.stats.estimation.intervals import MARGIN, SHARE, UNBOUNDED, Bounds, Floats
+from lm_eval_tasks.stats.estimation.jackknife import estimate_of, of_sums
 
 Unit = Literal["share", "points", "correlation"]
 

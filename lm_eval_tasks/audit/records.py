@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from judges.records import Statement
 from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.runs.drawing import Drawn
-from lm_eval_tasks.stats.estimates import Estimate
+from lm_eval_tasks.stats.estimation.estimates import Estimate
 
 KINDS = ("consistency", "perturbation", "order", "length", "discrimination", "self-preference")
 FEWEST = 30

@@ -14,7 +14,7 @@ from lm_eval_tasks.records import ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.runs.judgement_files import PEOPLE, judgement_paths
 from lm_eval_tasks.runs.sample_logs import read_judgement_file
-from lm_eval_tasks.stats.intervals import Floats
+from lm_eval_tasks.stats.estimation.intervals import Floats
 from lm_eval_tasks.stats.raters.alt_test import FEWEST_PEOPLE, TRAINED, AltTest, alt_test
 from lm_eval_tasks.stats.raters.coefficients import Coefficients, coefficients
 

@@ -13,8 +13,8 @@ from judges.errors import DataError
 from lm_eval_tasks.comparison.pair import Settings
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import Run, TaskRun
-from lm_eval_tasks.stats.estimates import Estimate, Mean, means
-from lm_eval_tasks.stats.intervals import SHARE, Bounds
+from lm_eval_tasks.stats.estimation.estimates import Estimate, Mean, means
+from lm_eval_tasks.stats.estimation.intervals import SHARE, Bounds
 from lm_eval_tasks.stats.length_control import rank_correlation
 from lm_eval_tasks.stats.marks import Marks, marks_of
 from lm_eval_tasks.stats.win_rate import UNSCORED

@@ -7,9 +7,9 @@ from typing import Any
 
 from lm_eval_tasks.comparison.entry import Entry
 from lm_eval_tasks.comparison.standings import Table
-from lm_eval_tasks.stats.estimates import Estimate, average, difference, means
+from lm_eval_tasks.stats.estimation.estimates import Estimate, average, difference, means
+from lm_eval_tasks.stats.estimation.intervals import SHARE
 from lm_eval_tasks.stats.faithfulness import ENOUGH_QUESTIONS, Figure
-from lm_eval_tasks.stats.intervals import SHARE
 from lm_eval_tasks.tables import text_table
 
 SHOWN = (

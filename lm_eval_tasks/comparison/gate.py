@@ -1,10 +1,10 @@
 """Is a new run no worse than its baseline, by more than a margin? Judged until that is told, and no further.
 
 Questions come in an order that doesn't depend on what was answered. After each of them the confidence
-sequence of win - loss (:mod:`lm_eval_tasks.stats.sequence`) is looked at: the gate passes as soon as it lies
-above the margin, and fails as soon as it lies below; then nothing more is judged. However often it is looked
-at, the side that it tells is wrong in 5% of the gates at most. With several tasks each has its share of these
-5%, the gate passes where all do, and fails where one does.
+sequence of win - loss (:mod:`lm_eval_tasks.stats.estimation.sequence`) is looked at: the gate passes as soon
+as it lies above the margin, and fails as soon as it lies below; then nothing more is judged. However often it
+is looked at, the side that it tells is wrong in 5% of the gates at most. With several tasks each has its
+share of these 5%, the gate passes where all do, and fails where one does.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from judges.errors import ConfigError, DataError, NothingJudgedError
-from judges.family import same_family_note
-from judges.files import held
 from judges.judge import Judge
+from judges.models.family import same_family_note
 from judges.settings import nearest
 from judges.spending.estimate import Estimate
-from lm_eval_tasks.comparison.notes import MUCH
+from judges.storage.files import held
+from lm_eval_tasks.comparison.reports.notes import MUCH
 from lm_eval_tasks.comparison.setting import asked_facts
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.runs.discovery import Run, TaskRun
 from lm_eval_tasks.runs.judgement_files import slug
-from lm_eval_tasks.runs.scoring import explanations, judge_stream, statements_of
-from lm_eval_tasks.stats.intervals import CONFIDENCE, MARGIN
+from lm_eval_tasks.runs.judging.scoring import explanations, judge_stream, statements_of
+from lm_eval_tasks.stats.estimation.intervals import CONFIDENCE, MARGIN
+from lm_eval_tasks.stats.estimation.sequence import FIRST_LOOK, Decision, decide
 from lm_eval_tasks.stats.metrics import scores_of
-from lm_eval_tasks.stats.sequence import FIRST_LOOK, Decision, decide
 from lm_eval_tasks.stats.win_rate import rates
 from lm_eval_tasks.tables import number_of, percent
 from lm_eval_tasks.tasks.spec import TaskSpec

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from judges.errors import ConfigError, DataError
 from judges.settings import nearest
 from lm_eval_tasks.comparison.entry import read_entry
-from lm_eval_tasks.comparison.notes import Note, pair_notes, run_notes, setting_notes, table_notes
 from lm_eval_tasks.comparison.pair import Settings
+from lm_eval_tasks.comparison.reports.notes import Note, pair_notes, run_notes, setting_notes, table_notes
 from lm_eval_tasks.comparison.standings import Table, table_of
 from lm_eval_tasks.runs.discovery import Run
 from lm_eval_tasks.tasks.spec import REFINED

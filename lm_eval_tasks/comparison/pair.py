@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lm_eval_tasks.stats.estimates import Estimate, Mean, average, difference, means
-from lm_eval_tasks.stats.intervals import CONFIDENCE, MARGIN, SHARE
+from lm_eval_tasks.stats.estimation.estimates import Estimate, Mean, average, difference, means
+from lm_eval_tasks.stats.estimation.intervals import CONFIDENCE, MARGIN, SHARE
 from lm_eval_tasks.stats.length_control import EqualLength, equal_length
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.ratings import DRAWS

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from lm_eval_tasks.comparison.pair import match
-from lm_eval_tasks.stats.intervals import CONFIDENCE, MARGIN, with_pseudo_observations
+from lm_eval_tasks.stats.estimation.intervals import CONFIDENCE, MARGIN, with_pseudo_observations
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.win_rate import UNSCORED, standing
 
@@ -45,8 +45,9 @@ class Variance:
 def power_of(margin: float, variance: float, questions: int, *, confidence: float = CONFIDENCE) -> float:
     """Probability that the test by question tells a true win - loss from 0.
 
-    The test is that of :mod:`lm_eval_tasks.stats.intervals`: its statistic is taken to have the noncentral t
-    distribution, and its pseudo-observations the weights that so many questions give them on average.
+    The test is that of :mod:`lm_eval_tasks.stats.estimation.intervals`: its statistic is taken to have the
+    noncentral t distribution, and its pseudo-observations the weights that so many questions give them on
+    average.
 
     Args:
         margin: The true win - loss.

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from lm_eval_tasks.comparison.entry import Entry
 from lm_eval_tasks.comparison.pair import Comparison, Overall, Settings, compare, overall
-from lm_eval_tasks.stats.estimates import Estimate, holm
+from lm_eval_tasks.stats.estimation.estimates import Estimate, holm
 from lm_eval_tasks.stats.marks import NO_MARKS
 from lm_eval_tasks.stats.ratings import Rating, groups, outcomes, ratings
 

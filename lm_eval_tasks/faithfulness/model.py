@@ -17,11 +17,11 @@ from typing import Any, Literal, TypeAlias
 
 from lm_eval.api.instance import Instance
 
-from judges.cache import ReplyCache
 from judges.errors import ConfigError
+from judges.models.thoughts import end_of_opened_thought, opened_by, said
 from judges.output.progress import progress
 from judges.records import BackendIdentity, Completion, Conversation, Message, Reply, Sampling
-from judges.thoughts import end_of_opened_thought, opened_by, said
+from judges.storage.cache import ReplyCache
 from lm_eval_tasks.faithfulness.asks import AskChoice, AskReply, Chosen, Written
 from lm_eval_tasks.faithfulness.texts import probe_texts, turns_with
 from lm_eval_tasks.harness.engines import plain_text

@@ -9,8 +9,8 @@ from typing import Any
 
 from judges.config import load_backend
 from judges.errors import ConfigError, DataError
-from judges.files import read_object
 from judges.output.notices import tell
+from judges.storage.files import read_object
 from lm_eval_tasks.faithfulness.asks import Sampled
 from lm_eval_tasks.faithfulness.model import Begun, Labels, ProbedModel
 from lm_eval_tasks.faithfulness.probes.kind import ProbeKind, ProbeSettings

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from judges.errors import DataError
-from judges.files import sha256_of
+from judges.storage.files import sha256_of
 from lm_eval_tasks.faithfulness.asks import (
     Ask,
     AskChoice,

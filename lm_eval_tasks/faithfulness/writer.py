@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from judges.backends.protocol import ChatBackend, stored_replies
-from judges.cache import ReplyCache
+from judges.models.thoughts import said
 from judges.output.progress import progress
 from judges.records import Failure, Outcome, OutputForm, Reply, Sampling
-from judges.thoughts import said
+from judges.storage.cache import ReplyCache
 from lm_eval_tasks.faithfulness.asks import AskWriter, Written
 
 

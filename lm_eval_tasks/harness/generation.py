@@ -21,9 +21,9 @@ from typing import Any
 
 from judges.child_process import end_with_parent, process_ending, run_command
 from judges.errors import BackendError, ConfigError, explained_by_log
-from judges.files import read_object, replacing
 from judges.output.notices import tell
 from judges.records import Statement
+from judges.storage.files import read_object, replacing
 from lm_eval_tasks.harness import pilot, sampling_budget
 from lm_eval_tasks.harness.arguments import check_generation, parse_arguments, plain_generation
 from lm_eval_tasks.harness.engines.chat import has_template, leave_special_tokens_to_the_template
@@ -33,7 +33,7 @@ from lm_eval_tasks.harness.engines.models import open_model
 from lm_eval_tasks.harness.pilot import ChosenForm
 from lm_eval_tasks.harness.sampling_budget import Budget
 from lm_eval_tasks.prompts.reply_form import ASKED, AUTO, ReplyForm, read_reply_form
-from lm_eval_tasks.runs.ahead import Report
+from lm_eval_tasks.runs.judging.ahead import Report
 from lm_eval_tasks.runs.under_way import REPLIES
 from lm_eval_tasks.tasks.spec import TASKS
 
@@ -176,7 +176,7 @@ def generate(request: GenerationRequest, run: Path, finished: Path | None = None
         request: What to generate.
         run: The run folder, made if it isn't there.
         finished: File to which each reply with an explanation is added when it is on disk
-            (:mod:`lm_eval_tasks.runs.ahead`).
+            (:mod:`lm_eval_tasks.runs.judging.ahead`).
 
     Raises:
         ConfigError: If the folder holds a run of another model.

@@ -31,9 +31,9 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER
 
 from judges.backends.local_model import fingerprint
-from judges.cache import Asking, ReplyCache
 from judges.output.progress import progress
 from judges.records import BackendIdentity, Completion, Message, Reply, Sampling
+from judges.storage.cache import Asking, ReplyCache
 from lm_eval_tasks.harness.engines.fit import check_fit
 from lm_eval_tasks.harness.engines.kinds import COMPLETIONS, HF, VLLM, engine_of
 from lm_eval_tasks.harness.engines.seeds import batch_seed, sample_seed

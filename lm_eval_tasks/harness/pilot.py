@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from judges.errors import BackendError, ConfigError
-from judges.files import read_object, write_json
+from judges.storage.files import read_object, write_json
 from lm_eval_tasks.prompts.reply_form import ASKED, SHOWN, SHOWN_AND_HELD, ReplyForm, read_reply_form
 from lm_eval_tasks.records import Json, ScoredResponse
 

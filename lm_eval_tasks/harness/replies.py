@@ -7,7 +7,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER
 
-from judges.thoughts import opened_by
+from judges.models.thoughts import opened_by
 from lm_eval_tasks.records import FailedReply
 
 

@@ -25,8 +25,8 @@ from lm_eval.api.task import ConfigurableTask
 from judges.config import load_judge
 from judges.errors import AnchorError, ConfigError
 from judges.judge import Judge
+from judges.models.thoughts import opened_by
 from judges.records import Message, Statement
-from judges.thoughts import opened_by
 from lm_eval_tasks.harness.baseline import load_baseline
 from lm_eval_tasks.harness.engines import plain_text
 from lm_eval_tasks.harness.engines.chat import chat_prompt
@@ -37,7 +37,7 @@ from lm_eval_tasks.harness.saying import log, say_once
 from lm_eval_tasks.harness.task_options import options_from, reply_form_from
 from lm_eval_tasks.harness.task_report import account_of, say_that_nobody_judges
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse
-from lm_eval_tasks.runs.scoring import read_replies, read_reply, score_questions, statements_of
+from lm_eval_tasks.runs.judging.scoring import read_replies, read_reply, score_questions, statements_of
 from lm_eval_tasks.stats import metrics
 from lm_eval_tasks.tasks.load import spec_from
 from lm_eval_tasks.tasks.spec import TaskSpec

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from judges.family import same_family_note
 from judges.judge import Judge
+from judges.models.family import same_family_note
 from judges.records import Unjudged
 from lm_eval_tasks.harness.saying import log, say_once
 from lm_eval_tasks.records import ScoredQuestion, ScoredResponse

@@ -11,7 +11,7 @@ from lm_eval_tasks.comparison.faithfulness import area_of, figure_of
 from lm_eval_tasks.comparison.pair import Settings
 from lm_eval_tasks.comparison.standings import Table
 from lm_eval_tasks.leaderboard.charts.values import Interval, interval, shown
-from lm_eval_tasks.stats.estimates import Mean, average
+from lm_eval_tasks.stats.estimation.estimates import Mean, average
 
 OVERALL = "all tasks"
 """Key of the table of all tasks together."""

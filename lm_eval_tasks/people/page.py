@@ -14,8 +14,8 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from judges.errors import ConfigError
-from judges.files import replacing, text_hash
 from judges.rubrics.rubric import Rubric
+from judges.storage.files import replacing, text_hash
 from lm_eval_tasks.people.statements import Shown
 
 PAGE = "index.html"

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from judges.errors import ConfigError, DataError
-from judges.files import read_rows
 from judges.rubrics.rubric import Rubric
+from judges.storage.files import read_rows
 from lm_eval_tasks.runs.judgement_files import slug
 
 

@@ -14,10 +14,10 @@ from datetime import datetime, timezone
 from statistics import median
 
 from judges.errors import ConfigError, DataError
-from judges.files import held, sha256_of
 from judges.judge import JudgeInfo
 from judges.records import Assessment, Judgement, Unjudged
 from judges.rubrics.rubric import Rubric
+from judges.storage.files import held, sha256_of
 from lm_eval_tasks.people.ratings import Rating, people_in
 from lm_eval_tasks.people.statements import shown_of, source_id
 from lm_eval_tasks.records import ScoredQuestion, ScoredResponse
@@ -30,7 +30,7 @@ from lm_eval_tasks.runs.judgement_files import (
     write_judgements,
     write_summary,
 )
-from lm_eval_tasks.runs.rescoring import workload
+from lm_eval_tasks.runs.judging.rescoring import workload
 from lm_eval_tasks.runs.sample_logs import read_judgement_file
 from lm_eval_tasks.stats.metrics import metric_names, summarise
 from lm_eval_tasks.tables import number_of

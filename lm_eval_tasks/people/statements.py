@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from judges.errors import ConfigError, DataError
-from judges.files import sha256_of, text_hash
+from judges.storage.files import sha256_of, text_hash
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import Run, TaskRun
 from lm_eval_tasks.runs.drawing import of_strata

@@ -2,7 +2,8 @@
 
 The rules, in order:
 
-* Thoughts don't count, in whichever dialect (:mod:`judges.thoughts`). A reply that was cut while thinking
+* Thoughts don't count, in whichever dialect (:mod:`judges.models.thoughts`). A reply that was cut while
+thinking
   has no answer, whatever its draft says: what it lacks is ``unfinished_thinking``.
 * Tags are found in any case, with any white space and attributes.
 * The reply ends with its first complete pair of an explanation and a choice, if not before: where a new
@@ -22,7 +23,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from judges.thoughts import said
+from judges.models.thoughts import said
 from lm_eval_tasks.records import Question, RefinedResponse, Response, UnreadableReason
 from lm_eval_tasks.replies.choices import named_label, read_choice
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from judges.errors import DataError
-from judges.files import read_object, read_rows, sha256_of
 from judges.judge import JudgeInfo
 from judges.settings import nearest
+from judges.storage.files import read_object, read_rows, sha256_of
 from lm_eval_tasks.questions.load import left_out_text
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.runs.judgement_files import PEOPLE, JudgementSummary, read_summaries, slug

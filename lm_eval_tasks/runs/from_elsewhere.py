@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from judges.errors import ConfigError, DataError
-from judges.files import read_object, replacing, sha256_of, write_json, write_records
+from judges.storage.files import read_object, replacing, sha256_of, write_json, write_records
 from lm_eval_tasks.questions.layouts import Layout, RowError, read_row, text_of
 from lm_eval_tasks.questions.load import content_id
 from lm_eval_tasks.questions.rows import read_rows

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from judges.errors import DataError
-from judges.files import read_object, write_json, write_records
 from judges.judge import JudgeInfo
+from judges.storage.files import read_object, write_json, write_records
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.stats.metrics import Summary
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from judges.errors import DataError
-from judges.files import read_object, read_rows, write_json, write_records
+from judges.storage.files import read_object, read_rows, write_json, write_records
 from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.stats.faithfulness import Figure
 

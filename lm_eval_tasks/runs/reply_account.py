@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from lm_eval_tasks.records import Json, ScoredQuestion
 from lm_eval_tasks.runs.browsing import excerpt
-from lm_eval_tasks.stats.estimates import Estimate, means
-from lm_eval_tasks.stats.intervals import MARGIN
+from lm_eval_tasks.stats.estimation.estimates import Estimate, means
+from lm_eval_tasks.stats.estimation.intervals import MARGIN
 
 MANY = 0.2
 """From this share of unreadable explanations or choices on, examples and a remedy are told."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from judges.files import read_object, write_json
+from judges.storage.files import read_object, write_json
 from lm_eval_tasks.runs.discovery import TaskRun
 from lm_eval_tasks.runs.judgement_files import JudgementSummary
 from lm_eval_tasks.stats.metrics import higher_is_better

@@ -15,12 +15,12 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from judges.errors import DataError
-from judges.files import parse_object, read_rows
 from judges.records import UnjudgedReason
+from judges.storage.files import parse_object, read_rows
 from lm_eval_tasks.questions.layouts import Layout, RowError, read_row
 from lm_eval_tasks.questions.load import with_unique_id
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse, UnreadableReason
-from lm_eval_tasks.runs.scoring import read_replies
+from lm_eval_tasks.runs.judging.scoring import read_replies
 from lm_eval_tasks.tasks.spec import Protocol
 
 

@@ -1,10 +1,10 @@
 """Formulas of faithfulness: what does a choice hang on, and does the explanation say so?
 
 Pure: answers in, figures out. The unit is the question; intervals are those of
-:mod:`lm_eval_tasks.stats.intervals`. Early answering and mistakes: Lanham et al. 2023 (arXiv 2307.13702).
-Hints: Chen et al. 2025 (2505.05410), Turpin et al. 2023 (2305.04388). Counterfactual edits: Atanasova et al.
-2023 (2305.18029), Siegel et al. 2024 (2404.03189) and 2025 (2503.13445). Simulatability: Hase et al. 2020
-(2010.04119).
+:mod:`lm_eval_tasks.stats.estimation.intervals`. Early answering and mistakes: Lanham et al. 2023 (arXiv
+2307.13702). Hints: Chen et al. 2025 (2505.05410), Turpin et al. 2023 (2305.04388). Counterfactual edits:
+Atanasova et al. 2023 (2305.18029), Siegel et al. 2024 (2404.03189) and 2025 (2503.13445). Simulatability:
+Hase et al. 2020 (2010.04119).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TypeVar
 import numpy as np
 
 from lm_eval_tasks.json_records import JsonRecord
-from lm_eval_tasks.stats.estimates import Estimate, Mean, combined, difference, means, ratio
-from lm_eval_tasks.stats.intervals import MARGIN, SHARE, Bounds
+from lm_eval_tasks.stats.estimation.estimates import Estimate, Mean, combined, difference, means, ratio
+from lm_eval_tasks.stats.estimation.intervals import MARGIN, SHARE, Bounds
 
 T = TypeVar("T")
 ENOUGH_QUESTIONS = 20

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lm_eval_tasks.stats import ordered_probit
-from lm_eval_tasks.stats.estimates import Estimate, Mean
-from lm_eval_tasks.stats.intervals import CONFIDENCE, MARGIN, SHARE, UNBOUNDED, Bounds, Floats
+from lm_eval_tasks.stats.estimation.estimates import Estimate, Mean
+from lm_eval_tasks.stats.estimation.intervals import CONFIDENCE, MARGIN, SHARE, UNBOUNDED, Bounds, Floats
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.ordered_probit import LOSS, TIE, WIN, OrderedProbit
 from lm_eval_tasks.stats.win_rate import UNSCORED

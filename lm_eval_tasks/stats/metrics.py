@@ -3,7 +3,8 @@
 All but ``acc_spread`` are means over questions of one value a question, which makes the standard error that
 of questions, not of samples. A question without the data for a metric (nothing judged, no right sample ...)
 has no value there: it is left out of that mean, and the number of questions in it is reported. Intervals are
-those of all other figures (:mod:`lm_eval_tasks.stats.intervals`), which know the range of each metric.
+those of all other figures (:mod:`lm_eval_tasks.stats.estimation.intervals`), which know the range of each
+metric.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from judges.errors import ConfigError
 from judges.records import Judgement
 from judges.rubrics.rubric import Rubric
 from lm_eval_tasks.records import ScoredQuestion, ScoredResponse
-from lm_eval_tasks.stats.estimates import Mean, average, means
-from lm_eval_tasks.stats.intervals import MARGIN, SHARE, Bounds
+from lm_eval_tasks.stats.estimation.estimates import Mean, average, means
+from lm_eval_tasks.stats.estimation.intervals import MARGIN, SHARE, Bounds
 from lm_eval_tasks.stats.win_rate import rates
 
 MetricValue: TypeAlias = float | None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lm_eval_tasks.stats.intervals import Floats
+from lm_eval_tasks.stats.estimation.intervals import Floats
 
 LOSS, TIE, WIN = range(3)
 _STEPS = 100

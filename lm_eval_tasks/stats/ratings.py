@@ -5,9 +5,9 @@ tie parameter v, a beats b : they tie : b beats a = s_a : v sqrt(s_a s_b) : s_b.
 to the N x N win, tie and loss shares, each question weighing the same.
 
 Intervals are percentiles of a bootstrap by question. It draws from the questions and, beside them, from
-pseudo-observations as the intervals of means have them (:mod:`lm_eval_tasks.stats.intervals`): for each model
-one that it wins against all others, and one that it loses. Percentiles are those of Student's t for so many
-questions (Hesterberg 2015, "What teachers should know about the bootstrap").
+pseudo-observations as the intervals of means have them (:mod:`lm_eval_tasks.stats.estimation.intervals`): for
+each model one that it wins against all others, and one that it loses. Percentiles are those of Student's t
+for so many questions (Hesterberg 2015, "What teachers should know about the bootstrap").
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from lm_eval_tasks.stats.intervals import CONFIDENCE, Floats, pseudo_weight
+from lm_eval_tasks.stats.estimation.intervals import CONFIDENCE, Floats, pseudo_weight
+from lm_eval_tasks.stats.estimation.resampling import resampled_means
 from lm_eval_tasks.stats.marks import Marks
-from lm_eval_tasks.stats.resampling import resampled_means
 from lm_eval_tasks.stats.win_rate import pair_counts
 
 POINTS_PER_UNIT = 400 / math.log(10)

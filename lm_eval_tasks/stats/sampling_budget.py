@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lm_eval_tasks.stats.estimates import means
-from lm_eval_tasks.stats.intervals import Bounds
+from lm_eval_tasks.stats.estimation.estimates import means
+from lm_eval_tasks.stats.estimation.intervals import Bounds
 
 FIRST = 2
 """Replies a question to begin with: the fewest that tell how much replies to one question vary."""

@@ -12,8 +12,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from lm_eval_tasks.stats.estimates import Estimate, difference, means, ratio
-from lm_eval_tasks.stats.intervals import CONFIDENCE, SHARE
+from lm_eval_tasks.stats.estimation.estimates import Estimate, difference, means, ratio
+from lm_eval_tasks.stats.estimation.intervals import CONFIDENCE, SHARE
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.win_rate import UNSCORED, pair_counts
 

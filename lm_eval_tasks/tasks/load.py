@@ -22,7 +22,11 @@ _HARNESS_KEYS = frozenset({"class", "tag", "task_alias", "group", "include"})
 
 def task_names() -> list[str]:
     """Names of the built-in tasks."""
-    return sorted(path.stem for end in ("", REFINED) for path in TASKS.glob(f"*_explain{end}.yaml"))
+    return sorted(_built_in())
+
+
+def _built_in() -> dict[str, Path]:
+    return {path.stem: path for end in ("", REFINED) for path in TASKS.rglob(f"*_explain{end}.yaml")}
 
 
 def load_task(name_or_path: str | Path) -> TaskSpec:
@@ -33,12 +37,12 @@ def load_task(name_or_path: str | Path) -> TaskSpec:
     """
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
-        names = task_names()
-        if str(name_or_path) not in names:
+        files = _built_in()
+        if str(name_or_path) not in files:
             raise ConfigError(
-                f"no task {str(name_or_path)!r}: {nearest(str(name_or_path), names)}; or a .yaml file"
+                f"no task {str(name_or_path)!r}: {nearest(str(name_or_path), sorted(files))}; or a .yaml file"
             )
-        path = TASKS / f"{name_or_path}.yaml"
+        path = files[str(name_or_path)]
     return spec_from(_read_yaml(path), str(path), path)
 
 

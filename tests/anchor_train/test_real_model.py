@@ -22,9 +22,9 @@ from anchor_train.stages.form import form_of
 from anchor_train.stages.pairs import read_pairs
 from anchor_train.stages.sample import read_samples
 from anchor_train.stages.train import EXAMPLES
-from judges.files import read_records
+from judges.storage.files import read_records
 from lm_eval_tasks.runs.discovery import load_run
-from lm_eval_tasks.runs.scoring import read_replies
+from lm_eval_tasks.runs.judging.scoring import read_replies
 from tests.anchor_train.scripted_run import ARGUMENT, verdict, write_script
 
 pytestmark = [

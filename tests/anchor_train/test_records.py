@@ -24,7 +24,7 @@ from anchor_train.records import (
 from anchor_train.run.manifest import Manifest
 from anchor_train.stages.cluster import Member
 from anchor_train.stages.parts.group_report import GroupReport
-from anchor_train.stages.table import Table
+from anchor_train.stages.parts.paper_table import Table
 from anchor_train.training.collapse import Sample
 from anchor_train.training.job import TrainingJob, TrainingReport
 from lm_eval_tasks.records import ScoredQuestion

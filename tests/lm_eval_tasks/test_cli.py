@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from judges.cache import ReplyCache
+from judges.storage.cache import ReplyCache
 from lm_eval_tasks.cli import COMMANDS
 from lm_eval_tasks.records import Response, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import load_run

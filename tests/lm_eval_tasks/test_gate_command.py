@@ -95,7 +95,8 @@ def test_a_judge_that_writes_no_verdicts_decides_nothing(anchor_eval: AnchorEval
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (["--margin", "nan"], "margin nan: a win - loss lies between -1 and 1"),
+        (["--margin", "nan"], "'--margin': 'nan' is not a finite number"),
+        (["--margin", "2"], "margin 2.0: a win - loss lies between -1 and 1"),
         (["--task", "pocket_explian"], "task 'pocket_explian' isn't in both runs: did you mean"),
         (["--baseline", "nowhere"], "nowhere: no such folder"),
         (["--judge", "opnai:m"], "opnai"),

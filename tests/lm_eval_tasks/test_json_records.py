@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from judges.errors import DataError
-from judges.files import read_records, write_records
+from judges.storage.files import read_records, write_records
 from lm_eval_tasks.json_records import JsonRecord
 
 

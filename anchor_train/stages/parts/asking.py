@@ -9,9 +9,9 @@ from anchor_train.run.roles import RoleSpec
 from judges.backends.protocol import ChatBackend, stored_replies
 from judges.config import load_backend
 from judges.errors import BackendError
-from judges.journal import Journal
 from judges.output.progress import progress
 from judges.records import Conversation, Failure, Outcome, Sampling
+from judges.storage.journal import Journal
 from lm_eval_tasks.records import Json
 
 T = TypeVar("T")

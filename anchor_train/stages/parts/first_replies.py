@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 from anchor_train.records import SampledQuestion
 from judges.errors import DataError
-from judges.thoughts import said
+from judges.models.thoughts import said
 from lm_eval_tasks.prompts.reply_form import DEFAULT_EXAMPLES, ReplyForm
 from lm_eval_tasks.records import Response
-from lm_eval_tasks.runs.scoring import read_replies
+from lm_eval_tasks.runs.judging.scoring import read_replies
 
 EXCERPTS = 2
 EXCERPT_LENGTH = 160

@@ -26,7 +26,7 @@ from anchor_train.training.job import OutputFolder, TrainingJob
 from anchor_train.training.rendering import TokenisedPair, tokenise_pair
 from anchor_train.training.train import Method, Watch
 from judges.errors import TrainingError
-from judges.files import replacing_folder
+from judges.storage.files import replacing_folder
 
 # How far policy and reference may be apart before the first step, as a share of a reply's log-probability:
 # rounding only. A reference that is another model is further away by orders of magnitude.

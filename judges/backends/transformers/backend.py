@@ -31,6 +31,7 @@ from judges.backends.local_model import (
 )
 from judges.backends.protocol import IndexedOutcome
 from judges.errors import BackendError, ConfigError, MissingExtraError
+from judges.models.rendering import LostTextError
 from judges.records import (
     BackendIdentity,
     Completion,
@@ -42,7 +43,6 @@ from judges.records import (
     Sampling,
     Usage,
 )
-from judges.rendering import LostTextError
 from judges.settings import parse
 
 # Batches' worth of conversations that are looked at together, to put prompts of like length in one batch.

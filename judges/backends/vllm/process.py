@@ -27,9 +27,9 @@ from typing import Any, TypeAlias
 
 from judges.backends.local_model import completed, conversation_seed, no_template, prompt_tokens
 from judges.backends.vllm import cpu as vllm_cpu
+from judges.models.rendering import RenderingError
 from judges.output.notices import listen
 from judges.records import Conversation, Message
-from judges.rendering import RenderingError
 
 Json: TypeAlias = dict[str, Any]
 

@@ -19,8 +19,8 @@ from lm_eval_tasks.audit.records import (
     KindReport,
     Probe,
 )
-from lm_eval_tasks.stats.intervals import SHARE, Bounds, Floats
-from lm_eval_tasks.stats.jackknife import estimate_of, of_sums
+from lm_eval_tasks.stats.estimation.intervals import SHARE, Bounds, Floats
+from lm_eval_tasks.stats.estimation.jackknife import estimate_of, of_sums
 from lm_eval_tasks.stats.raters.coefficients import coefficients
 
 NEVER = "never varies"

@@ -10,7 +10,7 @@ from lm_eval_tasks.audit.flaws import FLAWS
 from lm_eval_tasks.audit.kinds.length import grouped
 from lm_eval_tasks.audit.plan import Plan
 from lm_eval_tasks.audit.records import AS_IT_IS, Answer, Figure, Finding, KindReport, Probe, pairs
-from lm_eval_tasks.stats.intervals import SHARE
+from lm_eval_tasks.stats.estimation.intervals import SHARE
 
 CLEAN = "right, as it is"
 FACTS = "factual_accuracy"

@@ -21,8 +21,8 @@ from lm_eval_tasks.audit.records import (
     KindReport,
     Probe,
 )
-from lm_eval_tasks.stats.intervals import MARGIN, SHARE, Floats
-from lm_eval_tasks.stats.jackknife import estimate_of, of_sums
+from lm_eval_tasks.stats.estimation.intervals import MARGIN, SHARE, Floats
+from lm_eval_tasks.stats.estimation.jackknife import estimate_of, of_sums
 
 LONGER = 30
 """Characters by which an explanation is longer; less is no difference."""

@@ -12,7 +12,7 @@ from lm_eval_tasks.audit.plan import Plan
 from lm_eval_tasks.audit.records import AS_IT_IS, Answer, Figure, Finding, KindReport, Probe, pairs
 from lm_eval_tasks.records import Choice, Question
 from lm_eval_tasks.runs.drawing import Drawn
-from lm_eval_tasks.stats.intervals import SHARE
+from lm_eval_tasks.stats.estimation.intervals import SHARE
 
 AGAIN = "asked again"
 CRITERIA = "criteria reversed"

@@ -9,7 +9,7 @@ from lm_eval_tasks.audit.edits import edits, kinds
 from lm_eval_tasks.audit.figures import above, mean_figure, said, score, shift_figure
 from lm_eval_tasks.audit.plan import Plan
 from lm_eval_tasks.audit.records import AS_IT_IS, Answer, Figure, Finding, KindReport, Probe, pairs
-from lm_eval_tasks.stats.intervals import SHARE, Bounds
+from lm_eval_tasks.stats.estimation.intervals import SHARE, Bounds
 
 CONTROL = ", control"
 

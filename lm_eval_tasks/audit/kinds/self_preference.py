@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from judges.family import family
+from judges.models.family import family
 from judges.records import Statement
 from lm_eval_tasks.audit.figures import above, by_question, said, score
 from lm_eval_tasks.audit.plan import Plan
@@ -17,8 +17,8 @@ from lm_eval_tasks.audit.records import (
     KindReport,
     Probe,
 )
-from lm_eval_tasks.stats.intervals import Bounds, Floats
-from lm_eval_tasks.stats.jackknife import estimate_of, of_sums
+from lm_eval_tasks.stats.estimation.intervals import Bounds, Floats
+from lm_eval_tasks.stats.estimation.jackknife import estimate_of, of_sums
 
 KIND = "self-preference"
 

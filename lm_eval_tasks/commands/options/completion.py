@@ -19,7 +19,7 @@ def tasks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
     """Tasks and groups that ship with the package; of several, the one behind the last comma."""
     before, comma, last = incomplete.rpartition(",")
     given = before.split(",")
-    names = sorted(path.stem for path in _TASKS.glob("*.yaml"))
+    names = sorted(path.stem for path in _TASKS.rglob("*.yaml"))
     return [
         CompletionItem(f"{before}{comma}{name}")
         for name in names

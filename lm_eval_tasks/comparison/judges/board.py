@@ -22,9 +22,9 @@ from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.records import ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import Run, TaskRun, load_run
 from lm_eval_tasks.runs.judgement_files import PEOPLE, JudgementSummary
-from lm_eval_tasks.stats.estimates import Estimate
-from lm_eval_tasks.stats.intervals import SHARE, Floats
-from lm_eval_tasks.stats.jackknife import estimate_of, of_sums
+from lm_eval_tasks.stats.estimation.estimates import Estimate
+from lm_eval_tasks.stats.estimation.intervals import SHARE, Floats
+from lm_eval_tasks.stats.estimation.jackknife import estimate_of, of_sums
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.raters.coefficients import coefficients
 from lm_eval_tasks.tables import listed, number_of, percent, text_table

@@ -12,9 +12,9 @@ from judges.errors import DataError
 from lm_eval_tasks.comparison.pair import Settings, match
 from lm_eval_tasks.comparison.standings import Table
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
-from lm_eval_tasks.stats.corrected import FEWEST_LABELLED, Corrected, Parts, corrected, summary_of
-from lm_eval_tasks.stats.estimates import Estimate
-from lm_eval_tasks.stats.intervals import MARGIN
+from lm_eval_tasks.stats.estimation.corrected import FEWEST_LABELLED, Corrected, Parts, corrected, summary_of
+from lm_eval_tasks.stats.estimation.estimates import Estimate
+from lm_eval_tasks.stats.estimation.intervals import MARGIN
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.win_rate import pair_counts
 from lm_eval_tasks.tables import signed_percent, text_table

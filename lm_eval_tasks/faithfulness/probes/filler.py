@@ -16,8 +16,8 @@ from lm_eval_tasks.faithfulness.probes.kind import (
     by_question,
 )
 from lm_eval_tasks.faithfulness.sentences import joined, steps_of
+from lm_eval_tasks.stats.estimation.intervals import MARGIN
 from lm_eval_tasks.stats.faithfulness import mean_by_question
-from lm_eval_tasks.stats.intervals import MARGIN
 
 LENGTHS = (0.0, 0.5, 1.0)
 """Of the dots, as shares of the explanation's words."""

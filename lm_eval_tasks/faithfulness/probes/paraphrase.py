@@ -17,8 +17,8 @@ from lm_eval_tasks.faithfulness.probes.kind import (
 )
 from lm_eval_tasks.faithfulness.sentences import joined, steps_of
 from lm_eval_tasks.faithfulness.texts import probe_texts
+from lm_eval_tasks.stats.estimation.intervals import MARGIN
 from lm_eval_tasks.stats.faithfulness import mean_by_question
-from lm_eval_tasks.stats.intervals import MARGIN
 
 
 def _probe(sampled: Sampled, settings: ProbeSettings) -> Probing:

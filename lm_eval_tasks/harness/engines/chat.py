@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from judges.models.rendering import Renderer, Turn, renderer_of
 from judges.records import Conversation
-from judges.rendering import Renderer, Turn, renderer_of
 
 ChatTemplate: TypeAlias = Callable[..., Any]
 """The harness's: turns and ``add_generation_prompt`` -> the prompt as text, or turns for an endpoint."""
@@ -32,7 +32,8 @@ def chat_prompt(
         A text with every turn's text in it, or the harness's own form of a conversation for an endpoint.
 
     Raises:
-        ConfigError: If the template serves no such conversation without losing text (``judges.rendering``).
+        ConfigError: If the template serves no such conversation without losing text
+            (``judges.models.rendering``).
     """
     model = getattr(chat_template, "__self__", None)
     tokenizer = getattr(model, "tokenizer", None)

@@ -23,11 +23,11 @@ from pydantic import ConfigDict, Field, model_validator
 
 from judges.backends.openai.backend import OpenAIBackend
 from judges.backends.openai.settings import DEFAULT_URL, Leavable, checked_settings
-from judges.cache import ReplyCache
 from judges.errors import ConfigError
 from judges.output.progress import progress
 from judges.records import Conversation, Failure, Message, Outcome, Reply, Sampling
 from judges.settings import Settings, parse
+from judges.storage.cache import ReplyCache
 from lm_eval_tasks.harness.engines.kinds import LENGTHS, engine_of
 from lm_eval_tasks.harness.engines.seeds import sample_seed
 from lm_eval_tasks.records import FailedReply

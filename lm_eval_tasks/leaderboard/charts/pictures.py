@@ -22,8 +22,8 @@ from lm_eval_tasks.leaderboard.charts.values import (
     shown,
     span,
 )
-from lm_eval_tasks.stats.estimates import means
-from lm_eval_tasks.stats.intervals import MARGIN, Bounds
+from lm_eval_tasks.stats.estimation.estimates import means
+from lm_eval_tasks.stats.estimation.intervals import MARGIN, Bounds
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.strata import STRATA
 from lm_eval_tasks.stats.win_rate import UNSCORED, pair_counts

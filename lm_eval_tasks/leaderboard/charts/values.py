@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lm_eval_tasks.stats.estimates import Estimate
+from lm_eval_tasks.stats.estimation.estimates import Estimate
 
 Table: TypeAlias = tuple[tuple[str, ...], ...]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from lm_eval_tasks.comparison.boards import Collection
-from lm_eval_tasks.comparison.notes import entry_notes, setting_notes
 from lm_eval_tasks.comparison.pair import Settings
+from lm_eval_tasks.comparison.reports.notes import entry_notes, setting_notes
 from lm_eval_tasks.comparison.standings import Names, family_of
 from lm_eval_tasks.leaderboard.charts import pictures
 from lm_eval_tasks.leaderboard.charts.svg import interval_mark
@@ -26,7 +26,7 @@ from lm_eval_tasks.leaderboard.words import (
     typeset,
     undecided,
 )
-from lm_eval_tasks.stats.intervals import INTERVAL_METHOD
+from lm_eval_tasks.stats.estimation.intervals import INTERVAL_METHOD
 from lm_eval_tasks.tables import listed
 
 _MARKED = ("margin",)

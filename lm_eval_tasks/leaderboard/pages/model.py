@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from lm_eval_tasks.comparison.boards import Board, Collection
 from lm_eval_tasks.comparison.entry import Entry
-from lm_eval_tasks.comparison.notes import entry_notes
 from lm_eval_tasks.comparison.pair import Settings
+from lm_eval_tasks.comparison.reports.notes import entry_notes
 from lm_eval_tasks.leaderboard.charts import pictures
 from lm_eval_tasks.leaderboard.charts.values import Chart, HeatMap, Interval, interval, number, shown
 from lm_eval_tasks.leaderboard.pages.index import title_of

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lm_eval_tasks.comparison.boards import Board, Collection
-from lm_eval_tasks.comparison.notes import Note, difference_notes, pair_notes
 from lm_eval_tasks.comparison.pair import Comparison, Overall, Settings
+from lm_eval_tasks.comparison.reports.notes import Note, difference_notes, pair_notes
 from lm_eval_tasks.comparison.standings import Names, Pair, family_of
 from lm_eval_tasks.leaderboard.charts import pictures
 from lm_eval_tasks.leaderboard.charts.values import Chart, HeatMap, Interval, Shares, number, shown

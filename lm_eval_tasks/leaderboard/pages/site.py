@@ -15,7 +15,7 @@ from markupsafe import Markup
 from judges.errors import ConfigError
 from lm_eval_tasks.comparison.boards import Board, Collection
 from lm_eval_tasks.comparison.pair import Settings
-from lm_eval_tasks.comparison.paper_table import paper_table
+from lm_eval_tasks.comparison.reports.paper_table import paper_table
 from lm_eval_tasks.leaderboard import tables
 from lm_eval_tasks.leaderboard.asked_of_judge import asked_of_judge
 from lm_eval_tasks.leaderboard.charts import svg

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from judges.errors import DataError
-from judges.files import read_object
+from judges.storage.files import read_object
 from lm_eval_tasks.leaderboard.charts.values import Axis, Interval, Plot, Point, span
 from lm_eval_tasks.leaderboard.words import task_title
 from lm_eval_tasks.runs.discovery import Run, find_runs

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lm_eval_tasks.json_records import JsonRecord
-from lm_eval_tasks.stats.estimates import Estimate
-from lm_eval_tasks.stats.intervals import CONFIDENCE, SHARE, Floats
-from lm_eval_tasks.stats.jackknife import estimate_of, from_left_out
+from lm_eval_tasks.stats.estimation.estimates import Estimate
+from lm_eval_tasks.stats.estimation.intervals import CONFIDENCE, SHARE, Floats
+from lm_eval_tasks.stats.estimation.jackknife import estimate_of, from_left_out
 
 FEWEST_PEOPLE = 3
 FEWEST_STATEMENTS = 30

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lm_eval_tasks.json_records import JsonRecord
-from lm_eval_tasks.stats.estimates import Estimate, Mean
-from lm_eval_tasks.stats.intervals import CONFIDENCE, MARGIN, SHARE, Floats
-from lm_eval_tasks.stats.jackknife import estimate_of, of_sums
+from lm_eval_tasks.stats.estimation.estimates import Estimate, Mean
+from lm_eval_tasks.stats.estimation.intervals import CONFIDENCE, MARGIN, SHARE, Floats
+from lm_eval_tasks.stats.estimation.jackknife import estimate_of, of_sums
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ from anchor_train.stages.sample import read_samples
 from judges.backends.protocol import answer_all
 from judges.config import load_backend
 from judges.errors import BackendError, ConfigError, DataError
-from judges.files import content_hash
 from judges.records import Reply, Sampling
+from judges.storage.files import content_hash
 from lm_eval_tasks.tasks.load import load_task
 from tests.anchor_train.scripted_run import (
     ARGUMENT,

@@ -26,7 +26,7 @@ from judges.records import Message, Reply, Sampling
 from judges.rubrics.load import load_rubric
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.replies.responses import read_principle, read_refined
-from lm_eval_tasks.runs.scoring import score_questions
+from lm_eval_tasks.runs.judging.scoring import score_questions
 from lm_eval_tasks.tasks.load import load_task
 
 MODEL = model_folder()

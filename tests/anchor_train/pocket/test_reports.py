@@ -23,11 +23,11 @@ from anchor_train.preferences.pair_report import PairReport
 from anchor_train.recipes.files import load_recipe
 from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.records import Assessment as GroupAssessment
-from anchor_train.stages.table import Table, TableRow
+from anchor_train.stages.parts.paper_table import Table, TableRow
 from judges.errors import DataError
-from judges.files import write_json
 from judges.records import Assessment, Judgement
 from judges.rubrics.load import load_rubric
+from judges.storage.files import write_json
 from lm_eval_tasks.pocket.questions import questions
 from lm_eval_tasks.records import Response, ScoredQuestion, ScoredResponse
 

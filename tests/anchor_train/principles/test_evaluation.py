@@ -10,7 +10,7 @@ from anchor_train.inspection.preflight import check
 from anchor_train.pipeline.plan import plan
 from anchor_train.run.stage import StageJob
 from anchor_train.stages.evaluate import LOG, asked_task, generate, room
-from anchor_train.stages.table import Table, TableRow
+from anchor_train.stages.parts.paper_table import Table, TableRow
 from judges.errors import ConfigError
 from lm_eval_tasks.runs.discovery import load_run
 from lm_eval_tasks.tasks.load import load_task

@@ -35,8 +35,8 @@ from anchor_train.stages.discover import (
 )
 from anchor_train.stages.sample import read_samples
 from judges.errors import BackendError, ConfigError, DataError
-from judges.files import read_records
 from judges.rubrics.load import load_rubric
+from judges.storage.files import read_records
 from tests.anchor_train.principles.scripted_staple import (
     NAMED,
     PEOPLE,

@@ -20,7 +20,7 @@ from anchor_train.stages.kind import Example, Planned, StageKind
 from anchor_train.stages.registry import KINDS, commands
 from anchor_train.stages.sample import read_samples
 from judges.errors import ConfigError
-from judges.files import write_records
+from judges.storage.files import write_records
 from tests.anchor_train.scripted_run import finish_sft, make_run
 
 SHORTEST = "shortest.jsonl"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from judges.files import sha256_of
+from judges.storage.files import sha256_of
 from lm_eval_tasks.cli import main
 from lm_eval_tasks.faithfulness.asks import AskChoice, Chosen, Sampled
 from lm_eval_tasks.faithfulness.probes.early import EARLY

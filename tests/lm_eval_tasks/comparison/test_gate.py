@@ -23,7 +23,7 @@ from lm_eval_tasks.comparison.gate import (
     shared_tasks,
     sides_of,
 )
-from lm_eval_tasks.comparison.gate_report import GateReport
+from lm_eval_tasks.comparison.reports.gate import GateReport
 from lm_eval_tasks.pocket.explanations import full_explanation
 from lm_eval_tasks.pocket.questions import draw_stories, question_of
 from lm_eval_tasks.records import Response, ScoredQuestion, ScoredResponse

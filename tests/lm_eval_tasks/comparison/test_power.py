@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lm_eval_tasks.comparison.power import bounds, power_of, smallest_margin, variance_of
-from lm_eval_tasks.stats.estimates import means
-from lm_eval_tasks.stats.intervals import MARGIN
+from lm_eval_tasks.stats.estimation.estimates import means
+from lm_eval_tasks.stats.estimation.intervals import MARGIN
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.win_rate import pair_counts
 

@@ -14,7 +14,7 @@ from lm_eval_tasks.comparison.boards import collect
 from lm_eval_tasks.comparison.pair import Settings
 from lm_eval_tasks.comparison.standings import Table, family_of, table_of
 from lm_eval_tasks.runs.discovery import find_runs
-from lm_eval_tasks.stats.estimates import holm
+from lm_eval_tasks.stats.estimation.estimates import holm
 from tests.lm_eval_tasks.leaderboard.synthetic import SIX, Evaluation, write_runs
 
 NAMES = [model.name for model in SIX]

@@ -11,7 +11,7 @@ from judges.errors import ConfigError
 from lm_eval_tasks.harness.pilot import ChosenForm, choose, questions_each, store, stored
 from lm_eval_tasks.prompts.reply_form import ASKED, SHOWN, SHOWN_AND_HELD, ReplyForm
 from lm_eval_tasks.records import Choice, Question, ScoredResponse
-from lm_eval_tasks.runs.scoring import read_replies
+from lm_eval_tasks.runs.judging.scoring import read_replies
 
 QUESTION = Question("q", "Which?", (Choice("A", "this"), Choice("B", "that")), "A")
 GOOD = "<explanation>\nIt is so.\n</explanation>\n<choice>\nA\n</choice>"

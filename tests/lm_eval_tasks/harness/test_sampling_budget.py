@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from judges.errors import ConfigError
-from lm_eval_tasks.commands.run import _samples
+from lm_eval_tasks.commands.measuring.run import _samples
 from lm_eval_tasks.runs.discovery import load_run
 from tests.lm_eval_tasks.test_cli import AnchorEval
 

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from judges.files import sha256_of
 from judges.judge import JudgeInfo
 from judges.records import Assessment, Judgement, Unjudged, Usage
 from judges.rubrics.load import load_rubric
 from judges.rubrics.rubric import Rubric
+from judges.storage.files import sha256_of
 from lm_eval_tasks.records import Choice, Question, Response, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.judgement_files import (
     JudgementSummary,

@@ -16,7 +16,7 @@ from judges.settings import load_yaml
 from lm_eval_tasks.leaderboard.asked_of_judge import asked_of_judge
 from lm_eval_tasks.leaderboard.pages import samples
 from lm_eval_tasks.runs.discovery import load_run
-from lm_eval_tasks.runs.rescoring import score_task
+from lm_eval_tasks.runs.judging.rescoring import score_task
 from lm_eval_tasks.tasks.load import load_task
 from tests.lm_eval_tasks.leaderboard.synthetic import ANCHOR, Evaluation, write_run
 

@@ -15,7 +15,7 @@ from judges.records import Statement
 from lm_eval_tasks.cli import main
 from lm_eval_tasks.pocket.grading import find_story, grade
 from lm_eval_tasks.runs.discovery import load_run
-from lm_eval_tasks.runs.rescoring import score_task
+from lm_eval_tasks.runs.judging.rescoring import score_task
 from lm_eval_tasks.tasks.load import load_task
 from tests.lm_eval_tasks.leaderboard.conftest import SCREENS
 from tests.lm_eval_tasks.pocket_runs import TASK, Explainer, write_pocket_run

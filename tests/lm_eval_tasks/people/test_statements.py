@@ -12,7 +12,7 @@ from judges import load_judge
 from judges.errors import ConfigError, DataError
 from lm_eval_tasks.people.statements import Shown, draw, statement_id
 from lm_eval_tasks.runs.discovery import Run, load_run
-from lm_eval_tasks.runs.rescoring import score_task
+from lm_eval_tasks.runs.judging.rescoring import score_task
 from lm_eval_tasks.tasks.load import load_task
 from tests.lm_eval_tasks.pocket_runs import TASK, Explainer, write_pocket_run
 from tests.lm_eval_tasks.run_folders import level, question, write_run

@@ -215,7 +215,7 @@ def test_a_question_that_comes_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_line_without_end_is_not_taken_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("judges.files.MAX_LINE_BYTES", 1 << 20)
+    monkeypatch.setattr("judges.storage.files.MAX_LINE_BYTES", 1 << 20)
     path = write_run(tmp_path / "m1", {TASK: questions(1)})
     with log_of(path).open("a") as log:
         log.write("x" * (2 << 20))

@@ -114,7 +114,7 @@ def test_with_choices_there_is_an_accuracy_too(folder: Path) -> None:
 
 
 def test_the_judge_is_shown_question_and_explanation_and_no_choices(folder: Path) -> None:
-    from lm_eval_tasks.runs.scoring import statements_of
+    from lm_eval_tasks.runs.judging.scoring import statements_of
     from lm_eval_tasks.tasks.load import find_tasks
 
     run_of_explanations(folder / "people.csv", OPEN, folder / "run", task="why", model="people")

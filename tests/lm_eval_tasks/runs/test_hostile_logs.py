@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.kills.victims import TASK, write_log
 from judges import DataError
-from judges import files as json_lines
+from judges.storage import files as json_lines
 from lm_eval_tasks.runs.discovery import load_run
 from lm_eval_tasks.runs.sample_logs import read_samples_log
 from tests.lm_eval_tasks.test_cli import AnchorEval, anchor_eval, write_judge

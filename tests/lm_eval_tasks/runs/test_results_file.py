@@ -11,7 +11,7 @@ from judges.config import load_judge
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.runs.discovery import load_run
 from lm_eval_tasks.runs.judgement_files import JudgementSummary
-from lm_eval_tasks.runs.rescoring import score_task
+from lm_eval_tasks.runs.judging.rescoring import score_task
 from lm_eval_tasks.runs.results_file import add_judged
 from lm_eval_tasks.tasks.load import load_task
 from tests.lm_eval_tasks.run_folders import RUBRIC, level, question, reply, write_run

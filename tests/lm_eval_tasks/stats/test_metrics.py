@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from judges.errors import ConfigError
 from lm_eval_tasks.records import Draft, ScoredQuestion, ScoredResponse
-from lm_eval_tasks.stats.estimates import average, means
-from lm_eval_tasks.stats.intervals import SHARE, Bounds
+from lm_eval_tasks.stats.estimation.estimates import average, means
+from lm_eval_tasks.stats.estimation.intervals import SHARE, Bounds
 from lm_eval_tasks.stats.metrics import (
     Summary,
     accuracy_spread,

@@ -27,7 +27,7 @@ from judges import (
 from judges.backends.local_model import prompt_tokens
 from judges.backends.transformers.backend import TransformersBackend, _SeededDraw, create
 from judges.config import load_judge
-from judges.thoughts import said
+from judges.models.thoughts import said
 from tests.chat_templates import DEEPSEEK_R1_DISTILLED, REFUSED
 from tests.judges.backends.asking import LETTERS, VERDICTS, ask, peft_greedy, texts
 from tests.tiny_models import CHAT_TEMPLATE, make_tiny_model

@@ -15,7 +15,7 @@ from lm_eval_tasks.cli import main
 from lm_eval_tasks.comparison.judges.board import judge_board
 from lm_eval_tasks.comparison.pair import Settings
 from lm_eval_tasks.runs.discovery import find_runs, load_run
-from lm_eval_tasks.runs.rescoring import score_task
+from lm_eval_tasks.runs.judging.rescoring import score_task
 from lm_eval_tasks.tasks.load import load_task
 from tests.lm_eval_tasks.audit.known_judges import RUBRIC, always_good, noisy, oracle
 from tests.lm_eval_tasks.comparison.judges.test_correction import rate

@@ -16,7 +16,7 @@ from judges.errors import ConfigError
 from judges.records import Message
 from lm_eval_tasks.harness.engines.chat import chat_prompt, leave_special_tokens_to_the_template
 from tests.chat_templates import CHATML, GEMMA, QWEN_3, REFUSED, SERVED, THINKS_UNLESS_TOLD
-from tests.judges.test_rendering import CONVERSATIONS
+from tests.judges.models.test_rendering import CONVERSATIONS
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from lm_eval_tasks.harness.arguments import parse_arguments
 from lm_eval_tasks.harness.engines.chat_endpoint import ChatEndpoint, client_settings
 from lm_eval_tasks.records import FailedReply, Question, ScoredResponse
 from lm_eval_tasks.runs.discovery import load_run
-from lm_eval_tasks.runs.scoring import read_reply
+from lm_eval_tasks.runs.judging.scoring import read_reply
 from lm_eval_tasks.stats.marks import marks_of
 from lm_eval_tasks.stats.metrics import summarise
 from tests.judges.endpoint import Endpoint, Handler

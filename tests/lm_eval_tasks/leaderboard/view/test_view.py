@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from judges.cache import ReplyCache
 from judges.records import BackendIdentity, Completion, Message, Reply, Sampling
+from judges.storage.cache import ReplyCache
 from lm_eval_tasks.comparison.boards import collect
 from lm_eval_tasks.comparison.pair import Settings
 from lm_eval_tasks.leaderboard.pages.site import write_site

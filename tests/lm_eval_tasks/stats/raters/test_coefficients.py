@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from lm_eval_tasks.stats.estimates import Estimate
+from lm_eval_tasks.stats.estimation.estimates import Estimate
 from lm_eval_tasks.stats.raters.coefficients import coefficients
 
 RANDOM = np.random.default_rng(5)

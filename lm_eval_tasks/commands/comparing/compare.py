@@ -1,0 +1,122 @@
+"""``anchor-eval compare``: win, tie and loss between runs."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from lm_eval_tasks.commands.options.completion import names_of_runs, runs, tasks_of_runs
+from lm_eval_tasks.commands.options.number import Number
+
+
+@click.command("compare")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(), shell_complete=runs)
+@click.option(
+    "--baseline",
+    help="Compare each run with this one only; its rating is 1000.",
+    shell_complete=names_of_runs,
+)
+@click.option(
+    "--task", "tasks", multiple=True, help="Only this task; may be given again.", shell_complete=tasks_of_runs
+)
+@click.option("--judge", help="Use the judgements of this name, where a run has several.")
+@click.option(
+    "--refined",
+    multiple=True,
+    metavar="RUN",
+    help="Take this run's replies to the *_refined tasks as its replies to the plain tasks; "
+    "may be given again.",
+    shell_complete=names_of_runs,
+)
+@click.option(
+    "--correct-with",
+    metavar="NAME",
+    help="Correct win - loss with these judgements of fewer explanations, e.g. human.",
+)
+@click.option("--details", is_flag=True, help="Add rates by correctness and at equal length.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--latex", is_flag=True, help="Print a LaTeX table with the columns of the paper's Table 1.")
+@click.option("--seed", default=0, show_default=True, help="Of these draws.")
+@click.option(
+    "--draws",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(100),
+    help="Bootstrap draws of the ratings' intervals.",
+)
+@click.option(
+    "--confidence",
+    default=0.95,
+    show_default=True,
+    type=Number(0, 1, min_open=True, max_open=True),
+    help="Coverage of the intervals.",
+)
+def command(
+    runs: tuple[str, ...],
+    baseline: str | None,
+    tasks: tuple[str, ...],
+    judge: str | None,
+    refined: tuple[str, ...],
+    correct_with: str | None,
+    details: bool,
+    as_json: bool,
+    latex: bool,
+    seed: int,
+    draws: int,
+    confidence: float,
+) -> None:
+    """Compare RUNS: every sample of one with every sample of the other, question by question.
+
+    \b
+    anchor-eval compare runs/m1 runs/base
+    anchor-eval compare runs/m1 runs/m2 runs/base --baseline base --json
+    anchor-eval compare runs/m1 runs/m2 runs/base --baseline base --latex > table.tex
+    anchor-eval compare runs/refining runs/plain --refined refining
+    anchor-eval compare runs/m1 runs/base --judge cheap --correct-with human
+    """
+    from judges.errors import ConfigError
+    from judges.settings import nearest
+    from lm_eval_tasks.commands.judging.score import echo_agreement
+    from lm_eval_tasks.comparison.judges.correction import correct, correction_text
+    from lm_eval_tasks.comparison.named import compare_runs
+    from lm_eval_tasks.comparison.pair import Settings
+    from lm_eval_tasks.comparison.reports.paper_table import paper_table
+    from lm_eval_tasks.comparison.reports.text import as_json as to_json
+    from lm_eval_tasks.comparison.reports.text import as_text
+    from lm_eval_tasks.runs.discovery import load_run
+
+    if len(runs) < 2:
+        raise click.UsageError("a comparison takes at least two runs")
+    if latex and as_json:
+        raise click.UsageError("--latex and --json exclude each other")
+    if latex and correct_with:
+        raise click.UsageError("--latex and --correct-with exclude each other")
+    if latex and baseline is None:
+        raise click.UsageError("--latex needs --baseline: its columns compare with one model")
+    settings = Settings(draws=draws, seed=seed, confidence=confidence)
+    loaded = [load_run(path, judge=judge) for path in runs]
+    names = [run.name for run in loaded]
+    for name in refined:
+        if name not in names:
+            raise ConfigError(f"--refined {name!r} is none of the runs: {nearest(name, names)}")
+    loaded = [run.refined() if run.name in refined else run for run in loaded]
+    found = compare_runs(loaded, tasks=tasks, baseline=baseline, settings=settings)
+    mended = () if correct_with is None else correct(found.table, correct_with, settings)
+    if as_json:
+        rows = to_json(found, settings)
+        if correct_with is not None:
+            rows["corrected"] = {"with": correct_with, "pairs": [pair.to_json() for pair in mended]}
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    if latex:
+        for note in found.notes:
+            click.echo(note, err=True)
+        click.echo(paper_table([found.table]) or "", nl=False)
+        return
+    click.echo(as_text(found, settings, details=details))
+    for pair in mended:
+        click.echo("\n" + correction_text(pair, str(correct_with), settings))
+    if details:
+        for run in loaded:
+            echo_agreement(run, run.tasks)

@@ -50,8 +50,11 @@ def choose_form(job: StageJob) -> StageResult:
     )
     with load_backend(sampler_spec(job.recipe, None), executor=job.recipe.executor) as backend:
 
-        def attempt(form: ReplyForm) -> list[ScoredResponse]:
-            return _replies(spec.in_form(form), questions, sampling, backend)
+        def attempt(form: ReplyForm) -> Iterator[list[ScoredResponse]]:
+            replies: list[ScoredResponse] = []
+            for part in pilot.in_parts(questions):
+                replies += _replies(spec.in_form(form), part, sampling, backend)
+                yield replies
 
         chosen = pilot.choose(attempt, has_template=True)
     pilot.store(job.folder, chosen)

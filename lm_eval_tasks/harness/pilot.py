@@ -1,26 +1,32 @@
 """``reply_form: auto``: tries forms on a few questions and takes the first that gives replies to be read.
 
-``asked`` comes first, because it shows the model nothing; then ``shown``, then ``shown+held``. Nothing of the
-pilot is part of a result. What it chose lies in the run folder, so that the same model is asked in the same
-way the next time.
+``asked`` comes first, because it shows the model nothing; then ``shown``, then ``shown+held``. A form in
+which none of the first few replies can be read is not asked any further: a model that doesn't know how a
+reply ends writes the longest ones. Nothing of the pilot is part of a result. What it chose lies in the run
+folder, so that the same model is asked in the same way the next time.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from judges.errors import BackendError, ConfigError
 from judges.storage.files import read_object, write_json
 from lm_eval_tasks.prompts.reply_form import ASKED, SHOWN, SHOWN_AND_HELD, ReplyForm, read_reply_form
-from lm_eval_tasks.records import Json, ScoredResponse
+from lm_eval_tasks.records import Json, Response, ScoredResponse
+
+T = TypeVar("T")
 
 FILE = "reply_form.json"
 QUESTIONS = 40
 """Questions of a pilot, over all tasks; one reply each."""
+FEW = 8
+"""Questions asked first. Where half of all replies can be read, none of so many can once in 256 times."""
 ENOUGH = 0.5
 """Share of readable replies from which on a form will do."""
 
@@ -50,7 +56,8 @@ class Trial:
 
     def __str__(self) -> str:
         return (
-            f"{self.form} {self.share:.0%} (explanation {self.explanations / max(1, self.replies):.0%}, "
+            f"{self.form} {self.share:.0%} of {self.replies} "
+            f"(explanation {self.explanations / max(1, self.replies):.0%}, "
             f"choice {self.choices / max(1, self.replies):.0%})"
         )
 
@@ -82,8 +89,8 @@ class ChosenForm:
         return ChosenForm(form, str(row.get("why", "")), bool(row.get("warning", False)))
 
 
-Try: TypeAlias = Callable[[ReplyForm], Sequence[ScoredResponse]]
-"""Asks the questions of the pilot in a form and reads the replies."""
+Try: TypeAlias = Callable[[ReplyForm], Iterable[Sequence[ScoredResponse]]]
+"""Asks the questions of the pilot in a form: the replies so far, first after ``FEW``, then after all."""
 
 
 def choose(attempt: Try, *, has_template: bool) -> ChosenForm:
@@ -128,8 +135,18 @@ def store(run: Path, chosen: ChosenForm) -> None:
     write_json(run / FILE, chosen.to_json())
 
 
-def _trial(form: ReplyForm, replies: Sequence[ScoredResponse]) -> Trial:
-    read = [scored.response for scored in replies if scored.response.failure is None]
+def in_parts(questions: Sequence[T]) -> list[Sequence[T]]:
+    """A few of the questions, and the rest."""
+    return [part for part in (questions[:FEW], questions[FEW:]) if part]
+
+
+def _trial(form: ReplyForm, parts: Iterable[Sequence[ScoredResponse]]) -> Trial:
+    replies: Sequence[ScoredResponse] = ()
+    read: list[Response] = []
+    for replies in parts:
+        read = [scored.response for scored in replies if scored.response.failure is None]
+        if len(read) >= FEW and not any(response.readable for response in read):
+            break
     if not read:
         reason = next((scored.response.failure for scored in replies), "nothing was asked")
         raise BackendError(f"trying out reply forms: none of {len(replies)} replies arrived: {reason}")
@@ -144,7 +161,7 @@ def _trial(form: ReplyForm, replies: Sequence[ScoredResponse]) -> Trial:
 
 def _said(form: ReplyForm, trials: Sequence[Trial]) -> str:
     tried = ", ".join(map(str, trials))
-    return f"reply form {form} (auto: of {trials[0].replies} replies each, readable with {tried})"
+    return f"reply form {form} (auto: replies readable with {tried})"
 
 
 def asking(
@@ -160,8 +177,7 @@ def asking(
         limit: Most questions of a task.
     """
 
-    def attempt(form: ReplyForm) -> list[ScoredResponse]:
-        found: list[ScoredResponse] = []
+    def attempt(form: ReplyForm) -> Iterator[list[ScoredResponse]]:
         loaded = list(tasks(form))
         for task in loaded:
             if gen_kwargs:
@@ -171,9 +187,11 @@ def asking(
                 apply_chat_template=chat_template is not None,
                 chat_template=chat_template,
             )
-            for request, reply in zip(task.instances, lm.generate_until(task.instances), strict=True):
+        # The first questions of all tasks come first.
+        rows = zip_longest(*(task.instances for task in loaded))
+        for part in in_parts([request for row in rows for request in row if request is not None]):
+            for request, reply in zip(part, lm.generate_until(part), strict=True):
                 request.resps = [reply]
-            found += task.read_instances()
-        return found
+            yield [scored for task in loaded for scored in task.read_instances()]
 
     return attempt

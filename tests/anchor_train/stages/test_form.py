@@ -14,6 +14,7 @@ from anchor_train.stages.form import asked_in_form, form_of
 from anchor_train.stages.sample import read_samples
 from judges.errors import ConfigError
 from lm_eval_tasks.harness import pilot
+from lm_eval_tasks.harness.pilot import FEW
 from lm_eval_tasks.prompts.reply_form import ASKED, SHOWN
 from tests.anchor_train.scripted_run import REPLIES, finish_sft, make_run, write_script
 
@@ -38,15 +39,14 @@ def states(run: RunFolder) -> dict[str, str]:
 def test_a_model_that_must_be_shown_the_form_is_shown_it(
     tmp_path: Path, tiny_model: Path, tiny_adapter: Path
 ) -> None:
-    run = run_with(
-        tmp_path, tiny_model, tiny_adapter, [*[UNREADABLE] * QUESTIONS, *[GOOD] * QUESTIONS, UNREADABLE]
-    )
+    run = run_with(tmp_path, tiny_model, tiny_adapter, [*[UNREADABLE] * FEW, *[GOOD] * QUESTIONS, UNREADABLE])
     assert form_of(run, run.recipe()) is None
     Pipeline(run, run.recipe()).do({"form", "sample"})
     chosen = pilot.stored(run.stage(FORM))
     assert chosen is not None
     assert (chosen.form, chosen.warning) == (SHOWN, False)
-    assert "of 12 replies each, readable with asked 0%" in chosen.why
+    assert "replies readable with asked 0% of 8 " in chosen.why
+    assert "shown:2 100% of 12" in chosen.why
     spec, question = asked_in_form(run, run.recipe()), read_samples(run.stage("round-1/sample"))[0].question
     assert [turn.role for turn in spec.explain_conversation(question)].count("assistant") == 2
 
@@ -77,7 +77,7 @@ def test_a_model_that_never_follows_is_sampled_with_a_warning(
     Pipeline(run, run.recipe(["sampler.stop_unreadable=null"])).do({"form", "sample"})
     assert form_of(run, run.recipe()) == ASKED
     said = capfd.readouterr().err
-    assert "warning: reply form asked (auto: of 12 replies each" in said
+    assert "warning: reply form asked (auto: replies readable with asked 0% of 8" in said
     assert "can't hold replies to a form" in said
     assert len(read_samples(run.stage("round-1/sample"))) == QUESTIONS
 

@@ -21,7 +21,7 @@ def test_a_base_model_is_shown_the_form_as_plain_text(anchor_eval: AnchorEval, t
     )
     assert done.returncode == 0, done.stderr[-3000:]
     # Random weights never close a tag: the pilot says so, and goes on with the better of what can be tried.
-    assert "warning: reply form shown:2 (auto: of 2 replies each, readable with shown:2 0%" in done.stderr
+    assert "warning: reply form shown:2 (auto: replies readable with shown:2 0% of 2 " in done.stderr
     assert "shown:2+held 0%" in done.stderr
     run = load_run(tmp_path / "run")
     assert run.task("demo_explain").reply_form == "shown:2"

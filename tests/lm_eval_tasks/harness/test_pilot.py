@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from judges.errors import ConfigError
-from lm_eval_tasks.harness.pilot import ChosenForm, choose, questions_each, store, stored
+from lm_eval_tasks.harness.pilot import FEW, ChosenForm, choose, in_parts, questions_each, store, stored
 from lm_eval_tasks.prompts.reply_form import ASKED, SHOWN, SHOWN_AND_HELD, ReplyForm
 from lm_eval_tasks.records import Choice, Question, ScoredResponse
 from lm_eval_tasks.runs.judging.scoring import read_replies
@@ -21,10 +21,12 @@ HALF = "<explanation>\nIt is so.\n</explanation>\nA"
 def attempts(good_of_ten: Mapping[ReplyForm, int], tried: list[ReplyForm]) -> object:
     """Ten replies in each form, so many of them good."""
 
-    def attempt(form: ReplyForm) -> list[ScoredResponse]:
+    def attempt(form: ReplyForm) -> Iterator[Sequence[ScoredResponse]]:
         tried.append(form)
         good = good_of_ten[form]
-        return list(read_replies(QUESTION, [GOOD] * good + [HALF] * (10 - good)).responses)
+        replies = read_replies(QUESTION, [GOOD] * good + [HALF] * (10 - good)).responses
+        yield replies[:FEW]
+        yield replies
 
     return attempt
 
@@ -41,10 +43,25 @@ def test_the_first_form_that_half_of_the_replies_follow_is_taken(
     chosen = choose(attempts(scores, tried), has_template=True)  # type: ignore[arg-type]
     assert (chosen.form, len(tried), chosen.warning) == (form, tries, False)
     assert f"reply form {form}" in chosen.why
-    assert all(
-        f"{one} {10 * scores[one]}% (explanation 100%, choice {10 * scores[one]}%)" in chosen.why
-        for one in tried
-    )
+    for one in tried:
+        share, of = f"{10 * scores[one]}%", 10 if scores[one] else FEW
+        assert f"{one} {share} of {of} (explanation 100%, choice {share})" in chosen.why
+
+
+def test_a_form_of_which_nothing_can_be_read_is_not_asked_further() -> None:
+    asked: list[tuple[ReplyForm, int]] = []
+
+    def attempt(form: ReplyForm) -> Iterator[Sequence[ScoredResponse]]:
+        texts = {ASKED: [HALF] * 40, SHOWN: [HALF] * 7 + [GOOD] * 33}[form]
+        replies: list[ScoredResponse] = []
+        for part in in_parts(texts):
+            asked.append((form, len(part)))
+            replies += read_replies(QUESTION, part).responses
+            yield replies
+
+    chosen = choose(attempt, has_template=True)
+    assert chosen.form == SHOWN
+    assert asked == [(ASKED, FEW), (SHOWN, FEW), (SHOWN, 40 - FEW)]
 
 
 def test_where_none_will_do_the_best_is_taken_with_a_warning() -> None:
@@ -61,10 +78,10 @@ def test_a_model_without_a_template_is_shown_the_form_at_once() -> None:
 
 
 def test_an_engine_that_can_t_hold_leaves_two_to_choose_from() -> None:
-    def attempt(form: ReplyForm) -> list[ScoredResponse]:
+    def attempt(form: ReplyForm) -> Iterator[Sequence[ScoredResponse]]:
         if form.held:
             raise ConfigError("can't be held to a form")
-        return list(read_replies(QUESTION, [HALF]).responses)
+        yield read_replies(QUESTION, [HALF]).responses
 
     chosen = choose(attempt, has_template=True)
     assert chosen.form == ASKED

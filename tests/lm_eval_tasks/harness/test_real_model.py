@@ -61,7 +61,7 @@ def real_run(real_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Real
 
 def test_auto_finds_that_the_model_must_be_shown_the_form(real_run: RealRun, real_model: Path) -> None:
     (line,) = [line for line in real_run.said.splitlines() if line.startswith("reply form ")]
-    assert f"(auto: of {QUESTIONS} replies each, readable with asked 0% (" in line
+    assert f"(auto: replies readable with asked 0% of {QUESTIONS} (" in line
     before = real_run.task
     assert before.reply_form in ("shown:2", "shown:2+held")
     assert min(readable(before)) >= 0.5

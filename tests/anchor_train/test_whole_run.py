@@ -24,7 +24,7 @@ from tests.anchor_train.scripted_run import finish_sft, left, make_run
 from tests.tiny_models import make_tiny_model
 
 SHARED = Path(os.environ.get("ANCHOR_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-QUESTIONS = 64
+QUESTIONS = 32
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 FEW = [
-    *("--set", "questions.limit=60"),
+    *("--set", "questions.limit=36"),
     *("--set", "sft.optimiser.learning_rate=0.0005"),
-    *("--set", "dpo.max_steps=5"),
-    *("--set", "listwise.max_steps=5"),
-    *("--set", "evaluate.limit=12"),
+    *("--set", "dpo.max_steps=3"),
+    *("--set", "listwise.max_steps=3"),
+    *("--set", "evaluate.limit=8"),
     *("--set", "evaluate.n=2"),
 ]
 

@@ -1,7 +1,7 @@
 """A recipe: everything that a run depends on, checked before any model loads.
 
-The numbers of the paper stand in ``recipes/paper.yaml`` and nowhere else: settings below that the paper fixes
-have no default here, and a recipe says only what differs from the one that it ``extends`` (``paper``).
+The numbers of the paper stand in ``built_in/paper.yaml`` and nowhere else: settings below that the paper
+fixes have no default here, and a recipe says only what differs from the one that it ``extends`` (``paper``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Settings of the base model and of every training, as far as a training's own process needs them.
 
-Numbers that the paper fixes stand in ``recipes/paper.yaml`` and have no default here.
+Numbers that the paper fixes stand in ``built_in/paper.yaml`` and have no default here.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from anchor_train.run.manifest import flat
 from anchor_train.run.roles import refiner_spec, rubric_of, runs_here
 from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.consult import in_reply_form, read_arguments
+from anchor_train.stages.form import asked_in_form, by_output_form
 from anchor_train.stages.judge import Judged, judge_statements, read_scored
 from anchor_train.stages.kind import Example, Planned, StageKind
 from anchor_train.stages.parts.asking import ask
@@ -67,7 +68,7 @@ class _Discovery:
     def __init__(self, job: StageJob) -> None:
         self._job = job
         self._settings = job.recipe.staple.discover
-        self._spec: TaskSpec = load_task(job.recipe.task)
+        self._spec: TaskSpec = asked_in_form(job.run, job.recipe)
 
     def result(self) -> StageResult:
         folder, settings = self._job.folder, self._settings
@@ -134,15 +135,20 @@ class _Discovery:
             pairs = [(attempt, principle) for attempt in attempts for principle in named[attempt.key]]
             unrefined = [pair for pair in pairs if _is_missing(replies, _key(*pair))]
             if unrefined:
-                ask(
-                    "refining",
-                    unrefined,
-                    self._refining,
-                    self._sampling(1, self._settings.max_tokens),
-                    backend(),
-                    replies,
-                    lambda pair, outcome: _row(_key(*pair), outcome),
-                )
+                sampling = self._sampling(1, self._settings.max_tokens)
+                for form, group in by_output_form(
+                    self._spec, unrefined, backend(), lambda pair: pair[0].question
+                ):
+                    ask(
+                        "refining",
+                        group,
+                        self._refining,
+                        replace(sampling, form=form),
+                        backend(),
+                        replies,
+                        lambda pair, outcome: _row(_key(*pair), outcome),
+                        sum(not _is_missing(replies, _key(*pair)) for pair in pairs),
+                    )
             effort = Effort.of(
                 [principles.rows[attempt.key] for attempt in attempts],
                 [replies.rows[_key(*pair)] for pair in pairs],
@@ -150,7 +156,7 @@ class _Discovery:
             )
             return effort, {
                 attempt.key: [
-                    _read(attempt, principle, replies.rows[_key(attempt, principle)])
+                    _read(self._spec, attempt, principle, replies.rows[_key(attempt, principle)])
                     for principle in named[attempt.key]
                 ]
                 for attempt in attempts
@@ -246,10 +252,10 @@ def _named(row: Json) -> tuple[str, ...]:
     return distinct([text for text in found if text is not None and len(text) <= MAX_PRINCIPLE])
 
 
-def _read(attempt: Attempt, principle: str, row: Json) -> Refinement:
+def _read(spec: TaskSpec, attempt: Attempt, principle: str, row: Json) -> Refinement:
     if not row["texts"]:
         return Refinement(principle)
-    response = read_response(attempt.question, row["texts"][0])
+    response = read_response(attempt.question, spec.from_output(row["texts"][0]))
     return Refinement(principle, response.explanation, response.choice)
 
 

@@ -6,9 +6,9 @@ model then go by what it chose: they have the task from :func:`asked_in_form`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from anchor_train.recipes.config import Recipe
 from anchor_train.run.dependencies import Basis
@@ -31,6 +31,8 @@ from lm_eval_tasks.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
     from anchor_train.stages.parts.preview import Preview
+
+T = TypeVar("T")
 
 
 def choose_form(job: StageJob) -> StageResult:
@@ -78,24 +80,24 @@ def asked_in_form(run: RunFolder, recipe: Recipe) -> TaskSpec:
 
 
 def by_output_form(
-    spec: TaskSpec, questions: Sequence[Question], backend: ChatBackend
-) -> Iterator[tuple[OutputForm | None, list[Question]]]:
-    """The questions in groups of which each is held to one form; one group where nothing is held.
+    spec: TaskSpec, items: Sequence[T], backend: ChatBackend, question_of: Callable[[T], Question]
+) -> Iterator[tuple[OutputForm | None, list[T]]]:
+    """What is asked, in groups of which each is held to one form; one group where nothing is held.
 
     Raises:
         ConfigError: If the backend can't hold replies to a form.
     """
     if not spec.form.held:
-        yield None, list(questions)
+        yield None, list(items)
         return
     if backend.constrains is False:
         raise ConfigError(
             f"reply_form {spec.form}: {backend.identity} can't hold replies to a form; "
             f"reply_form shown:{spec.form.examples or 2} works with every model"
         )
-    groups: dict[OutputForm, list[Question]] = {}
-    for question in questions:
-        groups.setdefault(spec.output_form(question), []).append(question)
+    groups: dict[OutputForm, list[T]] = {}
+    for item in items:
+        groups.setdefault(spec.output_form(question_of(item)), []).append(item)
     yield from groups.items()
 
 
@@ -104,7 +106,7 @@ def _replies(
 ) -> list[ScoredResponse]:
     found: list[ScoredResponse] = []
     problem = "no reply"
-    for form, group in by_output_form(spec, questions, backend):
+    for form, group in by_output_form(spec, questions, backend, lambda question: question):
         asked = [spec.explain_conversation(question) for question in group]
         outcomes = answer_all(backend, asked, replace(sampling, form=form))
         for question, outcome in zip(group, outcomes, strict=True):

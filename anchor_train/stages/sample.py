@@ -70,7 +70,7 @@ def sample_replies(job: StageJob) -> StageResult:
         role = sampler_spec(job.recipe, adapter)
         if missing:
             with load_backend(role, executor=job.recipe.executor) as backend:
-                for form, group in by_output_form(spec, missing, backend):
+                for form, group in by_output_form(spec, missing, backend, lambda question: question):
                     held = replace(sampling, form=form)
                     done = sum(_has(journal, question) for question in questions)
                     make_row = partial(_row, spec)

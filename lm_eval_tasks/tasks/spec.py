@@ -36,6 +36,8 @@ REFINED = "_refined"
 Protocol: TypeAlias = Literal["explain", "refined"]
 """How a task is asked: explain, then choose; or that, a principle, and a refined reply, which counts."""
 _JSON_PARTS = ("explanation", "choice")
+_Shown: TypeAlias = tuple[Conversation, str]
+"""What a worked example asks, and the reply to it."""
 
 
 class GenerationSettings(Settings):
@@ -212,7 +214,7 @@ class TaskSpec:
 
     def explain_conversation(self, question: Question) -> Conversation:
         """Explain first, then choose: system turn, worked examples if the form has any, the user's turn."""
-        return self._with_examples(question, self.prompts.explain, self._explained)
+        return self._with_examples(self.prompts.explain(question), question, self._explained)
 
     def held_regex(self, question: Question) -> str:
         """What a reply to ``asked_conversation`` matches as a whole if it is in the form asked for."""
@@ -255,28 +257,45 @@ class TaskSpec:
     def principle_conversation(self, question: Question, first_reply: str, hint: str | None) -> Conversation:
         """Name one principle that would improve a reply.
 
+        Where the form has worked examples, those with a draft and a principle show how.
+
         Args:
             question: The question.
             first_reply: The reply to improve on, as generated.
             hint: A reference reply, shown as a hint; None to show none.
         """
-        return self.refine_prompts.principle(self.prompts, question, first_reply, hint)
+
+        def ask(asked: Question, first: str, hint: str | None) -> Conversation:
+            return self.refine_prompts.principle(self.prompts, asked, first, hint)
+
+        def shown(example: WorkedExample, like: Question) -> _Shown:
+            draft, better = self._before_and_after(example, like)
+            return ask(like, draft, None if hint is None else better), self.format_principle(
+                example.principle
+            )
+
+        return self._with_examples(ask(question, first_reply, hint), question, shown, refined=True)
 
     def format_principle(self, principle: str) -> str:
         """A whole reply in the form that ``principle_conversation`` asks for."""
         return self.refine_prompts.naming(principle)
 
     def refine_conversation(self, question: Question, first_reply: str, principle: str) -> Conversation:
-        """Reply again by a principle, in the usual form; no reference is shown."""
-        return self.refine_prompts.refine(self.prompts, question, first_reply, principle)
+        """Reply again by a principle, in the usual form; shown as above, but without a reference."""
+
+        def ask(asked: Question, first: str, by: str) -> Conversation:
+            return self.refine_prompts.refine(self.prompts, asked, first, by)
+
+        def shown(example: WorkedExample, like: Question) -> _Shown:
+            draft, better = self._before_and_after(example, like)
+            return ask(like, draft, example.principle), better
+
+        return self._with_examples(ask(question, first_reply, principle), question, shown, refined=True)
 
     def refined_explain_conversation(self, question: Question) -> Conversation:
         """Reply as usual, name a principle and reply again by it, all in one completion."""
-
-        def ask(asked: Question) -> Conversation:
-            return self.refine_prompts.refined_explain(self.prompts, asked)
-
-        return self._with_examples(question, ask, self._refined)
+        conversation = self.refine_prompts.refined_explain(self.prompts, question)
+        return self._with_examples(conversation, question, self._refined)
 
     def output_form(self, question: Question) -> OutputForm:
         """What a reply to ``explain_conversation`` is held to: its form, or JSON with the same two parts."""
@@ -304,23 +323,36 @@ class TaskSpec:
 
     def _with_examples(
         self,
+        conversation: Conversation,
         question: Question,
-        ask: Callable[[Question], Conversation],
-        reply: Callable[[WorkedExample, str], str],
+        shown: Callable[[WorkedExample, Question], _Shown],
+        *,
+        refined: bool = False,
     ) -> Conversation:
-        system, user = ask(question)
+        """The conversation with earlier turns that show what is wanted; ``refined``: by a draft and a
+        principle."""
+        system, user = conversation
         turns: list[Message] = []
         for example in self._shown:
-            asked = example.like(question)
-            turns += [ask(asked)[-1], Message("assistant", reply(example, asked.gold))]
+            if refined and not (example.draft and example.principle):
+                continue
+            asked, reply = shown(example, example.like(question))
+            turns += [asked[-1], Message("assistant", reply)]
         return (system, *turns, user)
 
-    def _explained(self, example: WorkedExample, label: str) -> str:
-        return self.format_response(example.explanation, label)
+    def _explained(self, example: WorkedExample, like: Question) -> _Shown:
+        return self.prompts.explain(like), self.format_response(example.explanation, like.gold)
 
-    def _refined(self, example: WorkedExample, label: str) -> str:
-        first = self.format_response(example.draft, label)
-        return "".join(self.format_refined(first, example.principle, example.explanation, label))
+    def _refined(self, example: WorkedExample, like: Question) -> _Shown:
+        first = self.format_response(example.draft, like.gold)
+        parts = self.format_refined(first, example.principle, example.explanation, like.gold)
+        return self.refine_prompts.refined_explain(self.prompts, like), "".join(parts)
+
+    def _before_and_after(self, example: WorkedExample, like: Question) -> tuple[str, str]:
+        return (
+            self.format_response(example.draft, like.gold),
+            self.format_response(example.explanation, like.gold),
+        )
 
     def format_refined(
         self, first_reply: str, principle: str, explanation: str, label: str

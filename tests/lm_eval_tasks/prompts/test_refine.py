@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from judges.errors import ConfigError
 from lm_eval_tasks.prompts import load_prompts
 from lm_eval_tasks.prompts.refine import load_refine_prompts
-from lm_eval_tasks.replies.responses import read_refined
+from lm_eval_tasks.prompts.reply_form import SHOWN
+from lm_eval_tasks.replies.responses import read_principle, read_refined
 from lm_eval_tasks.tasks.load import load_task, task_names
 from tests.lm_eval_tasks.examples import QUESTION
 
@@ -29,6 +32,29 @@ def test_a_principle_is_named_with_a_hint_and_the_refinement_doesnt_see_it(name:
     assert FIRST in user.content
     assert "<principle>\nCheck every word.\n</principle>" in user.content
     assert "Warm water gives" not in system.content + user.content
+
+
+def test_where_the_form_is_shown_naming_and_refining_are_shown_too() -> None:
+    task = TASK.in_form(SHOWN)
+    naming = task.principle_conversation(QUESTION, FIRST, REFERENCE)
+    refining = task.refine_conversation(QUESTION, FIRST, "Check every word.")
+    assert [turn.role for turn in naming] == ["system", *["user", "assistant"] * 2, "user"]
+    assert (naming[0], naming[-1]) == TASK.principle_conversation(QUESTION, FIRST, REFERENCE)
+    assert (refining[0], refining[-1]) == TASK.refine_conversation(QUESTION, FIRST, "Check every word.")
+    for example, at in zip(TASK.examples, (1, 3), strict=False):
+        like = example.like(QUESTION)
+        draft = TASK.format_response(example.draft, like.gold)
+        better = TASK.format_response(example.explanation, like.gold)
+        assert naming[at] == TASK.principle_conversation(like, draft, better)[-1]
+        assert read_principle(naming[at + 1].content) == example.principle
+        assert refining[at] == TASK.refine_conversation(like, draft, example.principle)[-1]
+        assert refining[at + 1].content == better
+
+
+def test_an_example_without_a_principle_shows_no_naming() -> None:
+    plain = [example.model_copy(update={"principle": ""}) for example in TASK.examples[:1]]
+    task = replace(TASK, examples=(*plain, *TASK.examples[1:])).in_form(SHOWN)
+    assert len(task.principle_conversation(QUESTION, FIRST, None)) == 4
 
 
 def test_without_a_hint_no_hint_is_spoken_of() -> None:

@@ -135,6 +135,20 @@ def load_backend(spec: str | Path | Mapping[str, Any], *, executor: Any = None) 
     return _backend(*_read(spec), executor)
 
 
+def read_judge(spec: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """What a judge's file or one-line name says, for :func:`load_judge`; files in it as found from here.
+
+    Raises:
+        ConfigError: If it can't be read.
+    """
+    values, _, folder = _read(spec)
+    found = dict(values)
+    for key in ("rubric", "replies"):
+        if isinstance(found.get(key), str):
+            found[key] = str(_beside(folder, found[key]))
+    return found
+
+
 def _read(spec: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], str, Path]:
     """Settings, where they come from, and the folder that their paths may be relative to."""
     if isinstance(spec, Mapping):

@@ -42,9 +42,14 @@ class ConfigError(AnchorError):
 
 
 class MissingExtraError(AnchorError):
-    """An optional dependency isn't installed."""
+    """An optional dependency isn't installed.
+
+    Attributes:
+        extra: The extra of this package that brings it.
+    """
 
     def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
         super().__init__(f"{what} is not installed: pip install 'anchored-explanations[{extra}]'")
 
 

@@ -39,6 +39,9 @@ ROOMS = {
         "gate": "Is a run no worse than its baseline? Judges until that is told; exit code 0 or 1.",
         "power": "The smallest difference that a run could show.",
     },
+    "setup": {
+        "doctor": "What is amiss here, and the line to run for it.",
+    },
 }
 """Folder of ``commands/`` -> its commands, and what ``--help`` says of each."""
 COMMANDS = {name: line for room in ROOMS.values() for name, line in room.items()}

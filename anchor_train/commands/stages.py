@@ -141,6 +141,7 @@ def _do(kinds: Collection[str] | None, run_folder: Path, overrides: tuple[str, .
     from anchor_train.inspection.dry_run import describe
     from anchor_train.inspection.status import as_rows, results_text
     from anchor_train.inspection.trial import try_rendering
+    from anchor_train.stages.parts.lengths import check_lengths
     from judges.output.notices import tell
     from judges.output.run_log import quiet
 
@@ -153,6 +154,7 @@ def _do(kinds: Collection[str] | None, run_folder: Path, overrides: tuple[str, .
     renders = kinds is None or any(KINDS[kind].trains or KINDS[kind].makes_data for kind in kinds)
     if renders and any(status.state != "finished" for status in statuses()):
         trial = try_rendering(pipeline.recipe)
+        check_lengths(pipeline.run, pipeline.recipe)
         if trial.thinks and not how.dry_run:
             tell(trial.note)
     if how.dry_run:

@@ -80,9 +80,11 @@ class SampleSettings(ThinkingSettings):
         backend: None samples the model in training on ``engine``; otherwise an endpoint that serves it.
         stop_unreadable: The stage stops if none of its first so many replies can be read, before all others
             are paid for; None never stops.
+        allow_cut: Let replies be cut where prompt and ``max_tokens`` don't fit the model's context together,
+            instead of refusing that.
     """
 
-    unfelt: ClassVar[frozenset[str]] = frozenset({"stop_unreadable"})
+    unfelt: ClassVar[frozenset[str]] = frozenset({"stop_unreadable", "allow_cut"})
 
     n: int = Field(ge=1)
     temperature: float = Field(ge=0)
@@ -90,6 +92,7 @@ class SampleSettings(ThinkingSettings):
     max_tokens: int = Field(ge=1)
     backend: RoleBackend = None
     stop_unreadable: int | None = Field(default=32, ge=1)
+    allow_cut: bool = False
 
     @model_validator(mode="after")
     def _not_greedy(self) -> SampleSettings:

@@ -19,6 +19,7 @@ from anchor_train.stages.form import asked_in_form, by_output_form
 from anchor_train.stages.kind import Example, Planned, StageKind, Summary, always
 from anchor_train.stages.parts.asking import ask
 from anchor_train.stages.parts.first_replies import FirstReplies
+from anchor_train.stages.parts.lengths import check_lengths
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.parts.showing import headline
 from anchor_train.stages.questions import ids_of_round, read_questions
@@ -69,6 +70,7 @@ def sample_replies(job: StageJob) -> StageResult:
         adapter = OutputFolder(job.needed("adapter")).adapter if "adapter" in job.stage.needs else None
         role = sampler_spec(job.recipe, adapter)
         if missing:
+            check_lengths(job.run, job.recipe)
             with load_backend(role, executor=job.recipe.executor) as backend:
                 for form, group in by_output_form(spec, missing, backend, lambda question: question):
                     held = replace(sampling, form=form)

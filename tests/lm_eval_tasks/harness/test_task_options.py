@@ -46,7 +46,7 @@ def test_the_harness_gets_sampling_and_split_from_the_yaml() -> None:
         "do_sample": True,
         "temperature": 0.6,
         "top_p": 0.9,
-        "max_gen_toks": 1024,
+        "max_gen_toks": 384,
         "until": [],
     }
 

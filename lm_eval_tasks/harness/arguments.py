@@ -93,7 +93,7 @@ def check_generation(values: Mapping[str, Any], model: str, option: str = "--gen
     for name, value in values.items():
         if value is None and name != "seed" and not engine.takes_null and engine.generation is not None:
             raise ConfigError(f"{option}: {name} = null: {model} takes a value; leave {name} out instead")
-        if value is not None and (expected := _expected(name, value)):
+        if value is not None and (expected := _expected(name, value, model)):
             raise ConfigError(f"{option}: {name} = {value!r}: expected {expected}")
     _check_together(values, option)
 
@@ -185,7 +185,7 @@ def _value(text: str, where: str) -> Any:
         return value
 
 
-def _expected(name: str, value: Any) -> str | None:
+def _expected(name: str, value: Any, model: str) -> str | None:
     """What a setting should be instead; None if it is that."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     match name:
@@ -205,9 +205,25 @@ def _expected(name: str, value: Any) -> str | None:
             return (
                 None if isinstance(value, int) and number and value >= 1 else "a whole number of at least 1"
             )
+        case "top_k" if model in HF:
+            fine = isinstance(value, int) and number and value >= 0
+            return None if fine else "a whole number of at least 0 (0 for none)"
         case "top_k":
-            return None if isinstance(value, int) and number else "a whole number"
-        case _ if name.endswith("_penalty") or name == "min_p":
+            fine = isinstance(value, int) and number and value >= -1
+            return None if fine else "a whole number of at least -1 (-1 for none)"
+        case "num_beams":
+            return (
+                None if isinstance(value, int) and number and value >= 1 else "a whole number of at least 1"
+            )
+        case "min_p":
+            return None if number and 0 <= value <= 1 else "a number from 0 to 1"
+        case "typical_p":
+            return None if number and 0 < value <= 1 else "a number above 0, at most 1"
+        case "presence_penalty" | "frequency_penalty":
+            return None if number and -2 <= value <= 2 else "a number from -2 to 2"
+        case "repetition_penalty":
+            return None if number and 0 < value < float("inf") else "a number above 0"
+        case _ if name.endswith("_penalty"):
             return None if number else "a number"
     return None
 

@@ -84,6 +84,11 @@ def test_a_misspelt_setting_is_refused_with_the_nearest_one(model, name, meant):
         ("seed", "null"),
         ("until", [1]),
         ("n", 4),
+        ("top_k", -1),  # vLLM's way of saying none
+        ("min_p", 2),
+        ("typical_p", 0),
+        ("repetition_penalty", 0),
+        ("num_beams", 0),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused(name, value):
@@ -93,7 +98,7 @@ def test_a_value_of_the_wrong_kind_is_refused(name, value):
 
 def test_what_each_kind_of_model_knows_is_let_through():
     check_generation({"repetition_penalty": 1.1, "num_beams": 2, "seed": None}, "hf")
-    check_generation({"min_tokens": 2, "presence_penalty": 0.5}, "vllm")
+    check_generation({"min_tokens": 2, "presence_penalty": 0.5, "top_k": -1}, "vllm")
     check_generation({"reasoning_effort": "low", "chat_template_kwargs": {}}, "local-chat-completions")
     check_generation({"what_only_it_knows": 1}, "somebody-elses-model")
     with pytest.raises(ConfigError, match="extra_body"):

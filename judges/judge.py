@@ -32,7 +32,7 @@ from judges.records import (
 from judges.rubrics.forms import output_form, reply_tokens
 from judges.rubrics.parsing import read_verdicts
 from judges.rubrics.prompt import MAX_TEXT, JudgePrompt
-from judges.rubrics.rubric import Rubric
+from judges.rubrics.rubric import EXTRAS, Extra, Rubric
 from judges.spending.accounts import Accounts, Ledger, Prices, Source
 from judges.spending.budget import Budget, Purse
 from judges.spending.estimate import Estimate, Estimator
@@ -68,6 +68,7 @@ class JudgeInfo:
         verdict_form: In which form the verdicts were asked for.
         left_out: What of ``sampling`` the endpoint refuses, so that its own holds instead; known once it was
             asked.
+        shows: What it was shown beside question and explanation.
     """
 
     name: str
@@ -84,6 +85,7 @@ class JudgeInfo:
     scale: Mapping[str, str] = field(default_factory=dict)
     verdict_form: VerdictForm = "full"  # files without it are older than the compact form
     left_out: tuple[str, ...] = ()
+    shows: tuple[Extra, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -98,9 +100,10 @@ class JudgeInfo:
 
     @property
     def asked(self) -> str:
-        """The rubric with its version, and the form if it isn't the full one: for people."""
+        """The rubric with its version, what it shows, and the form if it isn't the full one: for people."""
         form = "" if self.verdict_form == "full" else f", {self.verdict_form} form"
-        return f"{self.rubric} {self.rubric_version}{form}"
+        shows = f", shown {' and '.join(EXTRAS[name] for name in self.shows)}" if self.shows else ""
+        return f"{self.rubric} {self.rubric_version}{shows}{form}"
 
     @property
     def points_range(self) -> tuple[float, float]:
@@ -132,12 +135,14 @@ class JudgeInfo:
             "scale": dict(self.scale),
             "verdict_form": self.verdict_form,
             **({"left_out": list(self.left_out)} if self.left_out else {}),
+            **({"shows": list(self.shows)} if self.shows else {}),
         }
 
     @staticmethod
     def from_json(row: Mapping[str, Any]) -> JudgeInfo:
         """Reads the form back."""
-        return JudgeInfo(**{**row, "left_out": tuple(row.get("left_out", ()))})
+        listed = {name: tuple(row.get(name, ())) for name in ("left_out", "shows")}
+        return JudgeInfo(**{**row, **listed})
 
 
 class Judge:
@@ -218,6 +223,7 @@ class Judge:
             scale={verdict: str(points) for verdict, points in self.rubric.scale.items()},
             verdict_form=self.form,
             left_out=tuple(sorted(getattr(self.backend, "left_out", ()))),
+            shows=self.rubric.shows,
         )
 
     def assess(
@@ -248,7 +254,7 @@ class Judge:
             BackendError: If the backend can't serve, or none of its first 100 replies has verdicts and
                 neither has any in the cache; what it answered before is stored.
             BudgetSpentError: If the next request would break the budget; all replies are stored.
-            DataError: If the cache can't be read or written.
+            DataError: If the cache can't be read or written, or the rubric shows what a statement hasn't.
         """
         stream = _Assessing(self, statements, read_ahead).run()
         with closing(stream):
@@ -305,6 +311,16 @@ class Judge:
                     estimator.learn(self._prompt.conversation(statement), found.assessment.usage)
         return estimator.estimate()
 
+    def check(self, statements: Iterable[Statement]) -> None:
+        """Refuses statements that lack what the rubric shows, before anything is asked.
+
+        Raises:
+            DataError: Naming the first of them.
+        """
+        if self.rubric.shows:
+            for statement in statements:
+                self._prompt.longest(statement)
+
     def asking_by(self, rubric: Rubric) -> Judge:
         """The same judge by another rubric: backend, cache, accounts and budget are one; don't close it.
 
@@ -327,7 +343,7 @@ class Judge:
         self.close()
 
     def _look_up(self, statement: Statement) -> _Known | _Request:
-        if (longest := max(len(statement.question), len(statement.explanation))) > MAX_TEXT:
+        if (longest := self._prompt.longest(statement)) > MAX_TEXT:
             detail = f"{longest:,} characters; a judge is shown at most {MAX_TEXT:,}"
             return _Known(Assessment(Unjudged("failed", detail)), "too_long")
         conversation = self._prompt.conversation(statement)

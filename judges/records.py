@@ -187,11 +187,18 @@ class Statement:
         explanation: The text under judgement.
         repeat: Which of several askings about the same texts this is. Each is asked by itself, and its reply
             kept as its own, so that it can be seen how much a judge varies.
+        choice: The choice that the explanation is for, label and text; None if the question has no choices.
+            This and what follows is shown only by a rubric that says so (``shows``).
+        right_answer: The right choice, label and text; None if none is known.
+        reference: A reason for it that the data set gives; None where it has none.
     """
 
     question: str
     explanation: str
     repeat: int = 0
+    choice: str | None = None
+    right_answer: str | None = None
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ training artifacts hold.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
 from judges.records import Assessment, Judgement, Unjudged, Usage
@@ -32,6 +32,8 @@ class Question:
         choices: In the order in which they are shown; none for an open question.
         gold: Label of the right choice; always one of ``choices``, and empty where there are none.
         context: Passage to read first; None where the data set has none.
+        reference: A reason for the right answer that the data set gives; None where it has none. Questions
+            with and without it are the same question.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Question:
     choices: tuple[Choice, ...]
     gold: str
     context: str | None = None
+    reference: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         labels = self.labels
@@ -65,13 +68,14 @@ class Question:
         return next(choice for choice in self.choices if choice.label == self.gold)
 
     def to_json(self) -> Json:
-        """The row form: ``{id, context, question, choices: {label: [...], text: [...]}, gold}``."""
+        """``{id, context, question, choices: {label: [...], text: [...]}, gold}``, ``reference`` if any."""
         return {
             "id": self.id,
             "context": self.context,
             "question": self.question,
             "choices": {"label": list(self.labels), "text": [choice.text for choice in self.choices]},
             "gold": self.gold,
+            **({} if self.reference is None else {"reference": self.reference}),
         }
 
     @staticmethod
@@ -85,6 +89,7 @@ class Question:
             choices=tuple(Choice(label, text) for label, text in pairs),
             gold=row["gold"],
             context=row.get("context"),
+            reference=row.get("reference"),
         )
 
 

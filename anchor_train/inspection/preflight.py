@@ -17,7 +17,7 @@ from anchor_train.run.roles import (
     judge_spec,
     own_model,
     role_settings,
-    rubric_fingerprint,
+    rubric_of,
 )
 from anchor_train.run.stage import Stage
 from anchor_train.stages.questions import check_split
@@ -53,7 +53,7 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         if kind not in backend_names():
             yield f"{name}: no backend {kind!r}: {nearest(kind, backend_names())}"
     for name, given in (("judge", recipe.judge), ("evaluate.judge", recipe.evaluate.judge)):
-        for problem in _failing(lambda given=given: _check_judge(given)):  # type: ignore[misc]
+        for problem in _failing(lambda given=given: _check_judge(recipe, given)):  # type: ignore[misc]
             yield f"{name}: {problem}"
     for name, file in (
         ("data_dir", recipe.data_dir),
@@ -141,10 +141,20 @@ def _check_protocol(recipe: Recipe) -> None:
         )
 
 
-def _check_judge(given: object) -> None:
-    if isinstance(given, str | dict):
-        role_settings(given)
-        rubric_fingerprint(given)
+def _check_judge(recipe: Recipe, given: object) -> None:
+    if not isinstance(given, str | dict):
+        return
+    role_settings(given)
+    rubric = rubric_of(given)
+    try:
+        spec = load_task(recipe.task)
+    except AnchorError:  # told by what checks the task
+        return
+    if "reference" in rubric.shows and not any(layout.rationale for layout in spec.layouts):
+        raise ConfigError(
+            f"rubric {rubric.name} shows a reference explanation, and task {spec.name} names no field that "
+            "holds one (fields.rationale of its file)"
+        )
 
 
 def _of_stage(stage: Stage, recipe: Recipe) -> Iterator[str]:

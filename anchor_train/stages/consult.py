@@ -23,12 +23,13 @@ from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.sample import JOURNAL
 from anchor_train.training.job import OutputFolder
 from judges.models.thoughts import said
-from judges.records import Conversation, Failure, Outcome, Sampling, Statement
+from judges.records import Conversation, Failure, Outcome, Sampling
 from judges.rubrics.constitution import load_constitution
 from judges.storage.files import read_records, text_hash, write_records
 from judges.storage.journal import Journal
 from lm_eval_tasks.records import Json, Question
 from lm_eval_tasks.replies.responses import read_response
+from lm_eval_tasks.runs.judging.scoring import statement_of
 from lm_eval_tasks.tasks.load import load_task
 from lm_eval_tasks.tasks.spec import TaskSpec
 
@@ -90,12 +91,12 @@ def _checked(
             problem = says_too_little(_argument(question, argument.text or ""), question, least)
         told.append(replace(argument, too_little=problem))
     statements = {
-        argument.question_id: Statement(
-            spec.shown_question(questions[argument.question_id]),
-            _argument(questions[argument.question_id], argument.text or ""),
+        argument.question_id: statement_of(
+            spec.shown_question(question), question, _argument(question, argument.text or ""), question.gold
         )
         for argument in told
         if argument.problem is None
+        for question in [questions[argument.question_id]]
     }
     summary: Json = {"too_little": sum(argument.too_little is not None for argument in told), "judged": 0}
     if not statements:

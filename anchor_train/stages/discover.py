@@ -32,12 +32,13 @@ from anchor_train.training.job import OutputFolder
 from judges.backends.protocol import ChatBackend
 from judges.config import load_backend
 from judges.errors import DataError
-from judges.records import Conversation, Failure, Outcome, Sampling, Statement
+from judges.records import Conversation, Failure, Outcome, Sampling
 from judges.rubrics.constitution import MAX_PRINCIPLE
 from judges.storage.files import read_records, text_hash, write_json, write_records
 from judges.storage.journal import Journal
 from lm_eval_tasks.records import Json
 from lm_eval_tasks.replies.responses import read_principle, read_response
+from lm_eval_tasks.runs.judging.scoring import statement_of
 from lm_eval_tasks.tasks.load import load_task
 from lm_eval_tasks.tasks.spec import TaskSpec
 
@@ -178,7 +179,12 @@ class _Discovery:
             worth = {key: _likeness(*pair) for key, pair in wanted.items()}
         else:
             statements = {
-                key: Statement(self._spec.shown_question(attempt.question), refinement.explanation or "")
+                key: statement_of(
+                    self._spec.shown_question(attempt.question),
+                    attempt.question,
+                    refinement.explanation or "",
+                    refinement.choice,
+                )
                 for key, (attempt, refinement) in wanted.items()
             }
             judged = judge_statements(self._job, statements, self._job.folder / JUDGEMENTS)

@@ -32,7 +32,7 @@ from lm_eval_tasks.records import (
     assessment_from_json,
     assessment_to_json,
 )
-from lm_eval_tasks.runs.judging.scoring import read_replies
+from lm_eval_tasks.runs.judging.scoring import read_replies, statements_of
 from lm_eval_tasks.tasks.load import load_task
 from lm_eval_tasks.tasks.spec import TaskSpec
 
@@ -106,6 +106,7 @@ def judge_statements(job: StageJob, statements: Mapping[str, Statement], path: P
         ) as judge,
     ):
         missing = [key for key in statements if not _has(journal, key, job.retry_failed)]
+        judge.check(statements[key] for key in missing)
         done = len(statements) - len(missing)
         with progress(len(statements), "judging", initial=done) as bar:
             for index, assessment in judge.assess(statements[key] for key in missing):
@@ -131,12 +132,9 @@ def _key(question_id: str, sample: int) -> str:
 def _statements(spec: TaskSpec, questions: Iterable[ScoredQuestion]) -> dict[str, Statement]:
     """What there is to judge, by question and sample."""
     return {
-        _key(scored.question.id, index): Statement(
-            spec.shown_question(scored.question), sample.response.explanation
-        )
+        _key(scored.question.id, index): statement
         for scored in questions
-        for index, sample in enumerate(scored.responses)
-        if sample.response.explanation is not None
+        for index, statement in statements_of(spec, scored)
     }
 
 

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from judges.errors import ConfigError
+from judges.errors import ConfigError, DataError
 from judges.models.thoughts import made_plain
 from judges.records import Conversation, Message, Statement, VerdictForm
 from judges.rubrics.forms import LEGEND, letters
 from judges.rubrics.parsing import unquotable
-from judges.rubrics.rubric import Rubric
+from judges.rubrics.rubric import EXTRAS, Extra, Rubric
 
 MAX_TEXT = 100_000
-"""Most characters of a question or an explanation that a judge is shown; a longer one is left unjudged.
+"""Most characters of a text that a judge is shown; a statement with a longer one is left unjudged.
 
 Cutting it would have the judge rate another text than the model wrote."""
 
@@ -47,6 +48,12 @@ _HIDDEN_RUN = re.compile(
     "([\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff])\\1*"
 )
+_BEGINNING = 60  # characters of a question that an error names it by
+_REMEDIES: dict[Extra, str] = {
+    "choice": "give its choices",
+    "right_answer": "give its choices and the right one",
+    "reference": "name the field that holds it (fields.rationale of a task, --reference-field)",
+}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _JOINERS = "\u200c\u200d"
 
@@ -79,17 +86,42 @@ class JudgePrompt:
             legend = LEGEND.read_text(encoding="utf-8")
             system += "\n\n" + self._rendered(legend, criteria=names, letters=letters(rubric))
         self._system = Message("system", system)
-        self.conversation(Statement("", ""))  # a template that fails does so before anything is asked
+        # A template that fails does so before anything is asked.
+        self.conversation(Statement("", "", choice="", right_answer="", reference=""))
 
     def conversation(self, statement: Statement) -> Conversation:
-        """The judge's system and user turn for one statement."""
-        explanation = defuse(statement.explanation, self._tags)
+        """The judge's system and user turn for one statement.
+
+        Raises:
+            DataError: If the rubric shows what the statement doesn't have.
+        """
         user = self._rendered(
             self._user_template,
             question=defuse(statement.question, self._tags),
-            explanation=unquotable(self._rubric, explanation, self._form),
+            explanation=self._harmless(statement.explanation),
+            **{name: self._harmless(text) for name, text in self._extras(statement)},
         )
         return (self._system, Message("user", user))
+
+    def longest(self, statement: Statement) -> int:
+        """Characters of the longest text that is shown."""
+        extras = (len(text) for _, text in self._extras(statement))
+        return max(len(statement.question), len(statement.explanation), *extras)
+
+    def _extras(self, statement: Statement) -> Iterator[tuple[Extra, str]]:
+        for name in self._rubric.shows:
+            text: str | None = getattr(statement, name)
+            if text is None:
+                about = " ".join(statement.question.split())
+                about = about if len(about) <= _BEGINNING else f"{about[:_BEGINNING]}..."
+                raise DataError(
+                    f"{self._where} shows the judge {EXTRAS[name]}, and there is none to the question "
+                    f"{about!r}; {_REMEDIES[name]}, or take a rubric that doesn't show it"
+                )
+            yield name, text
+
+    def _harmless(self, text: str) -> str:
+        return unquotable(self._rubric, defuse(text, self._tags), self._form)
 
     def _rendered(self, template: str, **values: object) -> str:
         try:

@@ -15,8 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Literal, TypeAlias
 
 from judges.records import Judgement, OutputForm
+
+Extra: TypeAlias = Literal["choice", "right_answer", "reference"]
+EXTRAS: dict[Extra, str] = {
+    "choice": "the choice",
+    "right_answer": "the right answer",
+    "reference": "a reference explanation",
+}
+"""What a judge may be shown beside question and explanation, in a fixed order, and what it is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,8 @@ class Rubric:
         criteria: In the order in which they are asked.
         system_template: Jinja text of the judge's system turn.
         user_template: Jinja text of the judge's user turn.
+        shows: What the judge is shown beside question and explanation, in the order of ``EXTRAS``; the user
+            template knows these names.
     """
 
     name: str
@@ -48,6 +59,7 @@ class Rubric:
     criteria: tuple[Criterion, ...]
     system_template: str
     user_template: str
+    shows: tuple[Extra, ...] = ()
 
     @cached_property
     def units(self) -> int:
@@ -125,5 +137,6 @@ class Rubric:
             [[c.key, c.name, c.question, str(c.weight)] for c in self.criteria],
             self.system_template,
             self.user_template,
+            *([list(self.shows)] if self.shows else []),  # others are known by what they were before
         ]
         return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()[:16]

@@ -8,10 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field, field_validator, model_validator
 
 from judges.errors import ConfigError
-from judges.rubrics.rubric import Criterion, Rubric
+from judges.rubrics.rubric import EXTRAS, Criterion, Extra, Rubric
 from judges.settings import Settings, load_yaml, nearest, parse
 
 BUILT_IN = Path(__file__).parent
@@ -54,6 +56,12 @@ class _RubricSettings(Settings):
     scale: dict[str, Any] = Field(min_length=2)
     criteria: list[_CriterionSettings] = Field(min_length=1)
     prompt: _PromptSettings
+    shows: tuple[Extra, ...] = ()
+
+    @field_validator("shows")
+    @classmethod
+    def _in_order(cls, value: tuple[Extra, ...]) -> tuple[Extra, ...]:
+        return tuple(name for name in EXTRAS if name in value)
 
     @field_validator("scale")
     @classmethod
@@ -79,6 +87,26 @@ class _RubricSettings(Settings):
                 raise ValueError(f"two criteria have the same {attribute}")
         return self
 
+    @model_validator(mode="after")
+    def _shown_as_said(self) -> _RubricSettings:
+        """A judge is shown what ``shows`` says: nothing that it doesn't say, and nothing less."""
+        used = _names_in(self.prompt.user)
+        if used is None:  # told when the prompt is made
+            return self
+        if unsaid := [name for name in EXTRAS if name in used and name not in self.shows]:
+            raise ValueError(f"prompt.user uses {unsaid[0]}: name it under shows")
+        if unused := [name for name in self.shows if name not in used]:
+            raise ValueError(f"shows {unused[0]}, which prompt.user doesn't use")
+        return self
+
+
+def _names_in(template: str) -> set[str] | None:
+    """The names that a template is to be given; None if it isn't one."""
+    try:
+        return meta.find_undeclared_variables(ImmutableSandboxedEnvironment().parse(template))
+    except TemplateError:
+        return None
+
 
 def rubric_from(values: Mapping[str, Any], where: str) -> Rubric:
     """Builds a rubric from the mapping that a rubric file holds.
@@ -94,6 +122,7 @@ def rubric_from(values: Mapping[str, Any], where: str) -> Rubric:
         criteria=tuple(Criterion(c.key, c.name, c.question, c.weight) for c in settings.criteria),
         system_template=settings.prompt.system,
         user_template=settings.prompt.user,
+        shows=settings.shows,
     )
 
 
@@ -108,6 +137,7 @@ def rubric_to_json(rubric: Rubric) -> dict[str, Any]:
             for one in rubric.criteria
         ],
         "prompt": {"system": rubric.system_template, "user": rubric.user_template},
+        **({"shows": list(rubric.shows)} if rubric.shows else {}),
     }
 
 

@@ -37,7 +37,13 @@ from lm_eval_tasks.harness.saying import log, say_once
 from lm_eval_tasks.harness.task_options import options_from, reply_form_from
 from lm_eval_tasks.harness.task_report import account_of, say_that_nobody_judges
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse
-from lm_eval_tasks.runs.judging.scoring import read_replies, read_reply, score_questions, statements_of
+from lm_eval_tasks.runs.judging.scoring import (
+    read_replies,
+    read_reply,
+    require_shown,
+    score_questions,
+    statements_of,
+)
 from lm_eval_tasks.stats import metrics
 from lm_eval_tasks.tasks.load import spec_from
 from lm_eval_tasks.tasks.spec import TaskSpec
@@ -127,8 +133,13 @@ class ExplainTask(ConfigurableTask):  # type: ignore[misc]
         loaded = self.spec.load(self.split, data_dir, skip_unreadable_rows=skip)
         if loaded.note:
             say_once(f"{self.spec.name}: {loaded.note}")
+        if self._judge is not None:
+            require_shown(self.spec.name, loaded.questions, self._judge.rubric)
         self._left_out = loaded.left_out
         rows = [question.to_json() for question in loaded.questions]
+        if any(question.reference is not None for question in loaded.questions):
+            # A data set has the columns of its first row.
+            rows = [{"reference": None, **row} for row in rows]
         self.dataset = {self.split: datasets.Dataset.from_list(rows)}
 
     def fewshot_docs(self) -> None:

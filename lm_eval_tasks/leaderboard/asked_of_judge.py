@@ -16,12 +16,14 @@ from judges.rubrics.prompt import JudgePrompt
 from judges.rubrics.rubric import Rubric
 from judges.rubrics.rubric_files import rubric_from
 from lm_eval_tasks.prompts.reply_form import ASKED, ReplyForm, read_reply_form
-from lm_eval_tasks.records import Question
+from lm_eval_tasks.records import Question, Response
 from lm_eval_tasks.runs.discovery import TaskRun
+from lm_eval_tasks.runs.judging.scoring import statement_of
 from lm_eval_tasks.tasks.load import find_tasks
 from lm_eval_tasks.tasks.spec import TaskSpec
 
-_QUESTION, _EXPLANATION = "\ue000", "\ue001"  # in no text that a rubric or a task would have
+# In no text that a rubric or a task would have; what a statement consists of, in this order.
+_MARKS = "\ue000\ue001\ue002\ue003\ue004"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Asked:
 
     Attributes:
         system: The system turn, the same for all.
-        pieces: The user turn in pieces: texts, and 0 for the question as it is shown, 1 for the explanation.
+        pieces: The user turn in pieces: texts, and numbers for the parts of a statement: 0 for the question
+            as it is shown, 1 for the explanation, 2 the choice, 3 the right answer, 4 the reference.
         spec: The task.
         prompt: What fills them in.
     """
@@ -40,23 +43,30 @@ class Asked:
     spec: TaskSpec
     prompt: JudgePrompt
 
-    def shown(self, question: Question) -> str:
-        """The question as it is shown to the judge."""
-        return self.spec.shown_question(question)
+    @property
+    def shows_more(self) -> bool:
+        """Whether the judge sees more than question and explanation."""
+        return any(isinstance(one, int) and one > 1 for one in self.pieces)
 
-    def exception(self, shown: str, explanation: str, beside: str | None) -> str | None:
+    def statement(self, question: Question, response: Response) -> Statement:
+        """What the judge could be shown of a response."""
+        shown = self.spec.shown_question(question)
+        return statement_of(shown, question, response.explanation or "", response.choice)
+
+    def exception(self, statement: Statement, beside: str | None) -> str | None:
         """The user turn, where it isn't the pieces filled in with the texts that a reader has beside it.
 
         Args:
-            shown: The question as it is shown.
-            explanation: As it was read.
-            beside: The text that stands on the page for it.
+            statement: What the judge could be shown.
+            beside: The text that stands on the page for the explanation.
 
         Returns:
             None where they are the same: nothing in the texts had to be made harmless.
         """
-        sent = self.prompt.conversation(Statement(shown, explanation))[1].content
-        filled = "".join((shown, str(beside))[one] if isinstance(one, int) else one for one in self.pieces)
+        sent = self.prompt.conversation(statement)[1].content
+        extras = statement.choice, statement.right_answer, statement.reference
+        texts = [str(text) for text in (statement.question, beside, *extras)]
+        filled = "".join(texts[one] if isinstance(one, int) else one for one in self.pieces)
         return None if sent == filled else sent
 
 
@@ -69,9 +79,11 @@ def asked_of_judge(run: TaskRun) -> Asked | None:
     if rubric is None or spec is None:
         return None
     prompt = JudgePrompt(rubric, judge.verdict_form)
-    system, user = prompt.conversation(Statement(_QUESTION, _EXPLANATION))
-    pieces = re.split(f"([{_QUESTION}{_EXPLANATION}])", user.content)
-    marks: dict[str, int] = {_QUESTION: 0, _EXPLANATION: 1}
+    question, explanation, *extras = list(_MARKS)
+    marked = Statement(question, explanation, 0, *extras)
+    system, user = prompt.conversation(marked)
+    pieces = re.split(f"([{_MARKS}])", user.content)
+    marks: dict[str, int] = {mark: number for number, mark in enumerate(_MARKS)}
     return Asked(system.content, tuple(marks.get(piece, piece) for piece in pieces if piece), spec, prompt)
 
 

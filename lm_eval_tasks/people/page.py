@@ -14,7 +14,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from judges.errors import ConfigError
-from judges.rubrics.rubric import Rubric
+from judges.rubrics.rubric import EXTRAS, Rubric
 from judges.storage.files import replacing, text_hash
 from lm_eval_tasks.people.statements import Shown
 
@@ -40,8 +40,14 @@ def write_page(
         The page.
 
     Raises:
-        ConfigError: If the folder holds another page, which somebody may be rating on.
+        ConfigError: If the folder holds another page, which somebody may be rating on, or people would see
+            more than question and explanation.
     """
+    if rubric.shows:
+        raise ConfigError(
+            f"rubric {rubric.name} shows {' and '.join(EXTRAS[name] for name in rubric.shows)}, and people "
+            "rate blind; name a rubric that shows nothing more, such as explanation_quality"
+        )
     text = page_of(statements, rubric, repeats=repeats)
     path = folder / PAGE
     if path.exists() and path.read_text(encoding="utf-8") != text:

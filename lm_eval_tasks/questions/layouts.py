@@ -35,8 +35,9 @@ class Layout(Settings):
         id: Field of the row's own identifier; without one the id is a hash of the content.
         context: Field of the passage to be read first.
         gold_is: What ``gold`` holds: a label, a position from 0 or from 1, or the choice's exact text.
-        rationale: Field of a worked-out reason for the right choice, where the data set has one. Nobody is
-            shown it; fine-tuning may learn it (``sft.target: rationale``).
+        rationale: Field of a worked-out reason for the right choice, where the data set has one. No model is
+            shown it; fine-tuning may learn it (``sft.target: rationale``), and a judge sees it if its rubric
+            shows ``reference``.
         labels: Where the labels of plain strings come from. ``position``: A, B, C ... in order. ``printed``:
             each string carries its own ("C) 21"), and the gold names the printed label, in whatever order the
             choices stand. ``printed_if_any``: as printed where the strings carry labels, else by position.
@@ -91,15 +92,15 @@ def read_row(row: Mapping[str, Any], layouts: Sequence[Layout], new_id: str) -> 
             choices=choices,
             gold=_gold(_get(row, layout.gold), choices, layout),
             context=context or None,
+            reference=_rationale(row, layout),
         )
     except ValueError as error:
         raise RowError(str(error)) from None
 
 
-def read_rationale(row: Mapping[str, Any], layouts: Sequence[Layout]) -> str | None:
+def _rationale(row: Mapping[str, Any], layout: Layout) -> str | None:
     """The reason that a row gives for its right choice; None where it or its layout has none."""
-    layout = next((layout for layout in layouts if layout.fits(row)), None)
-    if layout is None or layout.rationale is None or not _has(row, layout.rationale):
+    if layout.rationale is None or not _has(row, layout.rationale):
         return None
     value = _get(row, layout.rationale)
     return value.strip() or None if isinstance(value, str) else None

@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from judges.errors import DataError
-from lm_eval_tasks.questions.layouts import Layout, RowError, read_rationale, read_row
+from lm_eval_tasks.questions.layouts import Layout, RowError, read_row
 from lm_eval_tasks.questions.rows import Row, listed
 from lm_eval_tasks.records import Question
 
@@ -21,12 +21,15 @@ class Loaded:
     Attributes:
         questions: In the order of the rows.
         left_out: Rows that can't be read and aren't among them: where each stands and why.
-        rationales: Id of a question -> the reason that its row gives for the right choice, where it has one.
     """
 
     questions: tuple[Question, ...]
     left_out: tuple[str, ...] = ()
-    rationales: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def rationales(self) -> Mapping[str, str]:
+        """Id of a question -> the reason that its row gives for the right choice, where it has one."""
+        return {one.id: one.reference for one in self.questions if one.reference is not None}
 
     @property
     def note(self) -> str | None:
@@ -52,7 +55,6 @@ def questions_of(rows: Iterable[Row], layouts: Sequence[Layout], *, skip_unreada
     """
     questions: list[Question] = []
     problems: list[str] = []
-    rationales: dict[str, str] = {}
     seen: Counter[str] = Counter()
     for row in rows:
         try:
@@ -63,13 +65,11 @@ def questions_of(rows: Iterable[Row], layouts: Sequence[Layout], *, skip_unreada
             problems.append(f"{row.place}: {error}")
             continue
         questions.append(with_unique_id(question, seen))
-        if rationale := read_rationale(row.values, layouts):
-            rationales[questions[-1].id] = rationale
     if problems and not (skip_unreadable and questions):
         total = len(problems) + len(questions)
         hint = "; skip_unreadable_rows leaves such rows out and counts them" if questions else ""
         raise DataError(f"{len(problems)} of {total} rows can't be read: {listed(problems)}{hint}")
-    return Loaded(tuple(questions), tuple(problems), rationales)
+    return Loaded(tuple(questions), tuple(problems))
 
 
 def left_out_text(number: int, places: Sequence[str] = ()) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from judges.records import Statement
 from lm_eval_tasks.records import Question, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import TaskRun
+from lm_eval_tasks.runs.judging.scoring import statement_of
 from lm_eval_tasks.tasks.spec import TaskSpec
 
 
@@ -19,16 +21,28 @@ class Drawn:
     Attributes:
         task: Its task.
         question: Its question.
-        text: The question as a judge is shown it.
-        explanation: Its explanation.
+        statement: What a judge can be shown of it.
         sample: The sample.
     """
 
     task: str
     question: Question
-    text: str
-    explanation: str
+    statement: Statement
     sample: ScoredResponse
+
+    @property
+    def text(self) -> str:
+        """The question as a judge is shown it."""
+        return self.statement.question
+
+    @property
+    def explanation(self) -> str:
+        """Its explanation."""
+        return self.statement.explanation
+
+    def saying(self, explanation: str) -> Statement:
+        """The same with another explanation."""
+        return replace(self.statement, explanation=explanation)
 
 
 def drawable(spec: TaskSpec, scored: ScoredQuestion) -> Iterator[Drawn]:
@@ -39,7 +53,8 @@ def drawable(spec: TaskSpec, scored: ScoredQuestion) -> Iterator[Drawn]:
         explanation = sample.response.explanation
         if explanation is not None and explanation not in seen:
             seen.add(explanation)
-            yield Drawn(spec.name, scored.question, text, explanation, sample)
+            statement = statement_of(text, scored.question, explanation, sample.response.choice)
+            yield Drawn(spec.name, scored.question, statement, sample)
 
 
 def of_strata(run: TaskRun, spec: TaskSpec, number: int, rng: random.Random) -> list[Drawn]:

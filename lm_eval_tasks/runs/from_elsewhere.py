@@ -49,6 +49,7 @@ class Fields:
         choices: The choices, in any form that tasks know; without them questions are open.
         gold: The right choice, as label.
         choice: The choice that goes with the explanation, as label or text.
+        reference: A good explanation or answer; judges see it whose rubric shows ``reference``.
     """
 
     question: str
@@ -58,6 +59,7 @@ class Fields:
     choices: str | None = None
     gold: str | None = None
     choice: str | None = None
+    reference: str | None = None
 
     def __post_init__(self) -> None:
         given = [name for name in ("choices", "gold", "choice") if getattr(self, name) is not None]
@@ -90,7 +92,10 @@ def run_of_explanations(file: Path, fields: Fields, folder: Path, *, task: str, 
         DataError: Naming the first rows that can't be read.
     """
     task = task_name(task)
-    asked = {"file": sha256_of(file), "fields": asdict(fields), "task": task, "model": model}
+    named = asdict(fields)
+    if fields.reference is None:
+        del named["reference"]  # folders of before there was this field are still known
+    asked = {"file": sha256_of(file), "fields": named, "task": task, "model": model}
     asked = json.loads(json.dumps(asked))
     holder = folder / (re.sub(r"[^A-Za-z0-9._-]+", "__", model).strip(".") or "model")
     known = _log_of(folder, asked)
@@ -152,6 +157,9 @@ def _scored(file: Path, fields: Fields) -> list[ScoredQuestion]:
         if before.question != question:
             problems.append(f"{row.place}: another question than before has the id {question.id!r}")
             continue
+        if before.question.reference != question.reference:
+            problems.append(f"{row.place}: another reference than before for question {question.id!r}")
+            continue
         found[question.id] = ScoredQuestion(question, (*before.responses, *responses))
     if problems:
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
@@ -169,6 +177,7 @@ def _question(row: Mapping[str, Any], fields: Fields) -> Question:
             gold=str(fields.gold),
             id=fields.id,
             context=fields.context,
+            rationale=fields.reference,
             labels="printed_if_any",
         )
         question = read_row(row, [layout], new_id="")
@@ -178,7 +187,8 @@ def _question(row: Mapping[str, Any], fields: Fields) -> Question:
             raise RowError(f"{fields.question!r} is empty")
         id_ = text_of(row, fields.id) if fields.id else ""
         context = text_of(row, fields.context) if fields.context else ""
-        question = Question(id_, text, (), "", context or None)
+        reference = text_of(row, fields.reference) if fields.reference else ""
+        question = Question(id_, text, (), "", context or None, reference or None)
     return question if question.id else replace(question, id=content_id(question))
 
 

@@ -39,6 +39,7 @@ class _Question(_Checked):
     question: str
     choices: _Choices
     gold: str
+    reference: str | None = None
 
 
 class _Assessment(_Checked):

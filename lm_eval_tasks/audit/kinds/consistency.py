@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from judges.records import Statement
 from lm_eval_tasks.audit.figures import above, below, by_question, mean_figure, said
 from lm_eval_tasks.audit.plan import Plan
 from lm_eval_tasks.audit.records import (
@@ -31,7 +31,7 @@ UNSTEADY = 0.8
 def probes(plan: Plan) -> list[Probe]:
     """Every statement so many times."""
     return [
-        Probe(f"repeat {repeat}", drawn, Statement(drawn.text, drawn.explanation, repeat))
+        Probe(f"repeat {repeat}", drawn, replace(drawn.statement, repeat=repeat))
         for drawn in plan.statements
         for repeat in range(1, plan.repeats + 1)
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from judges.records import Statement
 from lm_eval_tasks.audit.figures import above, below, better, mean_figure, ratio_figure, said
 from lm_eval_tasks.audit.flaws import FLAWS
 from lm_eval_tasks.audit.kinds.length import grouped
@@ -23,17 +22,13 @@ _MANY_FOOLED = 0.5
 
 def probes(plan: Plan) -> list[Probe]:
     """Explanations of a question beside each other; right ones as they are and with one error each."""
-    found = [
-        Probe(AS_IT_IS, drawn, Statement(drawn.text, drawn.explanation))
-        for group in plan.groups
-        for drawn in group
-    ]
+    found = [Probe(AS_IT_IS, drawn, drawn.statement) for group in plan.groups for drawn in group]
     for place, drawn in enumerate(plan.right):
-        found.append(Probe(CLEAN, drawn, Statement(drawn.text, drawn.explanation)))
+        found.append(Probe(CLEAN, drawn, drawn.statement))
         for name, rule in FLAWS.items():
             text = rule(drawn.explanation, drawn.text, plan.draws(f"{name}/{place}"))
             if text is not None and text != drawn.explanation:
-                found.append(Probe(name, drawn, Statement(drawn.text, text)))
+                found.append(Probe(name, drawn, drawn.saying(text)))
     return found
 
 

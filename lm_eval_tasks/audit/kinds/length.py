@@ -8,7 +8,6 @@ from itertools import combinations
 
 import numpy as np
 
-from judges.records import Statement
 from lm_eval_tasks.audit.figures import above, below, better, by_question, ratio_figure, said
 from lm_eval_tasks.audit.plan import Plan
 from lm_eval_tasks.audit.records import (
@@ -32,11 +31,7 @@ _STRONG = 0.65
 
 def probes(plan: Plan) -> list[Probe]:
     """Several explanations of each of some questions."""
-    return [
-        Probe(AS_IT_IS, drawn, Statement(drawn.text, drawn.explanation))
-        for group in plan.groups
-        for drawn in group
-    ]
+    return [Probe(AS_IT_IS, drawn, drawn.statement) for group in plan.groups for drawn in group]
 
 
 def report(plan: Plan, answers: Sequence[Answer]) -> KindReport:

@@ -10,8 +10,9 @@ from judges.records import Statement
 from lm_eval_tasks.audit.figures import below, mean_figure, said, score, shift_figure
 from lm_eval_tasks.audit.plan import Plan
 from lm_eval_tasks.audit.records import AS_IT_IS, Answer, Figure, Finding, KindReport, Probe, pairs
-from lm_eval_tasks.records import Choice, Question
+from lm_eval_tasks.records import Choice
 from lm_eval_tasks.runs.drawing import Drawn
+from lm_eval_tasks.runs.judging.scoring import statement_of
 from lm_eval_tasks.stats.estimation.intervals import SHARE
 
 AGAIN = "asked again"
@@ -23,7 +24,7 @@ def probes(plan: Plan) -> list[Probe]:
     """Each statement as it is, once more as the control, and in both other orders."""
     found = []
     for drawn in plan.statements:
-        plain = Statement(drawn.text, drawn.explanation)
+        plain = drawn.statement
         found += [
             Probe(AS_IT_IS, drawn, plain),
             Probe(AGAIN, drawn, replace(plain, repeat=1)),
@@ -31,7 +32,7 @@ def probes(plan: Plan) -> list[Probe]:
         ]
         turned = _turned(plan, drawn)
         if turned is not None:
-            found.append(Probe(CHOICES, drawn, Statement(turned, drawn.explanation)))
+            found.append(Probe(CHOICES, drawn, turned))
     return found
 
 
@@ -86,14 +87,21 @@ def _kept(key: str, label: str, found: Sequence[tuple[Answer, Answer]]) -> Figur
     return mean_figure(key, label, values, SHARE)
 
 
-def _turned(plan: Plan, drawn: Drawn) -> str | None:
-    """The question with its choices in the opposite order under the same labels; None if they are named."""
+def _turned(plan: Plan, drawn: Drawn) -> Statement | None:
+    """The same with its choices in the opposite order under the same labels; None if they are named."""
     question = drawn.question
     labels = "|".join(map(re.escape, question.labels))
     if re.search(rf"\b(?:{labels})\b", drawn.explanation):
         return None
     texts = [choice.text for choice in reversed(question.choices)]
     choices = tuple(Choice(label, text) for label, text in zip(question.labels, texts, strict=True))
-    gold = choices[len(choices) - 1 - question.labels.index(question.gold)].label
-    turned = Question(question.id, question.question, choices, gold, question.context)
-    return plan.specs[drawn.task].shown_question(turned)
+    labelled = dict(zip(question.labels, reversed(question.labels), strict=True))
+    gold = labelled.get(question.gold, question.gold)
+    turned = replace(question, choices=choices, gold=gold)
+    choice = drawn.sample.response.choice
+    return statement_of(
+        plan.specs[drawn.task].shown_question(turned),
+        turned,
+        drawn.explanation,
+        None if choice is None else labelled[choice],
+    )

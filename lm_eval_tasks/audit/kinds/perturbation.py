@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from judges.records import Statement
 from lm_eval_tasks.audit.edits import edits, kinds
 from lm_eval_tasks.audit.figures import above, mean_figure, said, score, shift_figure
 from lm_eval_tasks.audit.plan import Plan
@@ -18,10 +17,10 @@ def probes(plan: Plan) -> list[Probe]:
     """Each statement as it is, with every edit, and with every edit's control."""
     found = []
     for place, drawn in enumerate(plan.statements):
-        found.append(Probe(AS_IT_IS, drawn, Statement(drawn.text, drawn.explanation)))
+        found.append(Probe(AS_IT_IS, drawn, drawn.statement))
         for edit in edits(drawn.explanation, plan.draws(f"edits/{place}")):
             for variant, text in ((edit.kind, edit.text), (edit.kind + CONTROL, edit.control)):
-                found.append(Probe(variant, drawn, Statement(drawn.text, text)))
+                found.append(Probe(variant, drawn, drawn.saying(text)))
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from judges.models.family import family
-from judges.records import Statement
 from lm_eval_tasks.audit.figures import above, by_question, said, score
 from lm_eval_tasks.audit.plan import Plan
 from lm_eval_tasks.audit.records import (
@@ -25,11 +24,7 @@ KIND = "self-preference"
 
 def probes(plan: Plan) -> list[Probe]:
     """One explanation of each run to the same questions."""
-    return [
-        Probe(run, drawn, Statement(drawn.text, drawn.explanation))
-        for run, found in plan.others.items()
-        for drawn in found
-    ]
+    return [Probe(run, drawn, drawn.statement) for run, found in plan.others.items() for drawn in found]
 
 
 def report(

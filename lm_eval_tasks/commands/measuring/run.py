@@ -238,6 +238,7 @@ def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | 
     """Says what it will take before it starts; also reads all questions, so that a bad file shows now."""
     from judges.errors import DataError
     from judges.output.notices import tell
+    from lm_eval_tasks.runs.judging.scoring import require_shown
 
     total, most = 0, "" if request.until_width is None else "at most "
     for spec in specs:
@@ -248,6 +249,8 @@ def _announce(specs: list[TaskSpec], request: GenerationRequest, judge: Judge | 
             raise DataError(f"{spec.name}: the {split} split has no questions")
         if loaded.note:
             tell(f"{spec.name}: {loaded.note}")
+        if judge is not None:
+            require_shown(spec.name, loaded.questions[: request.limit], judge.rubric)
         questions = min(questions, request.limit or questions)
         samples = request.repeats or spec.repeats
         total += questions * samples

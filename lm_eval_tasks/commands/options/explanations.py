@@ -18,7 +18,9 @@ _FIELDS = (
     ("choices_field", "The choices; without them questions are open, and nothing is right or wrong."),
     ("gold_field", "With choices: the right one, as label."),
     ("choice_field", "With choices: the one that goes with the explanation, as label or text."),
+    ("reference_field", "A good explanation or answer, for judges whose rubric shows the reference."),
 )
+_MAY_BE_LEFT_OUT = ("id", "context", "choices", "gold", "choice", "reference")
 NAMES = ("explanations", "model_name", *(name for name, _ in _FIELDS))
 
 
@@ -63,7 +65,7 @@ def make_run(run: str, tasks: tuple[str, ...], options: dict[str, Any]) -> tuple
     fields = Fields(
         question=given["question_field"],
         explanations=given["explanation_field"],
-        **{name: given[f"{name}_field"] for name in ("id", "context", "choices", "gold", "choice")},
+        **{name: given[f"{name}_field"] for name in _MAY_BE_LEFT_OUT},
     )
     task = task_name(tasks[0] if tasks else file.stem)
     run_of_explanations(file, fields, Path(run), task=task, model=given["model_name"] or file.stem)

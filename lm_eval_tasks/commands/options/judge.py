@@ -18,6 +18,8 @@ def rubric_options(command: _Command) -> _Command:
         help="How the judge writes its verdicts, instead of as its file says: by name, or a letter each.",
     )
     rubric = click.option(
-        "--rubric", help="A built-in rubric, or a .yaml file with a rubric or a constitution."
+        "--rubric",
+        help="A built-in rubric (explanation_quality; explanation_quality_right_answer: it is told the "
+        "right answer), or a .yaml file with a rubric or a constitution.",
     )
     return rubric(form(command))

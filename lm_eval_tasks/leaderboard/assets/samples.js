@@ -138,8 +138,9 @@
   async function judgePrompt(run, question, sample, explanation) {
     const number = pageOf(run, question);
     const [system, pieces, rows] = await anchor.load(`data/${view.task.key}/${run.key}/judge-${number}.js`, `${view.task.key}/${run.key}/judge-${number}`);
-    const [shown, exceptions] = rows[question - run.starts[number]];
-    const user = exceptions[sample] ?? pieces.map((piece) => (typeof piece === "number" ? [shown, explanation][piece] : piece)).join("");
+    const [shown, exceptions, choices, right, reference] = rows[question - run.starts[number]];
+    const parts = [shown, explanation, choices?.[sample], right, reference];
+    const user = exceptions[sample] ?? pieces.map((piece) => (typeof piece === "number" ? parts[piece] : piece)).join("");
     return [["system", system], ["user", user]];
   }
 

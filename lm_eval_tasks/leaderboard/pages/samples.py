@@ -97,18 +97,22 @@ def write_run(
 
 
 def _asked(judge: Asked, item: ScoredQuestion | None) -> Any:
-    """``[the question as shown, for each sample its user turn where it isn't the filled pieces]``."""
+    """``[the question as shown, for each sample its user turn where it isn't the filled pieces]``.
+
+    Where the judge saw more, there follow for each sample its choice, the right answer and the reference.
+    """
     if item is None:
         return None
-    shown = judge.shown(item.question)
-    return [
-        shown,
-        [
-            None if text is None else judge.exception(shown, text, _texts(response)[0])
-            for response in item.responses
-            for text in [response.response.explanation]
-        ],
+    statements = [judge.statement(item.question, response.response) for response in item.responses]
+    exceptions = [
+        None if response.response.explanation is None else judge.exception(statement, _texts(response)[0])
+        for response, statement in zip(item.responses, statements, strict=True)
     ]
+    first = statements[0]
+    if not judge.shows_more:
+        return [first.question, exceptions]
+    choices = [statement.choice for statement in statements]
+    return [first.question, exceptions, choices, first.right_answer, first.reference]
 
 
 def _shared(prompts: Sequence[Turns | None]) -> list[Any]:

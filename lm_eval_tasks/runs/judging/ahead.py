@@ -13,7 +13,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -55,8 +55,7 @@ class Report:
 
     def add(self, task: str, statement: Statement) -> None:
         """Adds a reply whose explanation can be judged."""
-        row = {"task": task, "question": statement.question, "explanation": statement.explanation}
-        self._file.write(json.dumps(row) + "\n")
+        self._file.write(json.dumps({"task": task, "statement": asdict(statement)}) + "\n")
         self._file.flush()
 
 
@@ -148,7 +147,7 @@ class JudgingAhead:
                     break
                 self._read += len(line)
                 row = json.loads(line)
-                self._waiting[row["task"]].append(Statement(row["question"], row["explanation"]))
+                self._waiting[row["task"]].append(Statement(**row["statement"]))
 
 
 class _Nobody(JudgingAhead):

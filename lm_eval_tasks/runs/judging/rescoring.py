@@ -159,7 +159,7 @@ def _judged(
 ) -> JudgementSummary:
     questions_path, summary_path = judgement_paths(run.samples_file.parent, run.task, name)
     found = workload(run)
-    tally = _Tally()
+    tally = _Tally("choice" in judge.rubric.shows)
     before = judge.accounts
     # Closed here, so that the progress bar ends before an error is told.
     with closing(judge_stream(spec, run.read_samples(), judge, found.explanations, progress)) as judged:
@@ -209,9 +209,14 @@ def _left_out_note(judge: Judge) -> str | None:
 
 
 class _Tally:
-    """Counts judgements as they pass on their way to the file."""
+    """Counts judgements as they pass on their way to the file.
 
-    def __init__(self) -> None:
+    Args:
+        by_choice: Whether the judge is shown choices, so that one explanation may be asked about twice.
+    """
+
+    def __init__(self, by_choice: bool) -> None:
+        self._by_choice = by_choice
         self.judged = 0
         self.unjudged: Counter[str] = Counter()
         self.flagged: Counter[str] = Counter()
@@ -225,11 +230,12 @@ class _Tally:
 
     def counted(self, questions: Iterable[ScoredQuestion]) -> Iterator[ScoredQuestion]:
         for scored in questions:
-            paid: set[str | None] = set()
+            paid: set[tuple[str | None, str | None]] = set()
             for sample in scored.responses:
                 if sample.assessment is not None:
-                    self._count(sample.assessment, new=sample.response.explanation not in paid)
-                    paid.add(sample.response.explanation)
+                    asked = sample.response.explanation, sample.response.choice if self._by_choice else None
+                    self._count(sample.assessment, new=asked not in paid)
+                    paid.add(asked)
             yield scored
         if self._first is not None and not self.judged:
             number = sum(self.unjudged.values())

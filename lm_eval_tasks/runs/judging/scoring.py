@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from judges.errors import BackendError
+from judges.errors import BackendError, DataError
 from judges.judge import Judge
 from judges.output.progress import progress as phase
 from judges.records import Assessment, Judgement, Statement
-from judges.rubrics.rubric import Rubric
+from judges.rubrics.rubric import EXTRAS, Rubric
 from judges.rubrics.suspicion import signs
 from lm_eval_tasks.records import (
+    Choice,
     Draft,
     FailedReply,
     Question,
@@ -22,6 +23,9 @@ from lm_eval_tasks.records import (
 )
 from lm_eval_tasks.replies.responses import read_refined, read_response
 from lm_eval_tasks.tasks.spec import Protocol, TaskSpec
+
+NO_CHOICE = "(none that can be read)"
+"""In the place of a choice, where a judge is shown choices and a reply has none."""
 
 
 def score_questions(
@@ -124,10 +128,51 @@ def statements_of(spec: TaskSpec, scored: ScoredQuestion) -> list[tuple[int, Sta
     """What a judge is shown of a question: index of each response with an explanation, and statement."""
     shown = spec.shown_question(scored.question)
     return [
-        (j, Statement(shown, sample.response.explanation))
+        (j, statement_of(shown, scored.question, sample.response.explanation, sample.response.choice))
         for j, sample in enumerate(scored.responses)
         if sample.response.explanation is not None
     ]
+
+
+def statement_of(shown: str, question: Question, explanation: str, choice: str | None) -> Statement:
+    """What a judge can be shown of one explanation; its rubric says what of that it is.
+
+    Args:
+        shown: The question as it is shown.
+        question: The question.
+        explanation: The explanation.
+        choice: Label of the choice that goes with it; None if none can be read.
+    """
+    if question.is_open:
+        return Statement(shown, explanation, reference=question.reference)
+    chosen = next((one for one in question.choices if one.label == choice), None)
+    return Statement(
+        shown,
+        explanation,
+        choice=NO_CHOICE if chosen is None else _as_printed(chosen),
+        right_answer=_as_printed(question.gold_choice),
+        reference=question.reference,
+    )
+
+
+def require_shown(task: str, questions: Sequence[Question], rubric: Rubric) -> None:
+    """Refuses a rubric that shows a judge what questions don't have, before anything is generated for it.
+
+    Raises:
+        DataError: Saying how many questions lack what.
+    """
+    for name in rubric.shows:
+        lacking = [one.id for one in questions if getattr(statement_of("", one, "", None), name) is None]
+        if lacking:
+            raise DataError(
+                f"{task}: rubric {rubric.name} shows the judge {EXTRAS[name]}, and {len(lacking)} of "
+                f"{len(questions)} questions have none, the first {lacking[0]!r}; take a rubric that doesn't "
+                "show it" + ("" if name != "reference" else ", or name its field: fields.rationale of a task")
+            )
+
+
+def _as_printed(choice: Choice) -> str:
+    return f"{choice.label}) {choice.text}"
 
 
 def explanations(scored: ScoredQuestion) -> int:

@@ -53,7 +53,10 @@ def own_rubric() -> Rubric:
     return rubric_from(values, "mine.yaml")
 
 
-@pytest.mark.parametrize("rubric", [load_rubric(), own_rubric()], ids=lambda rubric: rubric.name)
+TOLD = load_rubric("explanation_quality_right_answer")
+
+
+@pytest.mark.parametrize("rubric", [load_rubric(), own_rubric(), TOLD], ids=lambda rubric: rubric.name)
 def test_the_browser_has_the_very_turns_that_were_sent(tmp_path: Path, rubric: Rubric) -> None:
     path = write_run(tmp_path, replace(ANCHOR, unreadable=0.0), TASK, judged=False)
     (run,) = load_run(path).tasks.values()
@@ -71,6 +74,9 @@ def test_the_browser_has_the_very_turns_that_were_sent(tmp_path: Path, rubric: R
     assert told == sent
     assert len(sent) == 12
     assert any("‹/explanation›" in user for _, user in told), "what was made harmless is shown as it was sent"
+    answers = [f") {one.question.gold_choice.text}\n</right_answer>" for one in scored.values()]
+    users = "".join(user for _, user in told)
+    assert all((answer in users) == (rubric is TOLD) for answer in answers)
 
 
 def read_back(folder: Path) -> set[tuple[str, str]]:
@@ -82,9 +88,11 @@ def read_back(folder: Path) -> set[tuple[str, str]]:
 
     system, pieces, rows = put("judge-0.js")
     found = set()
-    for (shown, exceptions), texts in zip(rows, put("0.js"), strict=True):
-        for exception, (text, *_) in zip(exceptions, texts, strict=True):
-            filled = "".join((shown, text)[one] if isinstance(one, int) else one for one in pieces)
+    for (shown, exceptions, *more), texts in zip(rows, put("0.js"), strict=True):
+        choices, *known = more or [[None] * len(texts)]
+        for exception, choice, (text, *_) in zip(exceptions, choices, texts, strict=True):
+            parts = [shown, text, choice, *known]
+            filled = "".join(parts[one] if isinstance(one, int) else one for one in pieces)
             found.add((system, exception if exception is not None else filled))
     return found
 

@@ -5,6 +5,7 @@ AnchorError
 ├── MissingExtraError      an optional library isn't installed: the command that installs it
 ├── DataError              a data file, samples log or artifact can't be read
 ├── TrainingError          a training broke off, or what it trains isn't what it should be
+├── TrackingError          an experiment tracker took no figures; the results are on disk
 ├── NothingJudgedError     a judge was asked, and not a single explanation has a verdict
 ├── BudgetSpentError       a judge has spent what it may; what was answered is stored
 └── BackendError           a backend can't serve at all (one failed request is a ``Failure`` value instead)
@@ -59,6 +60,10 @@ class DataError(AnchorError):
 
 class TrainingError(AnchorError):
     """A training broke off (its process ended, its loss isn't a number), or its reference isn't its start."""
+
+
+class TrackingError(AnchorError):
+    """An experiment tracker couldn't be reached, or refused something; results are on disk all the same."""
 
 
 class NothingJudgedError(AnchorError):

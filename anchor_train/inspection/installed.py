@@ -15,6 +15,7 @@ from anchor_train.run.roles import is_file, is_own_model, role_settings
 from judges.backends.vllm.backend import ADAPTER_RANKS
 from judges.errors import AnchorError
 from judges.settings import nearest
+from lm_eval_tasks.tracking.target import read_target
 
 # transformers' name of a tracker -> the libraries of which it takes the first that is there.
 TRACKERS: Mapping[str, tuple[str, ...]] = {
@@ -81,6 +82,8 @@ def trainings(recipe: Recipe) -> dict[str, LoopSettings]:
 
 
 def _trackers(recipe: Recipe) -> Iterator[str]:
+    if recipe.track is not None and find_spec(kind := read_target(recipe.track, "track").kind) is None:
+        yield f"track: {kind} is not installed: pip install 'anchored-explanations[track]'"
     for section, settings in trainings(recipe).items():
         for name in settings.report_to:
             if name in ("all", "none"):

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from anchor_train.pipeline.plan import plan
+from anchor_train.pipeline.tracked import Tracked
 from anchor_train.recipes.config import Recipe
 from anchor_train.run.copies import linked
 from anchor_train.run.manifest import OutputRecord, StageRecord, changes, versions
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import FORM, Stage, StageJob, StageResult
 from anchor_train.stages.registry import KINDS, do_work
-from judges.errors import ConfigError, DataError
+from judges.errors import ConfigError, DataError, TrackingError
 from judges.storage.files import text_hash
 from lm_eval_tasks.prompts.reply_form import ASKED, AUTO
 
@@ -114,6 +115,7 @@ class Pipeline:
             if not redo:
                 self._require_trained_ones_to_stay(kinds)
             self.run.keep_resolved(self.recipe, self._overrides)
+            self._track()
             waiting: list[StageStatus] = []
             ready = 0
             for stage in self.stages:
@@ -203,9 +205,17 @@ class Pipeline:
         self._manifest = self._manifest.with_stage(stage.key, record)
         self.run.save(self._manifest)
         self._tell(f"{stage.key}: finished in {seconds:.0f} s{', all attempts together' if earlier else ''}")
+        self._track()
         report = KINDS[stage.kind].report
         said = KINDS[stage.kind].line(record.summary)
         self._tell(said if report is None else report(record.summary, job.folder))
+
+    def _track(self) -> None:
+        """Puts what is finished into the recipe's tracker; one that fails stops nothing, and is told."""
+        try:
+            Tracked(self.run, self.recipe, self.stages).bring_up(self._manifest)
+        except TrackingError as error:
+            self._tell(f"warning: {error}; the next stage tries again")
 
     def _set_aside(self, folder: Path) -> None:
         """Keeps what a finished training left, beside the folder that another one gets."""

@@ -41,6 +41,7 @@ from judges.backends.executor import ExecutorSettings, read_executor
 from judges.errors import ConfigError
 from judges.settings import Settings, nearest
 from lm_eval_tasks.prompts.reply_form import AUTO, read_reply_form
+from lm_eval_tasks.tracking.target import read_target
 
 # Sections that a variant may set otherwise.
 VARIED = ("pairs", "dpo", "listwise", "rft", "staple")
@@ -106,6 +107,9 @@ class Recipe(Settings):
         executor: Where models are asked, by sampler, judges and consultant alike: ``local``, ``ray`` or
             ``{ray: {workers: ...}}``; None: as each role's own settings say. No result depends on it.
         launch: Processes of the training loops.
+        track: Experiment tracker that finished stages are put into: ``trackio``, ``wandb`` or ``mlflow``, or
+            with ``:project`` behind it; None for none. No result depends on it.
+        track_samples: Whether evaluated replies go there, too; without it no text does.
         sft: Stage ``sft``.
         sampler: Role and stage ``sample``.
         judge: Role and stage ``judge``: ``base`` (the base model on ``engine``), ``latest`` (from round 2 on
@@ -131,6 +135,8 @@ class Recipe(Settings):
     engine: dict[str, Any]
     executor: ExecutorSettings | Literal["local"] | None = None
     launch: LaunchSettings = LaunchSettings()
+    track: str | None = None
+    track_samples: bool = False
     sft: SftSettings
     sampler: SampleSettings
     judge: str | dict[str, Any]
@@ -147,6 +153,14 @@ class Recipe(Settings):
     def _known_form(cls, value: Any) -> str:
         try:
             return str(read_reply_form(value, "reply_form"))
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("track")
+    @classmethod
+    def _known_tracker(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else str(read_target(value, "track"))
         except ConfigError as error:
             raise ValueError(str(error)) from None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from anchor_train.run.stage import BASE_MODEL, SFT_MODEL, Stage, StageJob, Stage
 from anchor_train.run.trained_folder import is_whole
 from anchor_train.stages.form import form_of
 from anchor_train.stages.judge import judged_by, price, sample_text
-from anchor_train.stages.kind import Example, Planned, StageKind, Summary, always
+from anchor_train.stages.kind import Example, Figures, Planned, StageKind, Summary, always
 from anchor_train.stages.parts.paper_table import Table, table_of
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.training.job import OutputFolder
@@ -39,6 +39,7 @@ from lm_eval_tasks.runs.judging.rescoring import score_task
 from lm_eval_tasks.runs.under_way import REPLIES
 from lm_eval_tasks.tasks.load import load_task, task_names
 from lm_eval_tasks.tasks.spec import REFINED, TASKS, TaskSpec
+from lm_eval_tasks.tracking.figures import task_figures
 
 TABLE = "table.json"
 LOG = "log"
@@ -132,6 +133,11 @@ def only_task(log: Path, judge: str | None = None) -> TaskRun:
     """The one task that a model of this run was asked."""
     (task,) = load_run(log, judge=judge).tasks.values()
     return task
+
+
+def _texts(job: StageJob) -> Iterator[Mapping[str, Any]]:
+    """The replies of the evaluation, with verdicts."""
+    return iter(load_run(job.folder / LOG, judge=JUDGEMENTS).replies)
 
 
 def harness_engine(recipe: Recipe) -> str:
@@ -312,6 +318,31 @@ def _score_line(found: Summary) -> str:
     return f"{found['judged']} of {found['replies']} judged by {found['judge']['name']}{price(found)}"
 
 
+def _score_figures(job: StageJob, found: Summary, steps: int) -> Iterator[Figures]:
+    """What the evaluation of one model gave, at the step that its training ended with."""
+    run = only_task(job.folder / LOG, judge=JUDGEMENTS)
+    yield steps, task_figures(run, f"eval/{job.stage.model}")
+
+
+def _table_figures(job: StageJob, found: Summary, steps: int) -> Iterator[Figures]:
+    """How the models compare; shares of 1."""
+    table = Table.from_json(found)
+    for beside, rows in ((table.baseline, table.rows), (table.beside, table.beside_rows)):
+        for row in rows:
+            given = {
+                "win": row.win,
+                "tie": row.tie,
+                "loss": row.loss,
+                "win_minus_loss": row.margin,
+                "win_minus_loss_low": row.margin_low,
+                "win_minus_loss_high": row.margin_high,
+            }
+            start = f"compare/{row.model}/{beside}"
+            known = {f"{start}/{name}": value for name, value in given.items() if value is not None}
+            if known:
+                yield None, known
+
+
 def _show_scored(job: StageJob) -> Iterator[Example]:
     spec = load_task(job.recipe.task)
     for scored in only_task(job.folder / LOG, judge=JUDGEMENTS).read_samples():
@@ -344,6 +375,8 @@ SCORE = StageKind(
     basis=lambda stage, of: judged_by(of, "evaluate.judge", of.recipe.evaluate.judge),
     plan=_score_plan,
     line=_score_line,
+    figures=_score_figures,
+    texts=_texts,
     show=_show_scored,
     file=LOG,
     commands=("evaluate",),
@@ -358,6 +391,7 @@ TABLE_KIND = StageKind(
     plan=lambda job, preview: Planned("compares the models"),
     line=lambda found: ", ".join(row["model"] for row in found["rows"]),
     report=lambda found, _: Table.from_json(found).to_text(),
+    figures=_table_figures,
     show=_show_table,
     file=TABLE,
     commands=("evaluate",),

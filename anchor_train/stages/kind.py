@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from anchor_train.stages.parts.preview import Preview
 
 Summary: TypeAlias = Mapping[str, Any]
+Figures: TypeAlias = tuple[int | None, Mapping[str, float]]
+"""Training steps, and figures by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,9 @@ class StageKind:
         report: The summary in full, with the stage's folder, for what a run prints at its end; None for the
             line.
         card: What it says of a model's training data in a model card, before the report; None for nothing.
+        figures: What an experiment tracker is told of a finished stage, by its summary and the steps of the
+            training that the evaluated model comes from. None for nothing.
+        texts: What it is told besides where texts are asked for: rows, all with the same columns.
         show: Examples of what it made; None if there is nothing to show.
         file: What it leaves within its folder, as soon as there is anything to show.
         commands: Commands of ``anchor-train`` that do it, beside ``run``; empty for the one of its name.
@@ -127,6 +132,8 @@ class StageKind:
     line: Callable[[Summary], str]
     report: Callable[[Summary, Path], str] | None = None
     card: Callable[[Summary, Path], str] | None = None
+    figures: Callable[[StageJob, Summary, int], Iterator[Figures]] | None = None
+    texts: Callable[[StageJob], Iterator[Mapping[str, Any]]] | None = None
     show: Callable[[StageJob], Iterator[Example]] | None = None
     file: str = ""
     commands: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ from anchor_train.stages.discover import FILE as DISCOVERIES
 from anchor_train.stages.discover import read_discoveries
 from anchor_train.stages.form import asked_in_form
 from anchor_train.stages.groups import GROUPS, read_groups
-from anchor_train.stages.kind import Example, Planned, StageKind, Summary, Work, always
+from anchor_train.stages.kind import Example, Figures, Planned, StageKind, Summary, Work, always
 from anchor_train.stages.pairs import PAIRS, read_pairs
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.parts.showing import prompt_text
@@ -95,6 +95,7 @@ class _Training(Generic[E]):
             basis=self._basis,
             plan=self._plan,
             line=_line,
+            figures=_curve,
             show=self._show,
             file=EXAMPLES,
             commands=commands,
@@ -174,6 +175,15 @@ class _Training(Generic[E]):
         for example in read_records(job.folder / EXAMPLES, self.from_json):
             text = f"{prompt_text(example.id, example.prompt)}\n{self.text(example)}"
             yield Example(job.stage.key, example.id, text, example.to_json())
+
+
+def _curve(job: StageJob, found: Summary, steps: int) -> Iterator[Figures]:
+    """What training logged, step by step."""
+    log = OutputFolder(job.folder).log
+    for row in read_records(log, dict) if log.is_file() else ():
+        numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
+        step = int(numbers.pop("step"))
+        yield step, {f"train/{job.stage.key}/{name}": float(value) for name, value in numbers.items()}
 
 
 def _line(found: Summary) -> str:

@@ -81,10 +81,14 @@ def compare_runs(
     )
 
 
-def _named(runs: Sequence[Run], baseline: str | None) -> dict[str, Run]:
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """What a comparison calls runs: their names, or their paths where two have one name."""
     names = [run.name for run in runs]
-    if len(set(names)) < len(names):
-        names = [str(run.path) for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+
+
+def _named(runs: Sequence[Run], baseline: str | None) -> dict[str, Run]:
+    names = names_of(runs)
     by_name = dict(zip(names, runs, strict=True))
     if len(by_name) < len(runs):
         raise ConfigError(f"a run is given twice: {', '.join(names)}")

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lm_eval_tasks.commands.options.completion import names_of_runs, runs, tasks_of_runs
 from lm_eval_tasks.commands.options.number import Number
+from lm_eval_tasks.commands.options.track import track_options, tracking
+
+if TYPE_CHECKING:
+    from lm_eval_tasks.comparison.judges.correction import CorrectedPair
+    from lm_eval_tasks.comparison.named import Report
+    from lm_eval_tasks.comparison.pair import Settings
+    from lm_eval_tasks.runs.discovery import Run
 
 
 @click.command("compare")
@@ -52,6 +62,7 @@ from lm_eval_tasks.commands.options.number import Number
     type=Number(0, 1, min_open=True, max_open=True),
     help="Coverage of the intervals.",
 )
+@track_options
 def command(
     runs: tuple[str, ...],
     baseline: str | None,
@@ -65,6 +76,7 @@ def command(
     seed: int,
     draws: int,
     confidence: float,
+    **options: Any,
 ) -> None:
     """Compare RUNS: every sample of one with every sample of the other, question by question.
 
@@ -77,15 +89,12 @@ def command(
     """
     from judges.errors import ConfigError
     from judges.settings import nearest
-    from lm_eval_tasks.commands.judging.score import echo_agreement
-    from lm_eval_tasks.comparison.judges.correction import correct, correction_text
-    from lm_eval_tasks.comparison.named import compare_runs
+    from lm_eval_tasks.comparison.judges.correction import correct
+    from lm_eval_tasks.comparison.named import compare_runs, names_of
     from lm_eval_tasks.comparison.pair import Settings
-    from lm_eval_tasks.comparison.reports.paper_table import paper_table
-    from lm_eval_tasks.comparison.reports.text import as_json as to_json
-    from lm_eval_tasks.comparison.reports.text import as_text
     from lm_eval_tasks.runs.discovery import load_run
 
+    to = tracking(options)
     if len(runs) < 2:
         raise click.UsageError("a comparison takes at least two runs")
     if latex and as_json:
@@ -103,20 +112,43 @@ def command(
     loaded = [run.refined() if run.name in refined else run for run in loaded]
     found = compare_runs(loaded, tasks=tasks, baseline=baseline, settings=settings)
     mended = () if correct_with is None else correct(found.table, correct_with, settings)
-    if as_json:
-        rows = to_json(found, settings)
-        if correct_with is not None:
-            rows["corrected"] = {"with": correct_with, "pairs": [pair.to_json() for pair in mended]}
+    how = _How(details, as_json, latex, correct_with)
+    _echo(found, mended, loaded, settings, how)
+    if to is not None:
+        to.comparison(found, dict(zip(names_of(loaded), loaded, strict=True)))
+
+
+@dataclass(frozen=True)
+class _How:
+    details: bool
+    as_json: bool
+    latex: bool
+    correct_with: str | None
+
+
+def _echo(
+    found: Report, mended: Sequence[CorrectedPair], loaded: Sequence[Run], settings: Settings, how: _How
+) -> None:
+    """Prints the comparison in the form that was asked for."""
+    from lm_eval_tasks.commands.judging.score import echo_agreement
+    from lm_eval_tasks.comparison.judges.correction import correction_text
+    from lm_eval_tasks.comparison.reports.paper_table import paper_table
+    from lm_eval_tasks.comparison.reports.text import as_json, as_text
+
+    if how.as_json:
+        rows = as_json(found, settings)
+        if how.correct_with is not None:
+            rows["corrected"] = {"with": how.correct_with, "pairs": [pair.to_json() for pair in mended]}
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    if latex:
+    if how.latex:
         for note in found.notes:
             click.echo(note, err=True)
         click.echo(paper_table([found.table]) or "", nl=False)
         return
-    click.echo(as_text(found, settings, details=details))
+    click.echo(as_text(found, settings, details=how.details))
     for pair in mended:
-        click.echo("\n" + correction_text(pair, str(correct_with), settings))
-    if details:
+        click.echo("\n" + correction_text(pair, str(how.correct_with), settings))
+    if how.details:
         for run in loaded:
             echo_agreement(run, run.tasks)

@@ -16,6 +16,7 @@ from lm_eval_tasks.commands.options.executor import executor, executor_options
 from lm_eval_tasks.commands.options.explanations import explanation_options, make_run
 from lm_eval_tasks.commands.options.judge import rubric_options
 from lm_eval_tasks.commands.options.log import verbose_option
+from lm_eval_tasks.commands.options.track import sample_options, tracking
 
 if TYPE_CHECKING:
     from judges.records import VerdictForm
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 @executor_options
 @click.option("--dry-run", is_flag=True, help="Say what it would take, and ask nothing.")
 @explanation_options
+@sample_options
 @verbose_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON.")
 def command(
@@ -110,7 +112,7 @@ def command(
     sources = {task.task: task.source for task in chosen if task.source is not None}
     specs = find_tasks([task.task for task in chosen], include_path, sources)
     cache = None if no_cache else DEFAULT
-    limits, where = budget(options), executor(options)
+    limits, where, to = budget(options), executor(options), tracking(options)
     panel = read_panel(judge)
     members: list[list[Member]] = [[] for _ in chosen]
     with quiet(found.path / FILE, verbose=verbose or dry_run):
@@ -151,6 +153,8 @@ def command(
             texts.append(mean_text([summary.metrics for summary in summaries]))
         click.echo("\n\n".join(texts))
         echo_agreement(load_run(run), [task.task for task in chosen])
+    if to is not None:
+        to.run(load_run(run, judge=summaries[0].name), [task.task for task in chosen])
     require_judgements(summaries)
 
 

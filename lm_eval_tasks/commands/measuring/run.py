@@ -18,6 +18,7 @@ from lm_eval_tasks.commands.options.executor import executor, executor_options
 from lm_eval_tasks.commands.options.judge import rubric_options
 from lm_eval_tasks.commands.options.log import verbose_option
 from lm_eval_tasks.commands.options.number import Number
+from lm_eval_tasks.commands.options.track import sample_options, tracking
 
 if TYPE_CHECKING:
     from judges.judge import Judge
@@ -104,6 +105,7 @@ _OPTIONS = frozenset(
 @click.option(
     "--seed", default=1234, show_default=True, help="Of the generation; every sample gets its own from it."
 )
+@sample_options
 @verbose_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(
@@ -147,7 +149,7 @@ def command(
     from lm_eval_tasks.tasks.load import find_tasks
 
     _only_one_process()
-    limits, where = budget(options), executor(options)
+    limits, where, to = budget(options), executor(options), tracking(options)
     more = parse_object(metadata, "--metadata") if metadata else None
     if own := sorted(_OPTIONS & (more or {}).keys()):
         option = f"--{own[0].replace('_', '-')}"
@@ -191,6 +193,11 @@ def command(
         texts.append(as_text(report, settings))
         results["comparison"] = comparison_json(report, settings)
     click.echo(json.dumps(results, indent=2, ensure_ascii=False) if as_json else "\n\n".join(texts))
+    if to is not None:
+        run = replace(load_run(found.folder, date=found.date), name=run.name, path=output)
+        to.run(run, request.tasks)
+        if other is not None:
+            to.comparison(report, {run.name: run, other.name: other})
     if judge:
         require_judgements(summaries)
 

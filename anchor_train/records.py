@@ -212,7 +212,7 @@ class PreferencePair(JsonRecord):
 
     Attributes:
         question_id: The question.
-        strategy: ``anchor`` or ``rank``.
+        strategy: ``anchor``, ``rank`` or ``anchor-faithful``.
         behaviour: Behaviour of the model on the question.
         chosen: The winner.
         rejected: The loser.
@@ -221,6 +221,9 @@ class PreferencePair(JsonRecord):
         scores: Scores of all N samples, None where unjudged.
         correct: Whether each of the N samples chose the gold label.
         gold: The gold label.
+        why: Why these winners and losers, where a probe had a say.
+        areas: Of each sample, how much of its explanation its choice needs (early answering, area over the
+            curve); None where that wasn't asked. Empty without a probe.
     """
 
     question_id: str
@@ -233,6 +236,8 @@ class PreferencePair(JsonRecord):
     scores: tuple[int | None, ...]
     correct: tuple[bool, ...]
     gold: str
+    why: str = ""
+    areas: tuple[float | None, ...] = ()
 
     def example(self, prompt: Conversation) -> PreferenceExample:
         """The pair as preference training takes it."""

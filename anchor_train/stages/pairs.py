@@ -1,4 +1,7 @@
-"""Stage ``pairs``: scored samples and the consultant's arguments become preference pairs, with a report."""
+"""Stage ``pairs``: scored samples and the consultant's arguments become preference pairs, with a report.
+
+Where a strategy has the right replies probed first, stage ``probe`` does that.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,19 @@ from anchor_train.records import PreferenceExample, PreferencePair
 from anchor_train.run.dependencies import Basis, Dependencies
 from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.consult import in_reply_form, read_arguments
+from anchor_train.stages.evaluate import harness_engine
 from anchor_train.stages.form import asked_in_form
 from anchor_train.stages.judge import read_scored
 from anchor_train.stages.kind import Example, Planned, StageKind, Summary, always
+from anchor_train.stages.parts.probing import (
+    PROBED,
+    areas_by_question,
+    probe_basis,
+    probe_line,
+    probe_plan,
+    probe_replies,
+    show_probed,
+)
 from anchor_train.stages.parts.showing import headline, listed, origin
 from judges.errors import ConfigError, DataError
 from judges.storage.files import read_records, write_json, write_records
@@ -39,7 +52,10 @@ def pair_up(job: StageJob) -> StageResult:
     strategy = STRATEGIES[job.stage.method or ""]
     assert isinstance(strategy, Pairs)
     seed = derived_seed(recipe.seed, "pairs", str(job.stage.round))
-    result = build_pairs(scored, arguments, partial(in_reply_form, spec), strategy.rule, recipe.pairs, seed)
+    areas = areas_by_question(job.needed("probed")) if "probed" in job.stage.needs else {}
+    result = build_pairs(
+        scored, arguments, partial(in_reply_form, spec), strategy.rule, recipe.pairs, seed, areas
+    )
     write_records(job.folder / WITHOUT, (row.to_json() for row in result.without))
     questions = {found.question.id: found.question for found in scored}
     examples = [pair.example(spec.explain_conversation(questions[pair.question_id])) for pair in result.pairs]
@@ -101,11 +117,16 @@ def pair_text(pair: PreferencePair) -> str:
         f"{index}: {'-' if score is None else score} {'right' if right else 'wrong'}"
         for index, (score, right) in enumerate(zip(pair.scores, pair.correct, strict=True))
     )
+    probed = ", ".join(f"{index}: {area:.2f}" for index, area in enumerate(pair.areas) if area is not None)
+    why = [f"why: {pair.why}"] if pair.why else []
+    if probed:
+        why.append(f"choices need of their explanations (area over the curve): {probed}")
     winners = "the consultant" if pair.chosen.source == "consultant" else listed(pair.winners)
     return "\n".join(
         [
             f"{pair.behaviour.replace('_', ' ')}, strategy {pair.strategy}; samples {scores}",
             f"winner one of {winners}; loser one of {listed(pair.losers)}",
+            *why,
             f"--- chosen: {origin(pair.chosen)}\n{pair.chosen.text}",
             f"--- rejected: {origin(pair.rejected)}\n{pair.rejected.text}",
         ]
@@ -123,5 +144,18 @@ KIND = StageKind(
     show=_show,
     file=PAIRS,
     makes_data=True,
+    in_form=always,
+)
+PROBE = StageKind(
+    "probe",
+    work=probe_replies,
+    basis=probe_basis,
+    plan=probe_plan,
+    line=probe_line,
+    show=show_probed,
+    file=PROBED,
+    commands=("pairs",),
+    own_process=True,
+    loads=lambda recipe: harness_engine(recipe) == "hf",
     in_form=always,
 )

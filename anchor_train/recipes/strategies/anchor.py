@@ -11,7 +11,7 @@ from anchor_train.recipes.strategies.strategy import Step, Strategy, Turn
 if TYPE_CHECKING:
     from anchor_train.recipes.config import Recipe
 
-PairRule: TypeAlias = Literal["anchor", "rank"]
+PairRule: TypeAlias = Literal["anchor", "rank", "anchor-faithful"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Pairs(Strategy):
 
     def consults(self, recipe: Recipe) -> bool:
         """Where the rule looks at how the model behaves on a question."""
-        return self.rule == "anchor"
+        return self.rule != "rank"
 
     def steps(self, turn: Turn) -> Iterator[Step]:
         """Pairs, then preference training."""

@@ -25,6 +25,7 @@ from anchor_train.stages.form import asked_in_form, by_output_form
 from anchor_train.stages.judge import Judged, judge_statements, read_scored
 from anchor_train.stages.kind import Example, Planned, StageKind
 from anchor_train.stages.parts.asking import ask
+from anchor_train.stages.parts.first_replies import FirstPrinciples
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.parts.showing import headline
 from anchor_train.stages.questions import ids_of_round, questions_of, read_questions
@@ -123,6 +124,10 @@ class _Discovery:
             missing = [attempt for attempt in attempts if _is_missing(principles, attempt.key)]
             if missing:
                 sampling = self._sampling(self._settings.n, self._settings.principle_tokens)
+                stop, key = self._job.recipe.sampler.stop_unreadable, self._job.stage.key
+                first = FirstPrinciples(stop, self._spec.form, key)
+                for row in principles.rows.values():  # of an earlier attempt
+                    first.see(row["texts"])
                 ask(
                     "naming principles",
                     missing,
@@ -131,6 +136,7 @@ class _Discovery:
                     backend(),
                     principles,
                     lambda attempt, outcome: _row(attempt.key, outcome),
+                    seen=lambda row: first.see(row["texts"]),
                 )
             named = {attempt.key: _named(principles.rows[attempt.key]) for attempt in attempts}
             pairs = [(attempt, principle) for attempt in attempts for principle in named[attempt.key]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from anchor_train.records import SampledQuestion
@@ -11,6 +11,7 @@ from judges.errors import DataError
 from judges.models.thoughts import said
 from lm_eval_tasks.prompts.reply_form import DEFAULT_EXAMPLES, ReplyForm
 from lm_eval_tasks.records import Response
+from lm_eval_tasks.replies.responses import read_principle
 from lm_eval_tasks.runs.judging.scoring import read_replies
 
 EXCERPTS = 2
@@ -82,6 +83,43 @@ class FirstReplies:
             f"Show the model the form: reply_form=shown:{DEFAULT_EXAMPLES} {now}, or have fine-tuning teach "
             "it: sft.target=form"
         )
+
+
+class FirstPrinciples:
+    """The same for replies that name a principle, each as likely to be read as its neighbours.
+
+    Args:
+        most: How many unreadable ones are enough to stop; None for never.
+        form: How the model is asked.
+        what: The stage, for the message.
+    """
+
+    def __init__(self, most: int | None, form: ReplyForm, what: str) -> None:
+        self._most = most
+        self._form = form
+        self._what = what
+        self._unread: list[str] = []
+
+    def see(self, texts: Sequence[str]) -> None:
+        """Takes up the replies to one request.
+
+        Raises:
+            DataError: If so many have been seen and none names a principle: with excerpts and what to try.
+        """
+        if self._most is None:
+            return
+        if any(read_principle(text) is not None for text in texts):
+            self._most = None
+            return
+        self._unread += texts
+        if len(self._unread) >= self._most:
+            excerpts = " and ".join(map(_excerpt, list(dict.fromkeys(self._unread))[:EXCERPTS]))
+            shown = max(DEFAULT_EXAMPLES, self._form.examples + 1)
+            raise DataError(
+                f"{self._what}: none of the first {len(self._unread)} replies names a principle, e.g. "
+                f"{excerpts}. Show the model how: reply_form=shown:{shown} (now {self._form}), or have "
+                "another do it: staple.discover.backend; sampler.stop_unreadable=null goes on all the same"
+            )
 
 
 def _why(responses: Iterable[Response]) -> str:

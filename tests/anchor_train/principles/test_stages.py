@@ -229,7 +229,13 @@ def test_a_threshold_that_leaves_one_cluster_is_refused_with_the_distances(done)
 
 
 def test_a_model_that_names_nothing_is_said(ready, tmp_path):
-    assert "no principle" in failing(ready, tmp_path, named="I have nothing to add.")
+    said = failing(ready, tmp_path, named="I have nothing to add.")
+    assert "none of the first 32 replies names a principle, e.g. 'I have nothing to add.'" in said
+    assert "reply_form=shown:2 (now asked)" in said
+    asked = left(ready.stage(DISCOVER) / PRINCIPLES)
+    assert len(asked) - 1 < 24  # a row says whose the journal is
+    all_the_same = failing(ready, tmp_path, "sampler.stop_unreadable=null", named="I have nothing to add.")
+    assert "no principle was accepted: 24 first replies" in all_the_same
 
 
 def test_missing_packages_and_damaged_guides_are_told_before_anything_runs(tmp_path, tiny_model):

@@ -190,6 +190,8 @@ def _backend(values: Mapping[str, Any], where: str, folder: Path, executor: Any 
         raise ConfigError(f"{where}: 'backend' is missing (openai, vllm, transformers, scripted, ...)")
     settings = {key: value for key, value in values.items() if key not in ("backend", "executor")}
     spread = read_executor(over(executor, values.get("executor")), where)
+    if spread is not None and settings.get("batch"):
+        raise ConfigError(f"{where}: batch: true and executor: ray: batches lie at a provider; leave one out")
     if name == "scripted" and isinstance(settings.get("replies"), str):
         settings["replies"] = str(_beside(folder, settings["replies"]))
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from judges.backends.local_model import LOCAL_ENGINES
-from judges.backends.protocol import ChatBackend, stored_replies
+from judges.backends.protocol import ChatBackend, InBatches, stored_replies
 from judges.errors import BackendError, ConfigError
 from judges.ordering import by_question
 from judges.records import (
@@ -183,6 +183,11 @@ class Judge:
         self._asking: Asking = self._cache.asking(
             backend.identity, self.sampling, rubric.fingerprint, self.info.asked
         )
+        if self.in_batches and self._cache.path is None:
+            raise ConfigError(
+                "batch: true needs the cache of replies, beside which lies what is under way: leave out "
+                "--no-cache"
+            )
         self._prices = prices
         self._ledger = Ledger(prices)
         self._proven = False  # by a verdict in the cache
@@ -192,6 +197,26 @@ class Judge:
     def accounts(self) -> Accounts:
         """What was asked, answered and spent since this judge was made."""
         return self._ledger.accounts()
+
+    @property
+    def in_batches(self) -> bool:
+        """Whether it answers hours later, so that nobody should wait for a few statements at a time."""
+        return isinstance(self.backend, InBatches)
+
+    def refuse_batches(self, what: str) -> None:
+        """Says so where statements are judged a few at a time.
+
+        Args:
+            what: Who asks like that.
+
+        Raises:
+            ConfigError: If the judge's backend sends batches.
+        """
+        if self.in_batches:
+            raise ConfigError(
+                f"{what} has a few statements judged at a time, and a batch takes up to a day: leave batch "
+                "out of the judge's file"
+            )
 
     @property
     def cache_path(self) -> Path | None:
@@ -466,15 +491,24 @@ class _Assessing:
         if purse is not None and not purse.affords(first.conversation):
             yield from self._drained()
             raise purse.refuse(first.conversation)
-        judge = self._judge
-        conversations = self._conversations(first)
-        with closing(stored_replies(judge.backend, conversations, judge.sampling, self._store)) as outcomes:
+        with closing(self._outcomes(self._conversations(first))) as outcomes:
             for number, _ in outcomes:
                 yield from self._settled(number)
                 yield from self._drained()
         for number in sorted(self._in_flight):
             self._store(number, Failure("the backend gave no answer"))
             yield from self._settled(number)
+
+    def _outcomes(self, conversations: Iterator[Conversation]) -> Generator[tuple[int, Outcome], None, None]:
+        backend, sampling = self._judge.backend, self._judge.sampling
+        path = self._judge.cache_path
+        if isinstance(backend, InBatches) and path is not None:
+            home = path.with_name(f"{path.name}.batches")
+            yield from backend.replies_in_batches(
+                conversations, sampling, self._store, self._in_flight.__getitem__, home
+            )
+        else:
+            yield from stored_replies(backend, conversations, sampling, self._store)
 
     def _store(self, number: int, outcome: Outcome) -> None:
         """Takes in what arrived, whatever the caller is doing; perhaps in a thread of the backend's."""
@@ -499,7 +533,8 @@ class _Assessing:
                 number += 1
             # This function goes on only when the backend has an outcome. So that a million cached statements
             # in a row don't pile up here, the backend's call ends, and another one takes the rest.
-            if len(self._ready) >= _LOOKAHEAD:
+            # A batch takes all there is: its end may be a day away.
+            if len(self._ready) >= _LOOKAHEAD and not self._judge.in_batches:
                 return
             following = next(self._statements, None)
             if following is None:

@@ -8,6 +8,7 @@ object with the members of :class:`ChatBackend`.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -75,6 +76,30 @@ class BackgroundBackend(Protocol):
             sampling: One setting for all of them.
             store: Called before an outcome is handed out, perhaps in another thread, one call at a time; also
                 for outcomes that are then never handed out. What it raises ends the batch.
+        """
+        ...
+
+
+@runtime_checkable
+class InBatches(Protocol):
+    """What a chat backend offers besides if it answers hours later, perhaps in another process."""
+
+    def replies_in_batches(
+        self,
+        conversations: Iterable[Conversation],
+        sampling: Sampling,
+        store: Store,
+        keys: Callable[[int], bytes],
+        home: Path,
+    ) -> Iterator[IndexedOutcome]:
+        """As :meth:`BackgroundBackend.replies_stored`; what is sent is found again by the keys.
+
+        Args:
+            conversations: What to answer; all of them are pulled before most are sent.
+            sampling: One setting for all of them.
+            store: Called with each outcome before it is handed out.
+            keys: Index of a conversation -> what its reply is known by, in later processes too.
+            home: Folder for what is under way.
         """
         ...
 

@@ -218,7 +218,12 @@ class Outlook:
 
 
 def outlook(sides: Sides, rule: Rule, spec: TaskSpec, judge: Judge) -> Outlook:
-    """What a gate may take now; looks everything up in the cache, and asks nothing."""
+    """What a gate may take now; looks everything up in the cache, and asks nothing.
+
+    Raises:
+        ConfigError: If the judge answers in batches.
+    """
+    judge.refuse_batches("a gate")
     least = min(len(sides.new), -(-FIRST_LOOK // rule.look_every) * rule.look_every)
     first, whole = (
         judge.estimate(

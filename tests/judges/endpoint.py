@@ -28,6 +28,7 @@ class Endpoint:
         owned_by: What the model list says about the owner; None gives a 404 instead of a list.
         port: 0 takes a free one.
         certificate: Files of a certificate and its key, for HTTPS.
+        handler: What serves a connection.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Endpoint:
         owned_by: str | None = "vllm",
         port: int = 0,
         certificate: tuple[Path, Path] | None = None,
+        handler: type[Handler] | None = None,
     ) -> None:
         self.behave = behave or (lambda k, body, handler: handler.reply(GOOD_FORM))
         self.owned_by = owned_by
@@ -46,7 +48,7 @@ class Endpoint:
         self.paths: Counter[str] = Counter()
         self.stopping = threading.Event()
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", port), Handler)
+        self._server = _Server(("127.0.0.1", port), handler or Handler)
         self._server.endpoint = self
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -12,7 +12,7 @@ import concurrent.futures
 import json
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -21,20 +21,26 @@ from judges.backends.openai.choice import choose
 from judges.backends.openai.endpoint import Endpoint, Progress, Refused, Retry
 from judges.backends.openai.health import LONGEST_WAIT, EndpointHealth
 from judges.backends.openai.settings import OpenAISettings, checked_settings
-from judges.backends.protocol import IndexedOutcome, Store
+from judges.backends.protocol import ChatBackend, IndexedOutcome, Store
 from judges.errors import EndpointDownError
 from judges.records import BackendIdentity, Conversation, Failure, Message, Outcome, Reply, Sampling
 
 _SHORT_QUESTION: Conversation = (Message("user", "Are you there? Answer with one word."),)
 
 
-def create(settings: Mapping[str, Any]) -> OpenAIBackend:
+def create(settings: Mapping[str, Any]) -> ChatBackend:
     """Makes the backend from its settings; nothing is asked yet.
 
     Raises:
         ConfigError: If a setting is wrong or the key is missing.
     """
-    return OpenAIBackend(*checked_settings(settings))
+    checked, key = checked_settings(settings)
+    plain = OpenAIBackend(checked, key)
+    if not checked.batch:
+        return plain
+    from judges.backends.openai.batch.backend import OpenAIBatchBackend
+
+    return OpenAIBatchBackend(plain, poll=checked.batch_poll, patience=checked.patience)
 
 
 class OpenAIBackend:
@@ -63,6 +69,15 @@ class OpenAIBackend:
         self._checking = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The first endpoint."""
+        return self._endpoints[0]
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
+        """Does something on the event loop that the connections belong to."""
+        return asyncio.run_coroutine_threadsafe(work, self._running_loop())
 
     @property
     def constrains(self) -> bool | None:

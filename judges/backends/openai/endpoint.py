@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,7 +41,7 @@ from judges.backends.openai.wire import (
 )
 from judges.errors import BackendError, EndpointDownError
 from judges.output.notices import tell
-from judges.records import Completion, Conversation, Sampling, Usage
+from judges.records import Completion, Conversation, Failure, Reply, Sampling, Usage
 
 _PATIENCE_FOR_MODELS = 30.0  # seconds in which an endpoint says which models it has
 _MOST_CHANGES = 12  # ways in which one conversation's request is put
@@ -91,6 +92,21 @@ class Progress:
         self._answers += 1
 
 
+@dataclass(frozen=True, slots=True)
+class BatchLine:
+    """A request that is made later, with others.
+
+    Attributes:
+        body: Of the request.
+        words: Of its prompt.
+        form: How its reply is held to the form.
+    """
+
+    body: Mapping[str, Any]
+    words: int
+    form: FormKind
+
+
 class Endpoint:
     """A client of one address. Made in any thread; everything else runs on the event loop.
 
@@ -114,7 +130,7 @@ class Endpoint:
         headers = {name: resolved(value) for name, value in settings.headers.items()}
         if key and not {name.casefold() for name in headers} & {"authorization", "api-key"}:
             headers |= {"api-key": key} if azure(url) else {"authorization": f"Bearer {key}"}
-        self._http = HttpClient(headers, query, settings.timeout)
+        self.http = HttpClient(headers, query, settings.timeout)
         self.standing = Standing()
         at_openai = parts.hostname == urlsplit(DEFAULT_URL).hostname
         self._dialect = Dialect(
@@ -134,13 +150,18 @@ class Endpoint:
         return self._dialect.constrains
 
     @property
+    def base(self) -> str:
+        """The address that is asked, which may be another than was given."""
+        return self._base
+
+    @property
     def left_out(self) -> frozenset[str]:
         """Fields of requests that are not sent, by the settings or because it refused them."""
         return frozenset(self._dialect.missing)
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._http.close()
+        await self.http.close()
 
     async def find_form(self) -> None:
         """Finds out how it is held to a form, once."""
@@ -165,7 +186,7 @@ class Endpoint:
     async def _models(self, base: str) -> list[Any] | None:
         """The models that an address lists; None if it doesn't."""
         try:
-            answer = await self._http.get(f"{base}/models", _PATIENCE_FOR_MODELS)
+            answer = await self.http.get(f"{base}/models", _PATIENCE_FOR_MODELS)
         except NoAnswerError:
             return None
         models = answer.json
@@ -210,22 +231,13 @@ class Endpoint:
         dialect, base = self._dialect, self._base
         form: FormKind = "none" if "form" in progress.without else dialect.form or "none"
         missing = sampling.n - len(progress.completions)
-        body = request_body(
-            self._settings.model,
-            progress.conversation,
-            sampling,
-            form=form,
-            n=1 if dialect.single or "n" in progress.without else missing,
-            drawn=len(progress.completions),
-            token_limit=dialect.token_limit,
-            extra=self._settings.extra_body,
-            omit=dialect.left_out,
-        )
+        n = 1 if dialect.single or "n" in progress.without else missing
+        body = self._body(progress.conversation, sampling, form, n, len(progress.completions))
         progress.attempts += 1
         try:
-            answer = await self._http.post(f"{base}/chat/completions", body)
+            answer = await self.http.post(f"{base}/chat/completions", body)
         except NoAnswerError as error:
-            raise Retry(self._safe(str(error))) from None
+            raise Retry(self.safe(str(error))) from None
         try:
             if answer.status >= 300:
                 self._judge(answer, answer.json, body, progress, sampling, base)
@@ -242,19 +254,76 @@ class Endpoint:
             progress.completions += [Completion("", "refused")] * missing
             return True
         except NotAReplyError as error:
-            raise Retry(f"the endpoint sent {self._safe(str(error))}") from None
+            raise Retry(f"the endpoint sent {self.safe(str(error))}") from None
         except UnusableReplyError as error:
             progress.book(error.usage)
-            raise Refused(f"the endpoint sent {self._safe(str(error))}") from None
+            raise Refused(f"the endpoint sent {self.safe(str(error))}") from None
         self._arrived(progress)
         progress.book(read.usage)
-        self._check_prompt(read.usage, progress)
+        self._check_prompt(read.usage, _words(progress.conversation))
         completions = self._completions(read, sampling, form)
         dialect.single = dialect.single or len(completions) < body.get("n", 1)
         progress.completions += completions[:missing]
         if sampling.form is not None:
             self._see_form(completions, sampling, form, progress)
         return True
+
+    def _body(
+        self, conversation: Conversation, sampling: Sampling, form: FormKind, n: int, drawn: int
+    ) -> dict[str, Any]:
+        return request_body(
+            self._settings.model,
+            conversation,
+            sampling,
+            form=form,
+            n=n,
+            drawn=drawn,
+            token_limit=self._dialect.token_limit,
+            extra=self._settings.extra_body,
+            omit=self._dialect.left_out,
+        )
+
+    def batch_line(self, conversation: Conversation, sampling: Sampling) -> BatchLine:
+        """A request for one completion, put as this endpoint was found to take it."""
+        form = self._dialect.form or "none"
+        body = self._body(conversation, sampling, form, 1, 0)
+        return BatchLine(body, _words(conversation), form)
+
+    def batch_outcome(
+        self, row: Mapping[str, Any], words: int, form: FormKind, sampling: Sampling
+    ) -> Reply | Failure:
+        """What a line of a batch's results says, read as any reply.
+
+        Args:
+            row: ``{response: {status_code, body}, error}``.
+            words: Of the prompt.
+            form: How the reply was held to the form.
+            sampling: As it was asked.
+        """
+        response = row.get("response")
+        error = row.get("error")
+        if error or not isinstance(response, Mapping):
+            return Failure(self.safe(f"its line of the batch failed ({error_text({'error': error})})"))
+        body = response.get("body")
+        try:
+            if int(response.get("status_code") or 200) >= 300:
+                raise ErrorAnswerError(
+                    body if isinstance(body, Mapping) else {"error": {"message": str(body)}}
+                )
+            read = read_answer(self._masked(json.dumps(body)))
+            self._check_prompt(read.usage, words)
+            return Reply(tuple(self._completions(read, sampling, form)[:1]), read.usage)
+        except ErrorAnswerError as problem:
+            text = self.safe(error_text(problem.body))
+            status = int(response.get("status_code") or 200)
+            if understood(status, problem.body, {}).kind == "refused" or filtered(problem.body):
+                return Reply((Completion("", "refused"),), Usage())
+            return Failure(f"its line of the batch failed ({status}: {text})")
+        except (NotAReplyError, Refused) as problem:
+            return Failure(f"its line of the batch has no reply ({self.safe(str(problem))})")
+        except UnusableReplyError as problem:
+            text = self.safe(str(problem))
+            return Failure(f"its line of the batch has {text}", usage=problem.usage)
 
     def _arrived(self, progress: Progress) -> None:
         """A reply arrived: what that says of the endpoint, and of what was left out to get it."""
@@ -293,8 +362,7 @@ class Endpoint:
             found.append(completion)
         return found
 
-    def _check_prompt(self, usage: Usage | None, progress: Progress) -> None:
-        words = sum(words_in(message.content) for message in progress.conversation)
+    def _check_prompt(self, usage: Usage | None, words: int) -> None:
         if self._settings.check_prompt_tokens and usage is not None and read_only_part_of(words, usage):
             reason = (
                 f"the endpoint read only {usage.prompt_tokens} tokens of a prompt of {words} words: raise "
@@ -314,7 +382,7 @@ class Endpoint:
     ) -> None:
         """Says what an error means; returns if the request may be made another way at once."""
         status = answer.status if answer.status >= 300 else named_status(error) or answer.status
-        text = self._safe(error_text(error))
+        text = self.safe(error_text(error))
         shown = str(status) if status == answer.status else f"{answer.status}, an error {status}"
         said = f"{shown}: {text}" if text else shown
         complaint = understood(status, error, body)
@@ -443,7 +511,7 @@ class Endpoint:
             self._told.add(subject)
             self.say(what)
 
-    def _safe(self, text: str) -> str:
+    def safe(self, text: str) -> str:
         """A text of the endpoint's on one line, without the keys that it may repeat."""
         return excerpt(self._masked(text))
 
@@ -470,6 +538,10 @@ _CONSEQUENCES = {
     "seed": "it is left out, so replies can't be drawn again",
     "n": "one completion a request is asked for",
 }
+
+
+def _words(conversation: Conversation) -> int:
+    return sum(words_in(message.content) for message in conversation)
 
 
 def _stopped(completion: Completion, stops: tuple[str, ...]) -> Completion:

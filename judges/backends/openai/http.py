@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -94,6 +95,19 @@ class HttpClient:
         content = json.dumps(body).encode()
         sending = self._opened().post(url, cast_to=str, content=content, options=self._options())
         return await self._answer(sending, self._timeout)
+
+    async def upload(self, url: str, path: Path, name: str, fields: Mapping[str, str]) -> HttpAnswer:
+        """Sends a file with a few fields, as a form.
+
+        Raises:
+            NoAnswerError: If nothing came back in time, or only a part.
+        """
+        options = self._options()
+        options["headers"] = {**self._headers, "content-type": "multipart/form-data"}
+        with path.open("rb") as file:
+            part = ("file", (name, file, "application/jsonl"))
+            sending = self._opened().post(url, cast_to=str, body=dict(fields), files=[part], options=options)
+            return await self._answer(sending, self._timeout)
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -58,6 +58,8 @@ class OpenAISettings(Settings):
         omit: Fields that are never sent, because the endpoint refuses them: of ``max_tokens``,
             ``max_completion_tokens``, ``temperature``, ``top_p``, ``stop``, ``seed`` and ``n``.
         check_prompt_tokens: Whether a reply fails when the endpoint says that it read far less than was sent.
+        batch: Whether a judge's requests are sent as batches (files and batches of OpenAI's interface).
+        batch_poll: Seconds between two looks at a batch.
     """
 
     model: str = Field(min_length=1)
@@ -76,6 +78,8 @@ class OpenAISettings(Settings):
     query: dict[str, str] = Field(default_factory=dict)
     omit: tuple[Leavable, ...] = ()
     check_prompt_tokens: bool = True
+    batch: bool = False
+    batch_poll: float = Field(default=30.0, gt=0, le=3600)
 
     @field_validator("base_url")
     @classmethod
@@ -112,6 +116,14 @@ class OpenAISettings(Settings):
     def _one_key(self) -> OpenAISettings:
         if self.api_key_env and self.api_key_file:
             raise ValueError("give either api_key_env or api_key_file")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_at_one_address(self) -> OpenAISettings:
+        if self.batch and len(self.urls) > 1:
+            raise ValueError("batch: true takes one base_url: a batch lies at one provider")
+        if self.batch and "/deployments/" in self.urls[0]:
+            raise ValueError("batch: true takes an address up to and including /v1, not a deployment's")
         return self
 
     @field_validator("headers", "query")

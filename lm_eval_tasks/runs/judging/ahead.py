@@ -168,7 +168,7 @@ def judging_ahead(judge: Judge | None) -> Iterator[JudgingAhead]:
     Raises:
         ConfigError: If the judge's rubric can't be used for a task.
     """
-    if judge is None or judge.backend.identity.kind != _ENDPOINT:
+    if judge is None or judge.backend.identity.kind != _ENDPOINT or judge.in_batches:
         yield _Nobody()
         return
     metric_names(judge.rubric, compared=True)

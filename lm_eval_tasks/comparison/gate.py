@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from judges.errors import ConfigError, DataError, NothingJudgedError
@@ -30,7 +30,7 @@ from lm_eval_tasks.runs.judging.scoring import explanations, judge_stream, state
 from lm_eval_tasks.stats.estimation.intervals import CONFIDENCE, MARGIN
 from lm_eval_tasks.stats.estimation.sequence import FIRST_LOOK, Decision, decide
 from lm_eval_tasks.stats.metrics import scores_of
-from lm_eval_tasks.stats.win_rate import rates
+from lm_eval_tasks.stats.win_rate import Rates, rates
 from lm_eval_tasks.tables import number_of, percent
 from lm_eval_tasks.tasks.spec import TaskSpec
 
@@ -217,13 +217,20 @@ class Outlook:
         )
 
 
-def outlook(sides: Sides, rule: Rule, spec: TaskSpec, judge: Judge) -> Outlook:
-    """What a gate may take now; looks everything up in the cache, and asks nothing.
+def outlook(sides: Sides, rule: Rule, spec: TaskSpec, judge: Judge, what: str = "a gate") -> Outlook:
+    """What looking may take now; looks everything up in the cache, and asks nothing.
+
+    Args:
+        sides: The two runs' replies.
+        rule: For how many questions are judged at a time.
+        spec: The task.
+        judge: Who would be asked.
+        what: Who looks, for messages.
 
     Raises:
         ConfigError: If the judge answers in batches.
     """
-    judge.refuse_batches("a gate")
+    judge.refuse_batches(what)
     least = min(len(sides.new), -(-FIRST_LOOK // rule.look_every) * rule.look_every)
     first, whole = (
         judge.estimate(
@@ -253,24 +260,12 @@ def gate_task(
         BudgetSpentError: If it may spend no more; its replies so far are in the cache.
         NothingJudgedError: If on no question both runs have an explanation with a verdict.
     """
-    seen: list[tuple[ScoredQuestion, ScoredQuestion]] = []
-    values: list[float] = []
-    looked: list[int] = []  # how many questions were seen when a value came in
+    seen = Seen()
     decision = Decision("open", 0, None, MARGIN.low, MARGIN.high)
     size = len(sides.new)
-    for start in range(0, size, rule.look_every):
-        some = list(sides.pairs(start, start + rule.look_every))
-        if judging is not None:
-            judge, spec = judging
-            some = list(judge_stream(spec, some, judge, sum(map(explanations, some)), progress=False))
-        for new, base in zip(some[::2], some[1::2], strict=True):
-            seen.append((new, base))
-            own, other = scores_of(new), scores_of(base)
-            if own and other:
-                values.append(float(rates(own, other).margin))
-                looked.append(len(seen))
+    for seen in looks(sides, rule.look_every, judging):
         decision = decide(
-            values,
+            seen.margins,
             MARGIN,
             threshold=rule.margin,
             expected=max(FIRST_LOOK, size // 2),
@@ -279,13 +274,8 @@ def gate_task(
         on_look(sides, decision)
         if decision.side != "open":
             break
-    if not values:
-        raise NothingJudgedError(
-            f"{sides.task}: nothing could be judged: on none of {number_of(size, 'question')} do both runs "
-            "have an explanation with a verdict"
-        )
-    until = looked[decision.questions - 1] if decision.side != "open" else len(seen)
-    new_share, base_share = (_judged_share(pair[side] for pair in seen[:until]) for side in (0, 1))
+    until = seen.questions_until(decision.questions if decision.side != "open" else None)
+    new_share, base_share = seen.judged_shares(until)
     verdict, doubt = _VERDICTS[decision.side], None
     if verdict == "pass" and base_share - new_share > MUCH:
         verdict = "undecided"
@@ -307,6 +297,76 @@ def gate_task(
         doubt=doubt,
         notes=sides.notes,
     )
+
+
+@dataclass(slots=True)
+class Seen:
+    """The questions of two runs that were looked at so far.
+
+    Attributes:
+        pairs: The new run's and the baseline's, question by question.
+        rates: Of each question with a judged sample of both.
+        places: Of each of these, how many questions had been seen with it.
+    """
+
+    pairs: list[tuple[ScoredQuestion, ScoredQuestion]] = field(default_factory=list)
+    rates: list[Rates] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+
+    def add(self, new: ScoredQuestion, base: ScoredQuestion) -> None:
+        """One more question."""
+        self.pairs.append((new, base))
+        own, other = scores_of(new), scores_of(base)
+        if own and other:
+            self.rates.append(rates(own, other))
+            self.places.append(len(self.pairs))
+
+    @property
+    def margins(self) -> list[float]:
+        """Win - loss of each question with a judged sample of both."""
+        return [float(one.margin) for one in self.rates]
+
+    def questions_until(self, scored: int | None) -> int:
+        """Questions seen when so many had a judged sample of both; all of them for None."""
+        return len(self.pairs) if scored is None else self.places[scored - 1]
+
+    def judged_shares(self, until: int) -> tuple[float, float]:
+        """Shares of the replies that were judged, of the new run and of the baseline."""
+        new, base = (_judged_share(pair[side] for pair in self.pairs[:until]) for side in (0, 1))
+        return new, base
+
+
+def looks(sides: Sides, look_every: int, judging: tuple[Judge, TaskSpec] | None) -> Iterator[Seen]:
+    """Sees so many questions more at a time, in their order.
+
+    Args:
+        sides: The two runs' replies.
+        look_every: How many.
+        judging: Who judges, and the task; None to take the judgements that are there.
+
+    Yields:
+        All that was seen so far; who needs no more of it stops.
+
+    Raises:
+        ConfigError: If the judge answers in batches.
+        BackendError: If the judge can't serve; its replies so far are in the cache.
+        BudgetSpentError: If it may spend no more; its replies so far are in the cache.
+        NothingJudgedError: If on no question both runs have an explanation with a verdict.
+    """
+    seen = Seen()
+    for start in range(0, len(sides.new), look_every):
+        some = list(sides.pairs(start, start + look_every))
+        if judging is not None:
+            judge, spec = judging
+            some = list(judge_stream(spec, some, judge, sum(map(explanations, some)), progress=False))
+        for new, base in zip(some[::2], some[1::2], strict=True):
+            seen.add(new, base)
+        yield seen
+    if not seen.rates:
+        raise NothingJudgedError(
+            f"{sides.task}: nothing could be judged: on none of {number_of(len(sides.new), 'question')} do "
+            "both runs have an explanation with a verdict"
+        )
 
 
 @contextmanager

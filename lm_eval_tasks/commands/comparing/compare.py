@@ -12,6 +12,11 @@ import click
 from lm_eval_tasks.commands.options.completion import names_of_runs, runs, tasks_of_runs
 from lm_eval_tasks.commands.options.number import Number
 from lm_eval_tasks.commands.options.track import track_options, tracking
+from lm_eval_tasks.commands.options.until_width import (
+    compare_until,
+    until_width_options,
+    width_asked_for,
+)
 
 if TYPE_CHECKING:
     from lm_eval_tasks.comparison.judges.correction import CorrectedPair
@@ -30,7 +35,10 @@ if TYPE_CHECKING:
 @click.option(
     "--task", "tasks", multiple=True, help="Only this task; may be given again.", shell_complete=tasks_of_runs
 )
-@click.option("--judge", help="Use the judgements of this name, where a run has several.")
+@click.option(
+    "--judge",
+    help="Use the judgements of this name, where a run has several; with --until-width: the judge to ask.",
+)
 @click.option(
     "--refined",
     multiple=True,
@@ -63,6 +71,7 @@ if TYPE_CHECKING:
     help="Coverage of the intervals.",
 )
 @track_options
+@until_width_options
 def command(
     runs: tuple[str, ...],
     baseline: str | None,
@@ -80,12 +89,16 @@ def command(
 ) -> None:
     """Compare RUNS: every sample of one with every sample of the other, question by question.
 
+    With --until-width two runs that nobody has judged yet are judged in an order of chance, and no further
+    than it takes to know win - loss that well; started again, it goes on where it stopped.
+
     \b
     anchor-eval compare runs/m1 runs/base
     anchor-eval compare runs/m1 runs/m2 runs/base --baseline base --json
     anchor-eval compare runs/m1 runs/m2 runs/base --baseline base --latex > table.tex
     anchor-eval compare runs/refining runs/plain --refined refining
     anchor-eval compare runs/m1 runs/base --judge cheap --correct-with human
+    anchor-eval compare runs/m1 runs/base --judge judge.yaml --until-width 0.06 --max-cost 5
     """
     from judges.errors import ConfigError
     from judges.settings import nearest
@@ -94,9 +107,27 @@ def command(
     from lm_eval_tasks.comparison.pair import Settings
     from lm_eval_tasks.runs.discovery import load_run
 
+    width = width_asked_for(options)
     to = tracking(options)
     if len(runs) < 2:
         raise click.UsageError("a comparison takes at least two runs")
+    if width is not None:
+        if len(runs) > 2:
+            raise click.UsageError(
+                "--until-width takes two runs: what is narrow enough for one pair isn't for others"
+            )
+        new, base = (load_run(path) for path in runs)
+        if baseline is not None and baseline not in (new.name, base.name):
+            raise ConfigError(f"--baseline {baseline!r}: {nearest(baseline, [new.name, base.name])}")
+        if baseline == new.name != base.name:
+            new, base = base, new
+        report = compare_until(
+            new, base, tasks, width, judge, confidence=confidence, seed=seed, options=options
+        )
+        if report is not None:
+            told = json.dumps(report.to_json(), indent=2, ensure_ascii=False) if as_json else report.text()
+            click.echo(told)
+        return
     if latex and as_json:
         raise click.UsageError("--latex and --json exclude each other")
     if latex and correct_with:

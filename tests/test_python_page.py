@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,33 @@ def test_pairs_are_what_trl_trains_on(session: dict[str, Any]) -> None:
         assert f"<choice>\n{row['gold']}\n</choice>" in row["chosen"][0]["content"].replace(
             f"<choice>{row['gold']}</choice>", f"<choice>\n{row['gold']}\n</choice>"
         )
+
+
+def test_trls_own_trainer_takes_the_pairs(session: dict[str, Any], tiny_model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import DPOConfig, DPOTrainer
+
+    trainer = DPOTrainer(
+        model=AutoModelForCausalLM.from_pretrained(tiny_model),
+        args=DPOConfig(
+            str(tmp_path),
+            max_steps=1,
+            per_device_train_batch_size=2,
+            logging_steps=1,
+            save_strategy="no",
+            report_to="none",
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            disable_tqdm=True,
+        ),
+        train_dataset=session["pairs"],
+        processing_class=AutoTokenizer.from_pretrained(tiny_model),
+    )
+    trainer.train()
+    first = trainer.state.log_history[0]
+    assert first["loss"] == pytest.approx(math.log(2), abs=1e-4), "policy and reference are still one"
+    assert first["grad_norm"] > 0
 
 
 def test_what_is_not_there_is_named(folder: Path) -> None:

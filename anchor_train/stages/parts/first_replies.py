@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from anchor_train.records import SampledQuestion
 from judges.errors import DataError
@@ -18,10 +18,11 @@ EXCERPTS = 2
 EXCERPT_LENGTH = 160
 Unread: TypeAlias = tuple[Response, str | None]
 """A reply that can't be read, and how it ended."""
+T = TypeVar("T")
 
 
-class FirstReplies:
-    """Reads replies as they arrive, until one can be read.
+class _First(Generic[T]):
+    """What was seen so far, until something can be read.
 
     Args:
         most: How many unreadable ones are enough to stop; None for never.
@@ -33,7 +34,11 @@ class FirstReplies:
         self._most = most
         self._form = form
         self._what = what
-        self._unread: list[Unread] = []
+        self._unread: list[T] = []
+
+
+class FirstReplies(_First[Unread]):
+    """Reads replies as they arrive, until one can be read."""
 
     def see(self, sampled: SampledQuestion) -> None:
         """Takes up the replies to one question.
@@ -85,20 +90,8 @@ class FirstReplies:
         )
 
 
-class FirstPrinciples:
-    """The same for replies that name a principle, each as likely to be read as its neighbours.
-
-    Args:
-        most: How many unreadable ones are enough to stop; None for never.
-        form: How the model is asked.
-        what: The stage, for the message.
-    """
-
-    def __init__(self, most: int | None, form: ReplyForm, what: str) -> None:
-        self._most = most
-        self._form = form
-        self._what = what
-        self._unread: list[str] = []
+class FirstPrinciples(_First[str]):
+    """The same for replies that name a principle."""
 
     def see(self, texts: Sequence[str]) -> None:
         """Takes up the replies to one request.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from lm_eval_tasks.commands.options.completion import names_of_runs, runs, tasks_of_runs
 from lm_eval_tasks.commands.options.number import Number
@@ -23,10 +25,11 @@ if TYPE_CHECKING:
     from lm_eval_tasks.comparison.named import Report
     from lm_eval_tasks.comparison.pair import Settings
     from lm_eval_tasks.runs.discovery import Run
+    from lm_eval_tasks.tracking.track import Tracking
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(), shell_complete=runs)
+@click.argument("runs", nargs=-1, type=click.Path(), shell_complete=runs)
 @click.option(
     "--baseline",
     help="Compare each run with this one only; its rating is 1000.",
@@ -51,6 +54,15 @@ if TYPE_CHECKING:
     "--correct-with",
     metavar="NAME",
     help="Correct win - loss with these judgements of fewer explanations, e.g. human.",
+)
+@click.option(
+    "--checkpoints",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Instead of several RUNS: the runs below this folder whose models are checkpoints of a training, "
+    "over its steps; RUN is then the baseline, or without one the first checkpoint.",
+)
+@click.option(
+    "--figures", type=click.Path(path_type=Path), help="With --checkpoints: draw the curves into this folder."
 )
 @click.option("--details", is_flag=True, help="Add rates by correctness and at equal length.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
@@ -79,6 +91,8 @@ def command(
     judge: str | None,
     refined: tuple[str, ...],
     correct_with: str | None,
+    checkpoints: Path | None,
+    figures: Path | None,
     details: bool,
     as_json: bool,
     latex: bool,
@@ -99,6 +113,7 @@ def command(
     anchor-eval compare runs/refining runs/plain --refined refining
     anchor-eval compare runs/m1 runs/base --judge cheap --correct-with human
     anchor-eval compare runs/m1 runs/base --judge judge.yaml --until-width 0.06 --max-cost 5
+    anchor-eval compare runs/base --checkpoints runs/training --figures curves/
     """
     from judges.errors import ConfigError
     from judges.settings import nearest
@@ -109,6 +124,19 @@ def command(
 
     width = width_asked_for(options)
     to = tracking(options)
+    if to is not None and width is not None:
+        raise click.UsageError(
+            "--track and --until-width exclude each other: track a comparison of judged runs"
+        )
+    if checkpoints is not None:
+        _refuse_beside_checkpoints(runs, width)
+        settings = Settings(draws=draws, seed=seed, confidence=confidence)
+        _over_training(runs, checkpoints, judge, tasks, settings, figures, to, as_json=as_json)
+        return
+    if figures is not None:
+        raise click.UsageError(
+            "--figures goes with --checkpoints; anchor-eval leaderboard draws other figures"
+        )
     if len(runs) < 2:
         raise click.UsageError("a comparison takes at least two runs")
     if width is not None:
@@ -147,6 +175,71 @@ def command(
     _echo(found, mended, loaded, settings, how)
     if to is not None:
         to.comparison(found, dict(zip(names_of(loaded), loaded, strict=True)))
+
+
+_WITH_CHECKPOINTS = {
+    "runs",
+    "checkpoints",
+    "figures",
+    "tasks",
+    "judge",
+    "as_json",
+    "seed",
+    "draws",
+    "confidence",
+}
+
+
+def _refuse_beside_checkpoints(runs: Sequence[str], width: float | None) -> None:
+    if len(runs) > 1:
+        raise click.UsageError("--checkpoints takes one RUN at most: the baseline")
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if given and option.name not in _WITH_CHECKPOINTS | {"track"}:
+            raise click.UsageError(f"{option.opts[-1]} and --checkpoints exclude each other")
+
+
+def _over_training(
+    runs: Sequence[str],
+    folder: Path,
+    judge: str | None,
+    tasks: tuple[str, ...],
+    settings: Settings,
+    figures: Path | None,
+    to: Tracking | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Compares a training's checkpoints with what they are measured by."""
+    from lm_eval_tasks.comparison.checkpoints import in_order, over_steps, steps_text
+    from lm_eval_tasks.comparison.named import compare_runs, names_of
+    from lm_eval_tasks.leaderboard.charts.figures import require_matplotlib, write_figures
+    from lm_eval_tasks.leaderboard.charts.pictures import over_training
+    from lm_eval_tasks.runs.discovery import find_runs, load_run
+
+    if figures is not None:
+        require_matplotlib()
+    baseline = [load_run(path, judge=judge) for path in runs]
+    own = {run.path.resolve() for run in baseline}
+    found = in_order([run for run in find_runs(folder, judge=judge) if run.path.resolve() not in own])
+    loaded = [*found, *baseline]
+    names = names_of(loaded)
+    by_name = dict(zip(names, loaded, strict=True))
+    measured_by = names[-1] if baseline else names[0]
+    report = compare_runs(loaded, tasks=tasks, baseline=measured_by, settings=settings)
+    rows = over_steps(report, by_name, settings.confidence)
+    if as_json:
+        click.echo(json.dumps({"baseline": measured_by, "steps": [row.to_json() for row in rows]}, indent=2))
+    else:
+        click.echo(steps_text(rows, measured_by))
+        for note in report.notes:
+            click.echo(f"note: {note}")
+    if figures is not None:
+        for path in write_figures(over_training(rows, measured_by), figures):
+            click.echo(str(path), err=True)
+    if to is not None:
+        to.comparison(report, by_name)
 
 
 @dataclass(frozen=True)

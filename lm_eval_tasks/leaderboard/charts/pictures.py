@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lm_eval_tasks.comparison.checkpoints import AtStep
 from lm_eval_tasks.comparison.entry import BEHAVIOURS, Entry
 from lm_eval_tasks.comparison.faithfulness import area_of
 from lm_eval_tasks.comparison.pair import Comparison, Overall, Settings, match
@@ -22,7 +23,7 @@ from lm_eval_tasks.leaderboard.charts.values import (
     shown,
     span,
 )
-from lm_eval_tasks.stats.estimation.estimates import means
+from lm_eval_tasks.stats.estimation.estimates import Estimate, means
 from lm_eval_tasks.stats.estimation.intervals import MARGIN, Bounds
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.strata import STRATA
@@ -225,6 +226,67 @@ def probe_curves(name: str, entries: Sequence[tuple[str, Entry]]) -> Plot | None
         ),
         joined=True,
     )
+
+
+def over_training(rows: Sequence[AtStep], baseline: str) -> tuple[Plot, ...]:
+    """Win - loss and accuracy over training steps, a line for each task; none where nothing is known."""
+    tasks = tuple(dict.fromkeys(row.task for row in rows))
+    drawn = (
+        (
+            "win_minus_loss_over_steps",
+            "Win - loss over training",
+            f"Against {baseline}, with 95% intervals by question. Above 0 it explains better.",
+            "win - loss, %",
+            {
+                task: [
+                    (row.step, None if row.compared is None else row.compared.margin)
+                    for row in rows
+                    if row.task == task
+                ]
+                for task in tasks
+            },
+            0.0,
+        ),
+        (
+            "accuracy_over_steps",
+            "Accuracy over training",
+            "Share of right answers, with 95% intervals by question.",
+            "accuracy, %",
+            {task: [(row.step, row.accuracy) for row in rows if row.task == task] for task in tasks},
+            None,
+        ),
+    )
+    plots = []
+    for name, title, caption, label, values, include in drawn:
+        points = {
+            task: tuple(
+                Point(float(step), _in_percent(found)) for step, found in of_task if found is not None
+            )
+            for task, of_task in values.items()
+        }
+        known = [point for of_task in points.values() for point in of_task]
+        if not known:
+            continue
+        across = span([Interval(point.x) for point in known])
+        up = span([point.y for point in known], include=include)
+        plots.append(
+            Plot(
+                name=name,
+                title=title,
+                caption=caption,
+                x=Axis("training steps", *across),
+                y=Axis(label, *up),
+                series=tasks,
+                points=tuple(points.values()),
+                joined=True,
+            )
+        )
+    return tuple(plots)
+
+
+def _in_percent(found: Estimate) -> Interval:
+    ends = [None if end is None else 100 * end for end in (found.low, found.high)]
+    return Interval(100 * found.value, *ends)
 
 
 def score_by_length(name: str, entries: Sequence[tuple[str, Entry]], settings: Settings) -> Plot | None:

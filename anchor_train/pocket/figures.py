@@ -12,7 +12,6 @@ from anchor_train.pocket.experiment_report import models_of
 from anchor_train.pocket.report import criterion_names, gains
 from anchor_train.run.stage import BASE_MODEL
 from anchor_train.stages.parts.paper_table import TableRow
-from judges.errors import MissingExtraError
 
 
 def draw_figures(trials: Sequence[Trial], folder: Path) -> list[Path]:
@@ -21,14 +20,9 @@ def draw_figures(trials: Sequence[Trial], folder: Path) -> list[Path]:
     Args:
         trials: Finished trials of all mixes.
         folder: Where they go.
-
-    Raises:
-        MissingExtraError: If matplotlib isn't installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise MissingExtraError("matplotlib", "report") from None
+    import matplotlib
+
     matplotlib.use("Agg")
     (mix, _), *_ = Counter(trial.mix for trial in trials).most_common()
     of_mix = [trial for trial in trials if trial.mix == mix]

@@ -30,7 +30,6 @@ _PURPOSE = {
     "qlora": "training on 4-bit weights",
     "principles": "strategy staple",
     "ray": "several machines or GPUs",
-    "report": "pictures as files, and checks of our statistics",
     "track": "experiment trackers (--track)",
 }
 _CPU_WHEELS = "https://download.pytorch.org/whl/cpu"

@@ -214,12 +214,10 @@ def _over_training(
     """Compares a training's checkpoints with what they are measured by."""
     from lm_eval_tasks.comparison.checkpoints import in_order, over_steps, steps_text
     from lm_eval_tasks.comparison.named import compare_runs, names_of
-    from lm_eval_tasks.leaderboard.charts.figures import require_matplotlib, write_figures
+    from lm_eval_tasks.leaderboard.charts.figures import write_figures
     from lm_eval_tasks.leaderboard.charts.pictures import over_training
     from lm_eval_tasks.runs.discovery import find_runs, load_run
 
-    if figures is not None:
-        require_matplotlib()
     baseline = [load_run(path, judge=judge) for path in runs]
     own = {run.path.resolve() for run in baseline}
     found = in_order([run for run in find_runs(folder, judge=judge) if run.path.resolve() not in own])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from judges.errors import MissingExtraError
 from lm_eval_tasks.leaderboard.charts.values import Bars, Chart, HeatMap, Interval, Plot, Shares, number
 
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#8c4a76", "#a87500", "#3d8fc4", "#5c626c", "#1b1d21")
@@ -17,19 +15,8 @@ WIDTH_INCHES = 6.0
 PIXELS_PER_INCH = 200
 
 
-def require_matplotlib() -> None:
-    """Raises :class:`MissingExtraError` if matplotlib isn't installed."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtraError("matplotlib, which draws the pictures,", "report")
-
-
 def write_figures(charts: Sequence[Chart], folder: Path) -> list[Path]:
-    """Draws each chart into ``folder/NAME.png`` and ``folder/NAME.svg``; returns the files.
-
-    Raises:
-        MissingExtraError: If matplotlib isn't installed.
-    """
-    require_matplotlib()
+    """Draws each chart into ``folder/NAME.png`` and ``folder/NAME.svg``; returns the files."""
     import matplotlib
     from matplotlib.figure import Figure
 

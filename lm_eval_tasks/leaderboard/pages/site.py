@@ -19,7 +19,7 @@ from lm_eval_tasks.comparison.reports.paper_table import paper_table
 from lm_eval_tasks.leaderboard import tables
 from lm_eval_tasks.leaderboard.asked_of_judge import asked_of_judge
 from lm_eval_tasks.leaderboard.charts import svg
-from lm_eval_tasks.leaderboard.charts.figures import require_matplotlib, write_figures
+from lm_eval_tasks.leaderboard.charts.figures import write_figures
 from lm_eval_tasks.leaderboard.charts.values import Bars, Chart, Interval, Plot, Shares
 from lm_eval_tasks.leaderboard.columns import columns_of
 from lm_eval_tasks.leaderboard.embed import script_json
@@ -100,11 +100,8 @@ def write_site(
 
     Raises:
         ConfigError: If the folder holds something that isn't a site.
-        MissingExtraError: If pictures are wanted and matplotlib isn't installed.
     """
     settings = settings or Settings()
-    if figures != "none":
-        require_matplotlib()
     _clear(output)
     scopes = scopes_of(collection, settings)
     paths = paths_of(collection, [scope.key for scope in scopes])

@@ -46,7 +46,6 @@ def test_steps_are_in_order_and_figures_are_those_of_a_comparison(tmp_path: Path
 
 
 def test_without_a_run_the_first_checkpoint_is_the_baseline_and_curves_are_drawn(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     folder = training(tmp_path)
     code, out, _ = compare("--checkpoints", folder, "--json", "--figures", tmp_path / "curves")
     found = json.loads(out)

@@ -83,7 +83,6 @@ def test_every_chart_says_itself_as_a_table(chart: Bars | Shares | HeatMap | Plo
 
 
 def test_pictures_are_drawn_as_png_and_svg_and_are_the_same_each_time(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     charts = [BARS, SHARES, MAP, PLOT]
     once, again = (write_figures(charts, tmp_path / name) for name in ("once", "again"))
     assert [path.name for path in once] == [f"{c.name}{end}" for c in charts for end in (".png", ".svg")]

@@ -25,7 +25,6 @@ def invoke(*arguments: object) -> tuple[int, str]:
 
 
 def test_the_command_writes_pages_data_tables_and_pictures(runs: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     code, output = invoke(runs, "--baseline", "base", "-o", tmp_path / "site", "--json")
     assert code == 0
     told = json.loads(output)
@@ -38,7 +37,6 @@ def test_the_command_writes_pages_data_tables_and_pictures(runs: Path, tmp_path:
 
 
 def test_all_pictures_are_those_of_the_models_and_pairs_too(runs: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     assert invoke(runs, "-o", tmp_path / "site", "--figures", "all")[0] == 0
     drawn = {path.name for path in (tmp_path / "site" / "figures").iterdir()}
     assert {"pair-anchor--base-outcomes.svg", "pair-anchor--base-strata.png"} <= drawn

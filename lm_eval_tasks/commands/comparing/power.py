@@ -10,7 +10,9 @@ import click
 from lm_eval_tasks.commands.options.number import Number
 
 if TYPE_CHECKING:
+    from lm_eval_tasks.comparison.judges.label_power import LabelPower
     from lm_eval_tasks.comparison.power import Variance
+    from lm_eval_tasks.runs.discovery import Run
 
 
 @click.command("power")
@@ -38,6 +40,23 @@ if TYPE_CHECKING:
     type=Number(0, 1, min_open=True, max_open=True),
     help="How often the difference should be found.",
 )
+@click.option(
+    "--labels",
+    multiple=True,
+    type=click.IntRange(1),
+    help="Questions that people label, too: what would compare --correct-with find? May be given again.",
+)
+@click.option(
+    "--correlation",
+    type=Number(0, 1),
+    help="With --labels: of people's win - loss on a question and the judge's.  [default: 0.5]",
+)
+@click.option(
+    "--correct-with",
+    metavar="NAME",
+    help="With --labels and --from: measure it on these judgements of the two runs, e.g. human.",
+)
+@click.option("--judge", help="With --correct-with: the judge that saw all, where a run has several.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(
     questions: int,
@@ -46,16 +65,30 @@ def command(
     task: str | None,
     tie: float,
     power: float,
+    labels: tuple[int, ...],
+    correlation: float | None,
+    correct_with: str | None,
+    judge: str | None,
     as_json: bool,
 ) -> None:
     """The smallest win - loss that a comparison would find (5% level, by question).
 
+    With --labels: that a judge of all questions would find, corrected with people's labels of so many.
+
     \b
     anchor-eval power --questions 254 --samples 16
     anchor-eval power --questions 254 --samples 16 --from runs/m1 --from runs/base
+    anchor-eval power --questions 254 --labels 30 --labels 60 --labels 120 --correlation 0.6
+    anchor-eval power --questions 254 --labels 120 --from runs/m1 --from runs/base --correct-with human
     """
     from lm_eval_tasks.comparison.power import bounds, smallest_margin
 
+    if labels:
+        told = _with_labels(questions, labels, runs, task, tie, power, correlation, correct_with, judge)
+        click.echo(json.dumps(told.to_json(), indent=2) if as_json else told.text())
+        return
+    if correlation is not None or correct_with is not None or judge is not None:
+        raise click.UsageError("--correlation, --correct-with and --judge go with --labels")
     if runs:
         variance = _measured(runs, task)
 
@@ -91,6 +124,33 @@ def command(
     click.echo(json.dumps({**about, **result}, indent=2) if as_json else text)
 
 
+def _with_labels(
+    questions: int,
+    labels: tuple[int, ...],
+    paths: tuple[str, ...],
+    task: str | None,
+    tie: float,
+    power: float,
+    correlation: float | None,
+    name: str | None,
+    judge: str | None,
+) -> LabelPower:
+    from lm_eval_tasks.comparison.judges.correction import LabelVariance, label_variance
+    from lm_eval_tasks.comparison.judges.label_power import label_power
+
+    if bool(paths) != (name is not None):
+        raise click.UsageError("--from and --correct-with go together where --labels are given")
+    if paths and correlation is not None:
+        raise click.UsageError("--correlation is measured where --correct-with is given")
+    if name is None:
+        # A label is one pair of explanations: it wins, loses or ties.
+        known = LabelVariance(1 - tie, 0.5 if correlation is None else correlation, tie, 0)
+    else:
+        first, second, of = _two_runs(paths, task, judge)
+        known = label_variance({first.name: first.task(of), second.name: second.task(of)}, name)
+    return label_power(questions, labels, known, power)
+
+
 def _points(margin: float | None) -> str:
     return "none" if margin is None else f"{100 * margin:.1f}"
 
@@ -103,20 +163,28 @@ def _sentence(margin: float | None) -> str:
 
 
 def _measured(paths: tuple[str, ...], task: str | None) -> Variance:
-    from judges.errors import ConfigError, DataError
+    from judges.errors import DataError
     from lm_eval_tasks.comparison.power import variance_of
-    from lm_eval_tasks.runs.discovery import load_run
 
-    if len(paths) != 2:
-        raise click.UsageError("--from is given twice, once for each of two runs")
-    first, second = (load_run(path) for path in paths)
-    shared = [task] if task else [name for name in first.tasks if name in second.tasks]
-    if len(shared) != 1:
-        held = ", ".join(shared) or "none"
-        raise ConfigError(f"tasks that both runs have: {held}; name one with --task")
-    found = variance_of(first.task(shared[0]).marks, second.task(shared[0]).marks)
+    first, second, of = _two_runs(paths, task, None)
+    found = variance_of(first.task(of).marks, second.task(of).marks)
     if found is None:
         raise DataError(
             f"{' and '.join(paths)}: variance takes two questions on which both have two judged samples"
         )
     return found
+
+
+def _two_runs(paths: tuple[str, ...], task: str | None, judge: str | None) -> tuple[Run, Run, str]:
+    """The runs to measure on, and the task."""
+    from judges.errors import ConfigError
+    from lm_eval_tasks.runs.discovery import load_run
+
+    if len(paths) != 2:
+        raise click.UsageError("--from is given twice, once for each of two runs")
+    first, second = (load_run(path, judge=judge) for path in paths)
+    shared = [task] if task else [name for name in first.tasks if name in second.tasks]
+    if len(shared) != 1:
+        held = ", ".join(shared) or "none"
+        raise ConfigError(f"tasks that both runs have: {held}; name one with --task")
+    return first, second, shared[0]

@@ -27,7 +27,7 @@ from lm_eval_tasks.stats.estimation.intervals import SHARE, Floats
 from lm_eval_tasks.stats.estimation.jackknife import estimate_of, of_sums
 from lm_eval_tasks.stats.marks import Marks
 from lm_eval_tasks.stats.raters.coefficients import coefficients
-from lm_eval_tasks.tables import listed, number_of, percent, text_table
+from lm_eval_tasks.tables import listed
 
 LONGER = 30
 """Characters by which the longer one of two explanations is longer."""
@@ -99,6 +99,17 @@ class JudgeBoard:
     def to_json(self) -> dict[str, Any]:
         """For machines."""
         return {"by": self.by, "gold": self.gold, "judges": [row.to_json() for row in self.rows]}
+
+    def evidence(self, row: JudgeRow) -> Estimate:
+        """What a judge is sorted by.
+
+        Raises:
+            ValueError: If nothing can be told of all of them.
+        """
+        found = None if self.by is None else getattr(row, self.by)
+        if not isinstance(found, Estimate):
+            raise ValueError("nothing is known of all judges that would rank them")
+        return found
 
 
 @dataclass(slots=True)
@@ -269,79 +280,3 @@ def _marked(scored: ScoredQuestion) -> list[ScoredResponse]:
 def _better(first: ScoredResponse, second: ScoredResponse) -> float:
     one, other = first.score or 0, second.score or 0
     return 0.5 if one == other else float(one > other)
-
-
-def board_text(board: JudgeBoard) -> str:
-    """A table, and which judge to take."""
-    rows = [
-        (
-            row.name,
-            _said(row.rho),
-            _said(row.kappa),
-            _said(row.flaw),
-            _said(row.right),
-            _said(row.consistency),
-            _said(row.longer),
-            f"{row.separated} of {row.pairs}",
-            percent(row.coverage),
-            "-" if row.price is None else f"{row.price:.3g}",
-            "-" if row.seconds is None else f"{row.seconds:.0f}",
-        )
-        for row in board.rows
-    ]
-    head = (
-        "judge",
-        "rho",
-        "kappa",
-        "AUC planted",
-        "AUC right",
-        "consistent",
-        "P(longer)",
-        "told apart",
-        "judged",
-        "price",
-        "seconds",
-    )
-    return "\n\n".join(
-        [
-            text_table(head, rows),
-            "\n".join(_advice(board)),
-            "rho, kappa: against people, or the gold judgements. AUC: 0.5 is what a coin has. P(longer):\n"
-            "of two right or two wrong explanations. Told apart: pairs of runs. Judged: % of the readable.\n"
-            "Price and seconds: of 1,000 statements. [ ]: 95% interval by question.",
-        ]
-    )
-
-
-def _advice(board: JudgeBoard) -> list[str]:
-    """Which judge to take: the best, and what does as well for less, as far as can be told."""
-    if board.by is None:
-        return ["Nothing is known of all these judges that would rank them; anchor-eval audit finds it out."]
-    best = board.rows[0]
-    figure = getattr(best, board.by)
-    lines = [f"Sorted by: {EVIDENCE[board.by]}. The best: {best.name}, {_said(figure)}."]
-    level = [row for row in board.rows[1:] if _overlap(figure, getattr(row, board.by))]
-    if level:
-        lines.append(f"Not told from it: {listed([row.name for row in level], 4)}.")
-        priced = [row for row in (best, *level) if row.price is not None]
-        if len(priced) == len(level) + 1:
-            cheapest = min(priced, key=lambda row: row.price or 0.0)
-            lines.append(
-                f"The cheapest of these: {cheapest.name}, {cheapest.price:.3g} for 1,000 statements."
-            )
-    worse = len(board.rows) - 1 - len(level)
-    if worse:
-        lines.append(f"Worse than the best: {number_of(worse, 'judge')}.")
-    return lines
-
-
-def _overlap(best: Estimate, other: Estimate) -> bool:
-    return best.low is None or other.high is None or other.high >= best.low
-
-
-def _said(found: Estimate | None) -> str:
-    if found is None:
-        return "-"
-    if found.low is None or found.high is None:
-        return f"{found.value:.2f}"
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"

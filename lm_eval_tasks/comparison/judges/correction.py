@@ -67,13 +67,7 @@ def correct(table: Table, name: str, settings: Settings) -> tuple[CorrectedPair,
             better = [_by(name, entries[run].task_run) for run in (pair.first, pair.second)]
             _require_one_draw(name, task, {pair.first: better[0], pair.second: better[1]})
             dear = margins(*(run.marks for run in better))
-            labelled = [question for question in cheap if question in dear]
-            if len(labelled) < FEWEST_LABELLED:
-                raise DataError(
-                    f"{pair.first} against {pair.second}, {task}: {name} has seen both runs' explanations "
-                    f"to {len(labelled)} questions, and a correction takes {FEWEST_LABELLED}; anchor-eval "
-                    "annotate RUN RUN draws them so that both are seen"
-                )
+            labelled = _labelled(cheap, dear, f"{pair.first} against {pair.second}", task, name)
             parts[task] = corrected(
                 np.array([dear[question] for question in labelled]),
                 np.array([cheap[question] for question in labelled]),
@@ -89,6 +83,71 @@ def correct(table: Table, name: str, settings: Settings) -> tuple[CorrectedPair,
             )
         )
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelVariance:
+    """What labels vary by, and how much a judge knows of it, as measured on two runs.
+
+    Attributes:
+        variance: Of a labelled question's win - loss.
+        correlation: Of it and the judge's on the same questions; 0 where one of them doesn't vary.
+        tie: Share of ties among the labelled pairs.
+        questions: Labelled questions that it was measured on.
+    """
+
+    variance: float
+    correlation: float
+    tie: float
+    questions: int
+
+
+def label_variance(runs: Mapping[str, TaskRun], name: str) -> LabelVariance:
+    """Measures it on two runs of a task that a judge saw all of, and a better one some.
+
+    Args:
+        runs: Name of each of the two runs -> it, by the judge that saw everything.
+        name: Of the better judge's judgements, e.g. ``human``.
+
+    Raises:
+        DataError: As :func:`correct`.
+    """
+    (first, second), task = runs.values(), next(iter(runs.values())).task
+    cheap = margins(first.marks, second.marks)
+    better = {run: _by(name, of) for run, of in runs.items()}
+    _require_one_draw(name, task, better)
+    marks = [of.marks for of in better.values()]
+    dear = margins(*marks)
+    labelled = _labelled(cheap, dear, " against ".join(runs), task, name)
+    y, f = (np.array([of[question] for question in labelled]) for of in (dear, cheap))
+    counts = pair_counts(*(of.rows(match(marks[0].ids, marks[1].ids).shared).scores for of in marks))
+    known = counts.pairs > 0
+    differing = (counts.wins + counts.losses)[known] / counts.pairs[known]
+    varies = y.std() > 0 and f.std() > 0
+    return LabelVariance(
+        variance=float(y.var(ddof=1)),
+        correlation=float(np.corrcoef(y, f)[0, 1]) if varies else 0.0,
+        tie=float(1 - differing.mean()),
+        questions=len(labelled),
+    )
+
+
+def _labelled(
+    cheap: Mapping[str, float], dear: Mapping[str, float], runs: str, task: str, name: str
+) -> list[str]:
+    """The questions that both judges saw.
+
+    Raises:
+        DataError: If they are fewer than a correction takes.
+    """
+    labelled = [question for question in cheap if question in dear]
+    if len(labelled) < FEWEST_LABELLED:
+        raise DataError(
+            f"{runs}, {task}: {name} has seen both runs' explanations to {len(labelled)} questions, and a "
+            f"correction takes {FEWEST_LABELLED}; anchor-eval annotate RUN RUN draws them so that both are "
+            "seen"
+        )
+    return labelled
 
 
 def _by(name: str, run: TaskRun) -> TaskRun:

@@ -82,6 +82,7 @@ def write_site(
     settings: Settings | None = None,
     figures: Figures = "none",
     live: str | None = None,
+    gold: str | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Written:
     """Writes all pages of a collection.
@@ -96,6 +97,7 @@ def write_site(
             those of all models and pairs as well.
         live: Name of this state of the site, where pages ask a server whether there is a newer one; None for
             pages that are opened from files.
+        gold: Name of judgements that judges are measured against, e.g. ``human``.
         progress: Gets a line for each step.
 
     Raises:
@@ -128,7 +130,7 @@ def write_site(
         table_files,
         [path.relative_to(output).as_posix() for path in drawn],
     )
-    judges = judges_page(collection.runs.values())
+    judges = judges_page(list(collection.runs.values()), settings, gold)
     environment = _environment(head, live, judges_audited=judges is not None)
 
     def write_page(template: str, path: str, **values: Any) -> None:

@@ -33,6 +33,7 @@ from lm_eval_tasks.runs.judgement_files import (
 from lm_eval_tasks.runs.sample_logs import read_judgement_file
 from lm_eval_tasks.stats.metrics import summarise
 
+_BETWEEN = ", "  # names of members
 KIND = "panel"
 """Backend of a panel's judgements, and the key that makes a judge's file a panel's."""
 
@@ -165,11 +166,16 @@ def _info(panel: Panel, members: Sequence[Member]) -> JudgeInfo:
         first,
         name=f"{KIND}:{panel.name or f'{len(names)}-{text_hash(*sorted(names))[:6]}'}",
         backend=KIND,
-        model=", ".join(names),
+        model=_BETWEEN.join(names),
         sampling={"members": len(names)},
         constrained=None,
         left_out=(),
     )
+
+
+def members_of(info: JudgeInfo) -> tuple[str, ...]:
+    """The names of a panel's members."""
+    return tuple(info.model.split(_BETWEEN))
 
 
 def _combined(paths: Sequence[Path], rubric: Rubric) -> Iterator[ScoredQuestion]:

@@ -123,6 +123,20 @@ def corrected(labels: Floats, judge_labelled: Floats, judge_others: Floats, boun
     return Parts(theta, alone, by_judge, trust, n, others, left, theirs)
 
 
+def share_left(correlation: float, labelled: int, questions: int) -> float:
+    """What is left of the variance that labels have alone, with the best trust in the judge.
+
+    With lambda = cov(y, f) / ((1 + n / N) var(f)) the corrected figure's variance is var(y) / n times
+    1 - r^2 N / (n + N), for n labelled questions and N others.
+
+    Args:
+        correlation: r, of y and f on the same questions; a negative one is no reason to trust.
+        labelled: n.
+        questions: n + N.
+    """
+    return 1 - max(0.0, correlation) ** 2 * (questions - labelled) / questions
+
+
 def summary_of(parts: list[Parts], confidence: float = CONFIDENCE) -> Corrected:
     """The mean of some tasks' corrected figures; of one task its own."""
     theta, labels, judge = (

@@ -23,6 +23,9 @@ _PATIENCE = 60.0
 _EXAMPLE = Statement(
     "A train leaves at 9:40 and arrives at 11:05. How long does it travel?\n\n(A) 75 minutes\n(B) 85 minutes",
     "From 9:40 to 10:40 is one hour, and from 10:40 to 11:05 another 25 minutes: 85 minutes in all, so (B).",
+    choice="B) 85 minutes",
+    right_answer="B) 85 minutes",
+    reference="Twenty minutes to 10:00, one hour to 11:00, and five minutes more.",
 )
 
 
@@ -45,7 +48,8 @@ def judge_findings(specs: Sequence[str]) -> Iterator[Finding]:
 def _judge(spec: str) -> Iterator[Finding]:
     try:
         values = read_judge(spec)
-        values = {key: value for key, value in values.items() if key != "executor"}
+        # Where it runs, and whether in batches, is nothing that one request could tell.
+        values = {key: value for key, value in values.items() if key not in ("executor", "batch")}
         if values.get("backend") != "openai":
             with load_judge(values, cache=None) as judge:
                 said = f"settings are right (rubric {judge.rubric.name}); its engine starts when it is asked"

@@ -78,6 +78,17 @@ def test_judges_that_are_not_ready(tmp_path: Path) -> None:
     assert "did you mean 'model'" in found["wrong.yaml"]["said"]
 
 
+def test_a_judge_that_is_told_the_right_answer_and_sends_batches_is_asked_once(tmp_path: Path) -> None:
+    with Endpoint() as endpoint:
+        judge = tmp_path / "judge.yaml"
+        rubric = "rubric: explanation_quality_right_answer"
+        judge.write_text(f"backend: openai\nmodel: m\nbase_url: {endpoint.url}\nbatch: true\n{rubric}\n")
+        _, found, _ = doctor("--quick", "--judge", "judge.yaml")
+        (asked,) = endpoint.bodies
+    assert found["judge.yaml"]["state"] == "ok", found["judge.yaml"]["said"]
+    assert "<right_answer>\nB) 85 minutes" in asked["messages"][-1]["content"]
+
+
 def test_every_address_of_a_judge_is_asked(tmp_path: Path) -> None:
     with Endpoint() as good, Endpoint(lambda k, body, handler: handler.error(500, "no memory")) as bad:
         judge = tmp_path / "judge.yaml"

@@ -1,7 +1,8 @@
 """The ground-truth judge: a chat backend that answers the judge's conversation by computation.
 
 It is a backend like any other, registered as ``pocket-oracle``: it gets the very conversation that a judge
-model gets, reads question and explanation between the delimiters, and replies in the rubric's form.
+model gets, reads question and explanation between the delimiters, and replies in the rubric's form. As the
+writer of probes (``--writer pocket-oracle:ground-truth``) it answers as :mod:`lm_eval_tasks.pocket.writer`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from judges.rubrics.load import load_rubric
 from judges.rubrics.rubric import Rubric
 from judges.settings import Settings, parse
 from lm_eval_tasks.pocket.grading import find_story, grade
+from lm_eval_tasks.pocket.writer import written
 
 BACKEND = "pocket-oracle"
 _SHOWN = re.compile(
@@ -96,7 +98,10 @@ def verdict_lines(rubric: Rubric, question: str, explanation: str, form: Verdict
 
 
 def _reply(rubric: Rubric, conversation: Conversation, n: int, form: VerdictForm) -> Outcome:
-    shown = _SHOWN.search(conversation[-1].content)
+    asked = conversation[-1].content
+    if (answer := written(asked)) is not None:
+        return Reply((Completion(answer),) * n)
+    shown = _SHOWN.search(asked)
     if shown is None:
         return Failure(f"{BACKEND} judges by the built-in rubric's prompt only")
     text = verdict_lines(rubric, shown["question"], shown["explanation"], form)

@@ -127,24 +127,27 @@ class _Discovery:
                 stop, key = self._job.recipe.sampler.stop_unreadable, self._job.stage.key
                 first = FirstPrinciples(stop, self._spec.form, key)
                 for row in principles.rows.values():  # of an earlier attempt
-                    first.see(row["texts"])
-                ask(
-                    "naming principles",
-                    missing,
-                    self._naming,
-                    sampling,
-                    backend(),
-                    principles,
-                    lambda attempt, outcome: _row(attempt.key, outcome),
-                    seen=lambda row: first.see(row["texts"]),
-                )
-            named = {attempt.key: _named(principles.rows[attempt.key]) for attempt in attempts}
+                    first.see(self._texts(row))
+                for form, unnamed in by_output_form(
+                    self._spec, missing, backend(), lambda attempt: self._spec.principle_form
+                ):
+                    ask(
+                        "naming principles",
+                        unnamed,
+                        self._naming,
+                        replace(sampling, form=form),
+                        backend(),
+                        principles,
+                        lambda attempt, outcome: _row(attempt.key, outcome),
+                        seen=lambda row: first.see(self._texts(row)),
+                    )
+            named = {attempt.key: _named(self._texts(principles.rows[attempt.key])) for attempt in attempts}
             pairs = [(attempt, principle) for attempt in attempts for principle in named[attempt.key]]
             unrefined = [pair for pair in pairs if _is_missing(replies, _key(*pair))]
             if unrefined:
                 sampling = self._sampling(1, self._settings.max_tokens)
                 for form, group in by_output_form(
-                    self._spec, unrefined, backend(), lambda pair: pair[0].question
+                    self._spec, unrefined, backend(), lambda pair: self._spec.output_form(pair[0].question)
                 ):
                     ask(
                         "refining",
@@ -220,6 +223,10 @@ class _Discovery:
             seed=derived_seed(self._job.recipe.seed, self._job.stage.key),
         )
 
+    def _texts(self, row: Json) -> list[str]:
+        """A row's replies in their usual form."""
+        return [self._spec.from_output(text) for text in row["texts"]]
+
     def _role(self) -> str | dict[str, object]:
         needs = self._job.stage.needs
         adapter = OutputFolder(self._job.needed("adapter")).adapter if "adapter" in needs else None
@@ -258,9 +265,9 @@ def _row(key: str, outcome: Outcome) -> Json:
     }
 
 
-def _named(row: Json) -> tuple[str, ...]:
+def _named(texts: Sequence[str]) -> tuple[str, ...]:
     """The distinct principles of some replies; what can't be read, or is an essay, is none."""
-    found = [read_principle(text) for text in row["texts"]]
+    found = [read_principle(text) for text in texts]
     return distinct([text for text in found if text is not None and len(text) <= MAX_PRINCIPLE])
 
 

@@ -80,7 +80,7 @@ def asked_in_form(run: RunFolder, recipe: Recipe) -> TaskSpec:
 
 
 def by_output_form(
-    spec: TaskSpec, items: Sequence[T], backend: ChatBackend, question_of: Callable[[T], Question]
+    spec: TaskSpec, items: Sequence[T], backend: ChatBackend, form_of: Callable[[T], OutputForm]
 ) -> Iterator[tuple[OutputForm | None, list[T]]]:
     """What is asked, in groups of which each is held to one form; one group where nothing is held.
 
@@ -97,7 +97,7 @@ def by_output_form(
         )
     groups: dict[OutputForm, list[T]] = {}
     for item in items:
-        groups.setdefault(spec.output_form(question_of(item)), []).append(item)
+        groups.setdefault(form_of(item), []).append(item)
     yield from groups.items()
 
 
@@ -106,7 +106,7 @@ def _replies(
 ) -> list[ScoredResponse]:
     found: list[ScoredResponse] = []
     problem = "no reply"
-    for form, group in by_output_form(spec, questions, backend, lambda question: question):
+    for form, group in by_output_form(spec, questions, backend, spec.output_form):
         asked = [spec.explain_conversation(question) for question in group]
         outcomes = answer_all(backend, asked, replace(sampling, form=form))
         for question, outcome in zip(group, outcomes, strict=True):

@@ -72,7 +72,7 @@ def sample_replies(job: StageJob) -> StageResult:
         if missing:
             check_lengths(job.run, job.recipe)
             with load_backend(role, executor=job.recipe.executor) as backend:
-                for form, group in by_output_form(spec, missing, backend, lambda question: question):
+                for form, group in by_output_form(spec, missing, backend, spec.output_form):
                     held = replace(sampling, form=form)
                     done = sum(_has(journal, question) for question in questions)
                     make_row = partial(_row, spec)

@@ -35,7 +35,7 @@ REFINED = "_refined"
 """How the name of a task ends that is asked in one go with its refinement."""
 Protocol: TypeAlias = Literal["explain", "refined"]
 """How a task is asked: explain, then choose; or that, a principle, and a refined reply, which counts."""
-_JSON_PARTS = ("explanation", "choice")
+_EXPLANATION, _CHOICE, _PRINCIPLE = "explanation", "choice", "principle"
 _Shown: TypeAlias = tuple[Conversation, str]
 """What a worked example asks, and the reply to it."""
 
@@ -299,27 +299,29 @@ class TaskSpec:
 
     def output_form(self, question: Question) -> OutputForm:
         """What a reply to ``explain_conversation`` is held to: its form, or JSON with the same two parts."""
-        explanation, choice = {"type": "string"}, {"type": "string", "enum": list(question.labels)}
-        schema = {
-            "type": "object",
-            "properties": dict(zip(_JSON_PARTS, (explanation, choice), strict=True)),
-            "required": list(_JSON_PARTS),
-            "additionalProperties": False,
-        }
+        parts = {_EXPLANATION: {"type": "string"}, _CHOICE: {"type": "string", "enum": list(question.labels)}}
         form = form_regex(self.format_response(TEXT_MARK, LABEL_MARK), question.labels)
-        return OutputForm(form, json.dumps(schema))
+        return OutputForm(form, _json_schema(parts))
+
+    @property
+    def principle_form(self) -> OutputForm:
+        """What a reply to ``principle_conversation`` is held to."""
+        form = form_regex(self.format_principle(TEXT_MARK), ())
+        return OutputForm(form, _json_schema({_PRINCIPLE: {"type": "string"}}))
 
     def from_output(self, text: str) -> str:
-        """A reply in the usual form, where a backend could hold it only to the JSON of ``output_form``."""
+        """A reply in its usual form, where a backend could hold it only to the JSON of an ``OutputForm``."""
         if not (self.form.held and text.lstrip().startswith("{")):
             return text
         try:
             parts = json.loads(text)
         except ValueError:
             return text
-        if not isinstance(parts, dict) or not all(isinstance(parts.get(key), str) for key in _JSON_PARTS):
+        if not isinstance(parts, dict) or not all(isinstance(part, str) for part in parts.values()):
             return text
-        return self.format_response(*(parts[key] for key in _JSON_PARTS))
+        if parts.keys() >= {_EXPLANATION, _CHOICE}:
+            return self.format_response(parts[_EXPLANATION], parts[_CHOICE])
+        return self.format_principle(parts[_PRINCIPLE]) if _PRINCIPLE in parts else text
 
     def _with_examples(
         self,
@@ -424,6 +426,12 @@ class TaskSpec:
     def _remedy(self) -> str:
         files = f" They are {self.original}." if self.original else ""
         return f"Local files do as well: data_dir = a folder with train, validation or test files.{files}"
+
+
+def _json_schema(parts: Mapping[str, Any]) -> str:
+    """Of an object that has these parts and no other."""
+    whole = {"type": "object", "properties": parts, "required": list(parts), "additionalProperties": False}
+    return json.dumps(whole)
 
 
 def _hash(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from judges.errors import ConfigError
 from lm_eval_tasks.prompts import load_prompts
 from lm_eval_tasks.prompts.refine import load_refine_prompts
-from lm_eval_tasks.prompts.reply_form import SHOWN
+from lm_eval_tasks.prompts.reply_form import SHOWN, SHOWN_AND_HELD
 from lm_eval_tasks.replies.responses import read_principle, read_refined
 from lm_eval_tasks.tasks.load import load_task, task_names
 from tests.lm_eval_tasks.examples import QUESTION
@@ -120,3 +122,15 @@ def test_a_wrong_text_is_refused(own: dict[str, str], message: str) -> None:
     prompts = load_prompts({"introduction": "Look."}, "task.yaml")
     with pytest.raises(ConfigError, match=message):
         load_refine_prompts(own, prompts, "task.yaml")
+
+
+def test_where_the_form_is_held_a_principle_is_too_as_text_or_as_json() -> None:
+    task = TASK.in_form(SHOWN_AND_HELD)
+    reply = task.format_principle("Say (all) of it?")
+    assert re.fullmatch(task.principle_form.regex, reply)
+    assert not re.fullmatch(task.principle_form.regex, "Say all of it.")
+    assert json.loads(task.principle_form.json_schema)["required"] == ["principle"]
+    assert task.from_output('{"principle": "Say (all) of it?"}') == reply
+    assert task.from_output('{"explanation": "So.", "choice": "A"}') == task.format_response("So.", "A")
+    assert task.from_output('{"principle": 1}') == '{"principle": 1}'
+    assert TASK.from_output('{"principle": "x"}') == '{"principle": "x"}'

@@ -176,7 +176,7 @@ def test_all_methods_are_the_strategies_each_with_its_variants_behind_it(tmp_pat
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("model: some/model\ntask: pocket_explain\nextends: pocket\n", encoding="utf-8")
     names = every_strategy(load_recipe(recipe))
-    assert names[:6] == ["rank", "anchor", "aft", "aft-detached", "aft-none", "rrhf"]
+    assert names[:7] == ["rank", "anchor", "anchor-faithful", "aft", "aft-detached", "aft-none", "rrhf"]
     assert {*STRATEGIES} <= set(names)
 
 

@@ -243,7 +243,7 @@ class Endpoint:
                 self._judge(answer, answer.json, body, progress, sampling, base)
                 return False
             try:
-                read = read_answer(self._masked(answer.text))
+                read = read_answer(self.masked(answer.text))
             except ErrorAnswerError as error:
                 self._judge(answer, error.body, body, progress, sampling, base)
                 return False
@@ -310,7 +310,7 @@ class Endpoint:
                 raise ErrorAnswerError(
                     body if isinstance(body, Mapping) else {"error": {"message": str(body)}}
                 )
-            read = read_answer(self._masked(json.dumps(body)))
+            read = read_answer(self.masked(json.dumps(body)))
             self._check_prompt(read.usage, words)
             return Reply(tuple(self._completions(read, sampling, form)[:1]), read.usage)
         except ErrorAnswerError as problem:
@@ -513,9 +513,10 @@ class Endpoint:
 
     def safe(self, text: str) -> str:
         """A text of the endpoint's on one line, without the keys that it may repeat."""
-        return excerpt(self._masked(text))
+        return excerpt(self.masked(text))
 
-    def _masked(self, text: str) -> str:
+    def masked(self, text: str) -> str:
+        """A text of the endpoint's without the keys that it may repeat."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text

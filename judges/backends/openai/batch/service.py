@@ -115,11 +115,11 @@ class BatchService:
         )
 
     async def content(self, file: str) -> str:
-        """What a file holds."""
+        """What a file holds, without keys that the provider may repeat: it is kept on disk."""
         base, http = self._endpoint.base, self._endpoint.http
         answer = await self._insist(lambda: http.get(f"{base}/files/{file}/content", 600.0), f"file {file}")
         self._check(answer, f"file {file}")
-        return answer.text
+        return self._endpoint.masked(answer.text)
 
     async def _page(self, path: str, what: str) -> Mapping[str, Any]:
         base, http = self._endpoint.base, self._endpoint.http

@@ -22,6 +22,7 @@ from judges.errors import BackendError, EndpointDownError
 from judges.records import Assessment, Judgement, Unjudged
 from lm_eval_tasks.cli import main
 from tests.judges.batch_endpoint import BatchEndpoint, Line, completion, good, result
+from tests.judges.endpoint import GOOD_FORM
 from tests.lm_eval_tasks.test_cli import TASK, AnchorEval, anchor_eval, make_run
 
 __all__ = ["anchor_eval"]
@@ -186,6 +187,24 @@ def test_what_a_later_run_does_not_ask_for_stays_until_somebody_does(tmp_path: P
         assert all(isinstance(one.outcome, Judgement) for one in rest)
         assert (len(endpoint.bodies), len(endpoint.uploads), len(endpoint.batches)) == (3, 1, 1)
         assert left_over(tmp_path) == []
+
+
+def test_a_key_that_the_provider_repeats_is_kept_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-planted-0123456789abcdef"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with BatchEndpoint(lambda line: result(line, completion(f"{GOOD_FORM}\nyour key is {key}"))) as endpoint:
+        endpoint.troubled.set()
+        with pytest.raises(EndpointDownError):
+            assess(endpoint, tmp_path)
+        endpoint.troubled.clear()
+        some = assess(endpoint, tmp_path, STATEMENTS[:5])  # the rest of the results stays on disk
+        assert endpoint.keys == {f"Bearer {key}"}
+    assert "***" in str(some[4].raw)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.name == "results.jsonl" for path in files)
+    assert not [path for path in files if key.encode() in path.read_bytes()]
 
 
 def judge_file(folder: Path, endpoint: BatchEndpoint) -> str:

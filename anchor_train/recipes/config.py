@@ -98,9 +98,9 @@ class Recipe(Settings):
         seed: Every draw of the run derives from it.
         rounds: How often replies are sampled and a model aligned with them.
         variants: Further strategies by name: one of the strategies with some settings of its own.
-        strategies: Which models are aligned, all from one sampling: ``anchor``, its baseline ``rank``; on
-            groups of replies ``aft``, ``rrhf``, ``pro``; ``rft``; ``staple``, which learns principles; and
-            variants by their names.
+        strategies: Which models are aligned, all from one sampling: ``anchor``, its baseline ``rank``,
+            ``anchor-faithful``; on groups of replies ``aft``, ``rrhf``, ``pro``; ``rft``; ``staple``, which
+            learns principles; and variants by their names.
         questions: Which questions are trained on.
         engine: How local models run: the settings of a chat backend without its model and adapter. A plain
             string is the backend's name.
@@ -116,7 +116,7 @@ class Recipe(Settings):
             the newest aligned model), a judge as ``KIND:MODEL[@URL]``, a judge file, or its mapping.
         consultant: Role in stage ``pairs``.
         pairs: Stage ``pairs``.
-        dpo: Stage ``dpo``, strategies ``anchor`` and ``rank``.
+        dpo: Stage ``dpo``, strategies ``anchor``, ``anchor-faithful`` and ``rank``.
         listwise: Stage ``align``, strategies ``aft``, ``rrhf`` and ``pro``.
         rft: Stage ``align``, strategy ``rft``.
         staple: Stages ``discover``, ``cluster`` and ``train``, strategy ``staple``.

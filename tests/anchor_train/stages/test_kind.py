@@ -101,5 +101,5 @@ def test_what_it_can_tell_before_anything_runs_is_told(run, monkeypatch):
 def test_every_kind_is_done_by_some_command_and_can_be_told_of():
     assert {kind for kinds in commands().values() for kind in kinds} == set(KINDS)
     assert all(kind.file for kind in KINDS.values() if kind.show is not None)
-    assert commands()["pairs"] == {"consult", "pairs"}
+    assert commands()["pairs"] == {"consult", "pairs", "probe"}
     assert commands()["evaluate"] == {"form", "generate", "score", "table"}

@@ -159,11 +159,11 @@ def test_predict_only_logs_replies_and_measures_nothing() -> None:
 
 
 def test_tokens_for_a_thought_come_on_top_of_those_for_the_reply() -> None:
-    for tokens, expected in ((0, 1024), (500, 1524)):
+    for tokens, expected in ((0, 384), (500, 884)):
         found = task(thinking_tokens=tokens)
         request = found.construct_requests(found.eval_docs[0], "Well?", metadata=("demo_explain", 0, 1))
         assert request.arguments[1]["max_gen_toks"] == expected
-        assert found.config.generation_kwargs["max_gen_toks"] == 1024
+        assert found.config.generation_kwargs["max_gen_toks"] == 384
     with pytest.raises(ConfigError, match="thinking_tokens"):
         task(thinking_tokens=-1)
 

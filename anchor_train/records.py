@@ -239,6 +239,11 @@ class PreferencePair(JsonRecord):
     why: str = ""
     areas: tuple[float | None, ...] = ()
 
+    def to_json(self) -> Json:
+        """As a row; without a probe as rows were before there was one."""
+        values = JsonRecord.to_json(self)
+        return {key: value for key, value in values.items() if value or key not in ("why", "areas")}
+
     def example(self, prompt: Conversation) -> PreferenceExample:
         """The pair as preference training takes it."""
         return PreferenceExample(self.question_id, prompt, self.chosen.text, self.rejected.text)

@@ -125,7 +125,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
     assert f"process {killed[0]}) was lost: " in told
     assert "its process died" in told
     assert "is started again" in told
-    assert len(told.splitlines()) <= 3
+    assert len(without_waiting(told)) <= 3
 
 
 def test_a_worker_that_dies_again_and_again_ends_the_run_with_one_line(cluster: Path, tmp_path: Path) -> None:
@@ -260,6 +260,11 @@ def run_python(program: str, *paths: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
+def without_waiting(told: str) -> list[str]:
+    """What was told, except that a busy machine took its time to start a worker."""
+    return [line for line in told.splitlines() if not line.startswith("ray: waiting for room")]
+
+
 def start_python(program: str, *paths: str) -> subprocess.Popen[str]:
     root = str(Path(__file__).parents[4])
     return subprocess.Popen(
@@ -282,7 +287,7 @@ def test_one_process_can_start_a_cluster_after_another(tmp_path: Path) -> None:
         "            print(outcome.text)\n"
     )
     done = run_python(program)
-    assert (done.stdout, done.stderr) == ("hello\nhello\n", "")
+    assert (done.stdout, without_waiting(done.stderr)) == ("hello\nhello\n", [])
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])

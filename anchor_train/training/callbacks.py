@@ -277,7 +277,9 @@ def rows_until(path: Path, step: int) -> list[Json]:
     if step == 0 or not path.is_file():
         return []
     rows: list[Json] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        if not line:
+            continue
         try:
             rows.append(json.loads(line))
         except ValueError:

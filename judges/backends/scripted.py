@@ -162,7 +162,7 @@ def _read(path: Path) -> dict[str, Any]:
     if path.suffix != ".jsonl":
         return load_yaml(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
     entries = []

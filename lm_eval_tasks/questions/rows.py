@@ -203,7 +203,7 @@ def _csv(path: Path) -> Iterator[Row]:
 
 def _logiqa_blocks(path: Path) -> Iterator[Row]:
     """LogiQA's text files: blank line, gold letter, passage, question and four choices, again and again."""
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    lines = path.read_text(encoding="utf-8-sig").split("\n")
     filled = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     for start in range(0, len(filled), 7):
         number = filled[start][0]

@@ -41,13 +41,15 @@ class BatchEndpoint(Endpoint):
 
     Args:
         fate: Of each line.
-        ends: The status with which batches end.
+        ends: The status with which batches end; ``forgotten``: nobody knows them any more.
         errors: Why a whole batch failed.
 
     Attributes:
         go: Batches end when it is set; set from the start.
         answers_making: Whether who has a batch made gets an answer; the batch is made all the same.
         troubled: While it is set, nobody is told how a batch stands.
+        ensure_ascii: Whether results are written in ASCII.
+        damage: What becomes of the lines of a file of results.
         files: Content by id.
         batches: Batch objects by id.
         uploads: What was uploaded, in order.
@@ -71,6 +73,8 @@ class BatchEndpoint(Endpoint):
         self.made = threading.Event()
         self.answers_making = True
         self.troubled = threading.Event()
+        self.ensure_ascii = True
+        self.damage: Callable[[list[str]], list[str]] = lambda rows: rows
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.uploads: list[list[Line]] = []
@@ -104,7 +108,8 @@ class BatchEndpoint(Endpoint):
         fine = [one for one in found if one["response"] and one["response"]["status_code"] == 200]
         for name, rows in (("output_file_id", fine), ("error_file_id", [r for r in found if r not in fine])):
             if rows:
-                batch[name] = self.store("".join(json.dumps(row) + "\n" for row in rows).encode())
+                texts = self.damage([json.dumps(row, ensure_ascii=self.ensure_ascii) for row in rows])
+                batch[name] = self.store("".join(text + "\n" for text in texts).encode())
         batch["request_counts"] = {
             "total": len(lines),
             "completed": len(fine),
@@ -137,6 +142,8 @@ class _BatchHandler(Handler):
         kind, _, name = rest.partition("/")
         if kind == "batches" and self.endpoint.troubled.is_set():
             self.error(503, "overloaded")
+        elif kind == "batches" and self.endpoint.ends == "forgotten":
+            self.error(404, "no such batch")
         elif kind == "batches":
             self.json(self.endpoint.standing(name))
         elif kind.startswith("batches?"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +40,7 @@ from judges.backends.openai.wire import (
 )
 from judges.errors import BackendError, EndpointDownError
 from judges.output.notices import tell
-from judges.records import Completion, Conversation, Failure, Reply, Sampling, Usage
+from judges.records import Completion, Conversation, Sampling, Usage
 
 _PATIENCE_FOR_MODELS = 30.0  # seconds in which an endpoint says which models it has
 _MOST_CHANGES = 12  # ways in which one conversation's request is put
@@ -92,21 +91,6 @@ class Progress:
         self._answers += 1
 
 
-@dataclass(frozen=True, slots=True)
-class BatchLine:
-    """A request that is made later, with others.
-
-    Attributes:
-        body: Of the request.
-        words: Of its prompt.
-        form: How its reply is held to the form.
-    """
-
-    body: Mapping[str, Any]
-    words: int
-    form: FormKind
-
-
 class Endpoint:
     """A client of one address. Made in any thread; everything else runs on the event loop.
 
@@ -148,6 +132,11 @@ class Endpoint:
     def constrains(self) -> bool | None:
         """Whether replies are held to the form; None until that is known."""
         return self._dialect.constrains
+
+    @property
+    def form(self) -> FormKind:
+        """How replies are held to the form, as far as that is known."""
+        return self._dialect.form or "none"
 
     @property
     def base(self) -> str:
@@ -229,10 +218,10 @@ class Endpoint:
 
     async def _request(self, progress: Progress, sampling: Sampling) -> bool:
         dialect, base = self._dialect, self._base
-        form: FormKind = "none" if "form" in progress.without else dialect.form or "none"
+        form: FormKind = "none" if "form" in progress.without else self.form
         missing = sampling.n - len(progress.completions)
         n = 1 if dialect.single or "n" in progress.without else missing
-        body = self._body(progress.conversation, sampling, form, n, len(progress.completions))
+        body = self.body(progress.conversation, sampling, form, n=n, drawn=len(progress.completions))
         progress.attempts += 1
         try:
             answer = await self.http.post(f"{base}/chat/completions", body)
@@ -260,17 +249,18 @@ class Endpoint:
             raise Refused(f"the endpoint sent {self.safe(str(error))}") from None
         self._arrived(progress)
         progress.book(read.usage)
-        self._check_prompt(read.usage, _words(progress.conversation))
-        completions = self._completions(read, sampling, form)
+        self.check_prompt(read.usage, words_of(progress.conversation))
+        completions = self.completions(read, sampling, form)
         dialect.single = dialect.single or len(completions) < body.get("n", 1)
         progress.completions += completions[:missing]
         if sampling.form is not None:
             self._see_form(completions, sampling, form, progress)
         return True
 
-    def _body(
-        self, conversation: Conversation, sampling: Sampling, form: FormKind, n: int, drawn: int
+    def body(
+        self, conversation: Conversation, sampling: Sampling, form: FormKind, *, n: int, drawn: int
     ) -> dict[str, Any]:
+        """A request for ``n`` completions, put as this endpoint was found to take it."""
         return request_body(
             self._settings.model,
             conversation,
@@ -283,48 +273,6 @@ class Endpoint:
             omit=self._dialect.left_out,
         )
 
-    def batch_line(self, conversation: Conversation, sampling: Sampling) -> BatchLine:
-        """A request for one completion, put as this endpoint was found to take it."""
-        form = self._dialect.form or "none"
-        body = self._body(conversation, sampling, form, 1, 0)
-        return BatchLine(body, _words(conversation), form)
-
-    def batch_outcome(
-        self, row: Mapping[str, Any], words: int, form: FormKind, sampling: Sampling
-    ) -> Reply | Failure:
-        """What a line of a batch's results says, read as any reply.
-
-        Args:
-            row: ``{response: {status_code, body}, error}``.
-            words: Of the prompt.
-            form: How the reply was held to the form.
-            sampling: As it was asked.
-        """
-        response = row.get("response")
-        error = row.get("error")
-        if error or not isinstance(response, Mapping):
-            return Failure(self.safe(f"its line of the batch failed ({error_text({'error': error})})"))
-        body = response.get("body")
-        try:
-            if int(response.get("status_code") or 200) >= 300:
-                raise ErrorAnswerError(
-                    body if isinstance(body, Mapping) else {"error": {"message": str(body)}}
-                )
-            read = read_answer(self.masked(json.dumps(body)))
-            self._check_prompt(read.usage, words)
-            return Reply(tuple(self._completions(read, sampling, form)[:1]), read.usage)
-        except ErrorAnswerError as problem:
-            text = self.safe(error_text(problem.body))
-            status = int(response.get("status_code") or 200)
-            if understood(status, problem.body, {}).kind == "refused" or filtered(problem.body):
-                return Reply((Completion("", "refused"),), Usage())
-            return Failure(f"its line of the batch failed ({status}: {text})")
-        except (NotAReplyError, Refused) as problem:
-            return Failure(f"its line of the batch has no reply ({self.safe(str(problem))})")
-        except UnusableReplyError as problem:
-            text = self.safe(str(problem))
-            return Failure(f"its line of the batch has {text}", usage=problem.usage)
-
     def _arrived(self, progress: Progress) -> None:
         """A reply arrived: what that says of the endpoint, and of what was left out to get it."""
         if self.standing.success():
@@ -335,7 +283,7 @@ class Endpoint:
         if progress.without and progress.without[-1] == "n":
             self._dialect.single = True
 
-    def _completions(self, read: Answer, sampling: Sampling, form: FormKind) -> list[Completion]:
+    def completions(self, read: Answer, sampling: Sampling, form: FormKind) -> list[Completion]:
         """The completions; a text that only a form can explain is taken from where thoughts stand.
 
         Raises:
@@ -362,7 +310,12 @@ class Endpoint:
             found.append(completion)
         return found
 
-    def _check_prompt(self, usage: Usage | None, words: int) -> None:
+    def check_prompt(self, usage: Usage | None, words: int) -> None:
+        """Refuses a reply to a prompt of which the endpoint read only a part.
+
+        Raises:
+            Refused: If that is so.
+        """
         if self._settings.check_prompt_tokens and usage is not None and read_only_part_of(words, usage):
             reason = (
                 f"the endpoint read only {usage.prompt_tokens} tokens of a prompt of {words} words: raise "
@@ -541,7 +494,8 @@ _CONSEQUENCES = {
 }
 
 
-def _words(conversation: Conversation) -> int:
+def words_of(conversation: Conversation) -> int:
+    """Words of a prompt."""
     return sum(words_in(message.content) for message in conversation)
 
 

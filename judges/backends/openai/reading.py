@@ -168,7 +168,7 @@ def _events(text: str) -> list[Mapping[str, Any]] | None:
     if not re.match(r"\s*(?::|data:|event:|id:|retry:)", text):
         return None
     events: list[Mapping[str, Any]] = []
-    for line in text.splitlines():
+    for line in re.split(r"\r\n|\r|\n", text):  # no other line break ends a line of a stream
         data = line.removeprefix("data:").strip()
         if not line.startswith("data:") or not data or data == "[DONE]":
             continue

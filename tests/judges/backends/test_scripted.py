@@ -47,6 +47,14 @@ def test_n_completions_take_the_next_n(tmp_path):
     assert [completion.text for completion in reply.completions] == ["a", "b", "c", "a"]
 
 
+def test_a_line_of_replies_ends_at_no_line_break_of_unicode(tmp_path):
+    spec = write(tmp_path / "replies.jsonl", '{"reply": "one\u2028and\x85two"}\r\n\n')
+    with load_backend(spec) as backend:
+        (reply,) = answer_all(backend, [turn("x")], Sampling())
+    assert isinstance(reply, Reply)
+    assert reply.completions[0].text == "one\u2028and\x85two"
+
+
 def test_seeded_order_depends_on_seed_and_conversation_alone(tmp_path):
     spec = write(tmp_path / "replies.yaml", "replies: [{reply: [a, b, c, d, e, f, g], order: seeded}]")
     turns = [turn(f"question {k}") for k in range(30)]

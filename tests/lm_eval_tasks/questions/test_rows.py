@@ -116,6 +116,13 @@ def test_a_broken_line_can_be_kept_as_a_row_with_a_problem(
         read_rows(tmp_path / name)
 
 
+def test_a_passage_of_a_text_file_may_hold_line_breaks_of_unicode(tmp_path: Path) -> None:
+    passage = "one\u2028two\x0bthree\x85four"
+    block = f"\na\n{passage}\nquestion\nA.w\nB.x\nC.y\nD.z\n"
+    (tmp_path / "a.txt").write_bytes((2 * block).replace("\n", "\r\n").encode())
+    assert [row.values["context"] for row in read_rows(tmp_path / "a.txt")] == [passage, passage]
+
+
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"a": "\xff"}')
     with pytest.raises(DataError, match="not UTF-8 text"):

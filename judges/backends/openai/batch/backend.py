@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from judges.backends.openai.backend import OpenAIBackend
-from judges.backends.openai.batch.folder import BatchFolder, Draft, Line, pending_in
+from judges.backends.openai.batch.folder import BatchFolder, Draft, pending_in
+from judges.backends.openai.batch.lines import outcome_of, request_line
 from judges.backends.openai.batch.service import ENDED, BatchService
 from judges.backends.protocol import IndexedOutcome, Store, stored_replies
-from judges.errors import BackendError, ConfigError
+from judges.errors import BackendError, ConfigError, EndpointDownError
 from judges.output.notices import tell
 from judges.records import BackendIdentity, Conversation, Failure, Outcome, Reply, Sampling
 from judges.storage.files import held
@@ -139,11 +140,10 @@ class OpenAIBatchBackend:
         drafts: list[Draft] = []
         try:
             for index, conversation in source:
-                asked = self._plain.endpoint.batch_line(conversation, sampling)
-                if not drafts or not drafts[-1].has_room(asked.body):
+                line, body = request_line(self._plain.endpoint, keys(index).hex(), conversation, sampling)
+                if not drafts or not drafts[-1].has_room(body):
                     drafts.append(Draft(home))
-                line = Line(keys(index).hex(), asked.words, asked.form)
-                drafts[-1].add(line, asked.body, index)
+                drafts[-1].add(line, body, index)
         except BaseException:
             for draft in drafts:
                 draft.drop()
@@ -161,9 +161,8 @@ class OpenAIBatchBackend:
         """What batches bring, as each of them ends."""
         arrived: queue.SimpleQueue[BatchFolder | BaseException] = queue.SimpleQueue()
         with ExitStack() as locks:
-            for folder in sorted(
-                wanted
-            ):  # in one order in all processes, so that none waits for another in a ring
+            # In one order in all processes, so that none waits for another in a ring.
+            for folder in sorted(wanted):
                 if folder.exists:
                     locks.enter_context(held(folder.path))
             under_way = [folder for folder in wanted if folder.exists]
@@ -211,6 +210,17 @@ class OpenAIBatchBackend:
         else:
             batch = state.batch
             tell(f"batch {batch}: sent before; its replies are taken, and nothing of it is asked again")
+        try:
+            await self._fetched(folder, batch)
+        except EndpointDownError:
+            raise
+        except BackendError as error:
+            raise BackendError(
+                f"{error}; its requests are asked again once {folder.path} is removed"
+            ) from None
+
+    async def _fetched(self, folder: BatchFolder, batch: str) -> None:
+        """Waits for the end of a batch, and puts on disk what it brought."""
         said = ""
         while True:
             standing = await self._service.look(batch)
@@ -269,7 +279,7 @@ class OpenAIBatchBackend:
             index = left.pop(key, None)
             if index is None or key not in lines:
                 continue
-            outcome = self._plain.endpoint.batch_outcome(row, lines[key].words, lines[key].form, sampling)
+            outcome = outcome_of(self._plain.endpoint, row, lines[key], sampling)
             store(index, outcome)
             folder.take(key)
             yield index, outcome

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from judges.backends.openai.wire import FormKind
+from judges.backends.openai.batch.lines import Line, answered
 from judges.errors import DataError
 from judges.storage.files import read_object, read_rows, replacing, write_json
 
@@ -49,21 +49,6 @@ class State:
     asked: bool = False
     batch: str | None = None
     ended: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What reading the reply to a line takes.
-
-    Attributes:
-        key: Of its reply, and its ``custom_id``.
-        words: Of its prompt.
-        form: How the reply was held to the form.
-    """
-
-    key: str
-    words: int
-    form: FormKind
 
 
 class Draft:
@@ -171,16 +156,21 @@ class BatchFolder:
         """Puts on disk what came back: the contents of the provider's files."""
         with replacing(self.path / _RESULTS) as file:
             for text in texts:
-                file.writelines(f"{line}\n" for line in text.splitlines() if line.strip())
+                file.write(text if text.endswith("\n") else f"{text}\n")
 
     def results(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """What came back: key and line, of each key the first."""
+        """What came back: key and line, of each key the first; a damaged line costs itself alone."""
         seen: set[str] = set()
-        for _, row in read_rows(self.path / _RESULTS):
-            key = row.get("custom_id")
-            if isinstance(key, str) and key not in seen:
-                seen.add(key)
-                yield key, row
+        with (self.path / _RESULTS).open("rb") as file:
+            for line in file:
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                key = row.get("custom_id") if isinstance(row, dict) else None
+                if isinstance(key, str) and key not in seen:
+                    seen.add(key)
+                    yield key, row
 
     def take(self, key: str) -> None:
         """Notes that a line's outcome was handed on, and stored if it was a reply."""
@@ -200,12 +190,6 @@ class BatchFolder:
         """Leaves nothing of it."""
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.with_name(f".{self.path.name}.lock").unlink(missing_ok=True)
-
-
-def answered(row: Mapping[str, Any]) -> bool:
-    """Whether a line of results is a reply, and no error."""
-    response = row.get("response")
-    return not row.get("error") and isinstance(response, Mapping) and response.get("status_code", 200) < 300
 
 
 def pending_in(home: Path) -> dict[str, BatchFolder]:

@@ -146,6 +146,8 @@ class BatchService:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _id(self, answer: HttpAnswer, what: str) -> str:
+        if answer.status in {404, 405}:
+            what += ", so it may have no batch interface: then leave batch out of the judge file"
         found = self._object(answer, what).get("id")
         if not isinstance(found, str) or not found:
             raise BackendError(f"{self._endpoint.url}: {what}: the answer has no id")
@@ -161,8 +163,4 @@ class BatchService:
     def _check(self, answer: HttpAnswer, what: str) -> None:
         if answer.status >= 300:
             said = self._endpoint.safe(error_text(answer.json))
-            hint = "; is this an endpoint with a batch interface? leave batch out of the judge file otherwise"
-            raise BackendError(
-                f"{self._endpoint.url} refused {what} ({answer.status}: {said})"
-                + (hint if answer.status in {404, 405} else "")
-            )
+            raise BackendError(f"{self._endpoint.url} refused {what} ({answer.status}: {said})")

@@ -175,6 +175,14 @@ def test_a_stream_that_nobody_asked_for_is_put_together():
         read_answer('data: {"error": {"message": "overloaded"}}\n\n')
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_line_of_a_stream_ends_at_no_other_line_break(end):
+    delta = {"index": 0, "delta": {"content": "It is\u2028\x85B."}, "finish_reason": "stop"}
+    event = json.dumps({"choices": [delta]}, ensure_ascii=False)
+    answer = read_answer(f"data: {event}{end}{end}data: [DONE]{end}{end}")
+    assert answer.completions[0].text == "It is\u2028\x85B."
+
+
 @pytest.mark.parametrize(
     "error",
     [

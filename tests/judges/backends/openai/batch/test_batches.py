@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -288,3 +289,50 @@ def test_vllm_reads_the_same_lines(tmp_path: Path) -> None:
         read = run_batch.BatchRequestInput.model_validate(line)
         assert read.body.messages[-1]["content"] == line["body"]["messages"][-1]["content"]
         assert read.body.structured_outputs.regex == line["body"]["structured_outputs"]["regex"]
+
+
+def test_line_breaks_of_unicode_inside_a_reply_end_no_line(tmp_path: Path) -> None:
+    def fate(line: Line) -> Line:
+        return result(line, completion(f"{GOOD_FORM}\n\u2028\x85\u2029 done"))
+
+    with BatchEndpoint(fate) as endpoint:
+        endpoint.ensure_ascii = False
+        found = assess(endpoint, tmp_path)
+        assert reasons(found) == []
+        assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("status", [None, "200", "ok", True, -1, 99])
+def test_a_strange_status_is_a_reply_or_a_failure_and_never_an_end(tmp_path: Path, status: object) -> None:
+    def fate(line: Line) -> Line:
+        row = good(line)
+        row["response"]["status_code"] = status
+        return row
+
+    with BatchEndpoint(fate) as endpoint:
+        found = assess(endpoint, tmp_path)
+        assert len(reasons(found)) == (0 if status in (None, "200") else 7)
+        assert left_over(tmp_path) == []
+
+
+def test_lines_of_results_that_are_damaged_cost_themselves_alone(tmp_path: Path) -> None:
+    with BatchEndpoint() as endpoint:
+        endpoint.damage = lambda rows: ['{"custom_id": "cut', "[1]", "null", *rows[2:]]
+        found = assess(endpoint, tmp_path)
+        assert len(reasons(found)) == 2
+        assert all("without a reply to it" in reason for reason in reasons(found))
+        endpoint.damage = lambda rows: rows
+        again = assess(endpoint, tmp_path, pilot=0)
+        assert reasons(again) == []
+        assert [len(lines) for lines in endpoint.uploads] == [7, 2]
+
+
+def test_a_batch_that_the_provider_forgot_says_what_to_remove(tmp_path: Path) -> None:
+    with BatchEndpoint() as endpoint:
+        endpoint.ends = "forgotten"
+        with pytest.raises(BackendError, match=r"404.*asked again once .*cache.sqlite.batches/anchor-"):
+            assess(endpoint, tmp_path)
+        (folder,) = (tmp_path / "cache.sqlite.batches").glob("anchor-*")
+        shutil.rmtree(folder)
+        endpoint.ends = "completed"
+        assert reasons(assess(endpoint, tmp_path)) == []

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from lm_eval_tasks.commands.options.completion import names_of_runs, runs, tasks_of_runs
+from lm_eval_tasks.commands.options.completion import names_of_runs, runs
 from lm_eval_tasks.commands.options.number import Number
+from lm_eval_tasks.commands.options.tasks import task_option
 from lm_eval_tasks.commands.options.track import track_options, tracking
 from lm_eval_tasks.commands.options.until_width import (
     compare_until,
@@ -35,9 +36,7 @@ if TYPE_CHECKING:
     help="Compare each run with this one only; its rating is 1000.",
     shell_complete=names_of_runs,
 )
-@click.option(
-    "--task", "tasks", multiple=True, help="Only this task; may be given again.", shell_complete=tasks_of_runs
-)
+@task_option
 @click.option(
     "--judge",
     help="Use the judgements of this name, where a run has several; with --until-width: the judge to ask.",

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lm_eval_tasks.commands.options.budget import budget, budget_options
-from lm_eval_tasks.commands.options.completion import runs, tasks_of_runs
+from lm_eval_tasks.commands.options.completion import runs
 from lm_eval_tasks.commands.options.executor import executor, executor_options
 from lm_eval_tasks.commands.options.judge import rubric_options
 from lm_eval_tasks.commands.options.log import verbose_option
 from lm_eval_tasks.commands.options.number import Number
+from lm_eval_tasks.commands.options.tasks import include_path_option, task_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,13 +48,7 @@ BROKEN = 2
     "--judge",
     help="BACKEND:MODEL or judge.yaml, asked until it is decided. Default: the judgements that are there.",
 )
-@click.option(
-    "--task",
-    "tasks",
-    multiple=True,
-    help="Only this task; may be repeated. Default: all that both runs have.",
-    shell_complete=tasks_of_runs,
-)
+@task_option
 @rubric_options
 @click.option(
     "--confidence",
@@ -71,7 +66,7 @@ BROKEN = 2
 )
 @click.option("--seed", default=0, show_default=True, help="Of the order of the questions.")
 @click.option("--no-cache", is_flag=True, help="Ask everything anew; then nothing is taken up again.")
-@click.option("--include-path", type=click.Path(), help="Folder with task files of your own.")
+@include_path_option
 @budget_options
 @executor_options
 @click.option("--dry-run", is_flag=True, help="Say what it would take at least and at most, and ask nothing.")

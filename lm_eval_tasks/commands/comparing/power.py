@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lm_eval_tasks.commands.options.completion import runs, tasks_of_runs
 from lm_eval_tasks.commands.options.number import Number
 
 if TYPE_CHECKING:
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
     multiple=True,
     type=click.Path(),
     help="Two runs to measure the variance on: --from runs/a --from runs/b.",
+    shell_complete=runs,
 )
-@click.option("--task", help="Task of these runs; default: the one that they share.")
+@click.option(
+    "--task", help="Task of these runs; default: the one that they share.", shell_complete=tasks_of_runs
+)
 @click.option(
     "--tie",
     default=0.6,

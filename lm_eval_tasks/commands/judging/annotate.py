@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from lm_eval_tasks.commands.options.completion import runs, tasks_of_runs
+from lm_eval_tasks.commands.options.completion import runs
+from lm_eval_tasks.commands.options.tasks import include_path_option, task_option
 
 
 @click.command("annotate")
@@ -26,21 +27,11 @@ from lm_eval_tasks.commands.options.completion import runs, tasks_of_runs
     type=click.Path(path_type=Path),
     help="Folder of the page; made if absent.",
 )
-@click.option(
-    "--task",
-    "tasks",
-    multiple=True,
-    help="Only this task; may be repeated. Default: all.",
-    shell_complete=tasks_of_runs,
-)
+@task_option
 @click.option("--judge", help="Draw by the judgements of this name, where a run has several.")
 @click.option("--rubric", help="Rate by this one: built-in, or a .yaml file. Default: the built-in one.")
 @click.option("--seed", default=0, show_default=True, help="Of the draw.")
-@click.option(
-    "--include-path",
-    type=click.Path(),
-    help="Folder with task files of your own; default: those that the runs were made with.",
-)
+@include_path_option
 def command(
     runs: tuple[str, ...],
     statements: int,

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lm_eval_tasks.commands.options.budget import budget, budget_options
+from lm_eval_tasks.commands.options.completion import runs
 from lm_eval_tasks.commands.options.executor import executor, executor_options
 from lm_eval_tasks.commands.options.judge import rubric_options
 from lm_eval_tasks.commands.options.log import verbose_option
+from lm_eval_tasks.commands.options.tasks import include_path_option, task_option
 
 if TYPE_CHECKING:
     from judges.records import VerdictForm
@@ -19,7 +21,7 @@ _KINDS = "consistency,perturbation,order,length,discrimination,self-preference"
 
 
 @click.command("audit")
-@click.argument("runs", nargs=-1, required=True, type=click.Path())
+@click.argument("runs", nargs=-1, required=True, type=click.Path(), shell_complete=runs)
 @click.option(
     "--judge", required=True, help="BACKEND:MODEL (openai:MODEL@URL, vllm:MODEL, ...) or judge.yaml."
 )
@@ -43,15 +45,11 @@ _KINDS = "consistency,perturbation,order,length,discrimination,self-preference"
     help="How often the judge is asked about the same, for consistency.",
 )
 @click.option("--reference", help="Judgements that self-preference is measured against, e.g. human.")
-@click.option("--task", "tasks", multiple=True, help="Only this task; may be repeated. Default: all.")
+@task_option
 @rubric_options
 @click.option("--seed", default=0, show_default=True, help="Of what is drawn.")
 @click.option("--no-cache", is_flag=True, help="Ask everything anew.")
-@click.option(
-    "--include-path",
-    type=click.Path(),
-    help="Folder with task files of your own; default: those that the run was made with.",
-)
+@include_path_option
 @budget_options
 @executor_options
 @click.option("--dry-run", is_flag=True, help="Say what it would take, and ask nothing.")

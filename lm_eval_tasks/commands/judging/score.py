@@ -11,11 +11,12 @@ import click
 from click.core import ParameterSource
 
 from lm_eval_tasks.commands.options.budget import budget, budget_options
-from lm_eval_tasks.commands.options.completion import runs, tasks_of_runs
+from lm_eval_tasks.commands.options.completion import runs
 from lm_eval_tasks.commands.options.executor import executor, executor_options
 from lm_eval_tasks.commands.options.explanations import explanation_options, make_run
 from lm_eval_tasks.commands.options.judge import rubric_options
 from lm_eval_tasks.commands.options.log import verbose_option
+from lm_eval_tasks.commands.options.tasks import include_path_option, task_option
 from lm_eval_tasks.commands.options.track import sample_options, tracking
 
 if TYPE_CHECKING:
@@ -32,22 +33,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Instead of --judge: what people rated (anchor-eval annotate); may be repeated.",
 )
-@click.option(
-    "--task",
-    "tasks",
-    multiple=True,
-    help="Only this task; may be repeated. Default: all of the run.",
-    shell_complete=tasks_of_runs,
-)
+@task_option
 @rubric_options
 @click.option("--as", "name", help="Name to keep the judgements under; default: the judge's.")
 @click.option("--force", is_flag=True, help="Replace another judge's judgements of the same name.")
 @click.option("--no-cache", is_flag=True, help="Ask everything anew, e.g. to see how much a judge varies.")
-@click.option(
-    "--include-path",
-    type=click.Path(),
-    help="Folder with task files of your own; default: those that the run was made with.",
-)
+@include_path_option
 @budget_options
 @executor_options
 @click.option("--dry-run", is_flag=True, help="Say what it would take, and ask nothing.")

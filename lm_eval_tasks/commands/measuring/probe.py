@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from lm_eval_tasks.commands.options.completion import runs
 from lm_eval_tasks.commands.options.log import verbose_option
+from lm_eval_tasks.commands.options.tasks import include_path_option, task_option
 
 if TYPE_CHECKING:
     from lm_eval_tasks.faithfulness.model import Begun, Labels
 
 
 @click.command("probe")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=runs)
 @click.option("--model", help="Kind of model, as lm_eval names it.  [default: the run's own]")
 @click.option("--model-args", help="Its arguments, key=value,key=value or JSON.  [default: the run's own]")
 @click.option(
@@ -41,9 +43,7 @@ if TYPE_CHECKING:
 @click.option(
     "--samples", type=click.IntRange(1), default=1, show_default=True, help="Most replies a question."
 )
-@click.option(
-    "--task", "tasks", multiple=True, help="Only this task; may be repeated.  [default: all of the run]"
-)
+@task_option
 @click.option(
     "--labels",
     type=click.Choice(("auto", "likelihood", "reply")),
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     help="How an explanation is put into the model's mouth: its reply is begun (continue_final_message at a "
     "chat endpoint that knows it, as vLLM's), or a new turn asks.  [auto: a new turn at chat endpoints]",
 )
-@click.option("--include-path", type=click.Path(), help="Folder with task files of your own.")
+@include_path_option
 @click.option("--batch-size", help="As lm_eval takes it.")
 @click.option("--device", help="As lm_eval takes it.")
 @click.option(

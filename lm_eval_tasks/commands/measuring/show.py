@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lm_eval_tasks.commands.options.completion import runs, tasks_of_runs
+from lm_eval_tasks.commands.options.completion import runs
+from lm_eval_tasks.commands.options.tasks import task_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +23,7 @@ _FILTERS = ("right", "wrong", "unreadable", "failed", "unjudged", "top", "bottom
 @click.command("show")
 @click.argument("run", type=click.Path(), shell_complete=runs)
 @click.option("--only", multiple=True, type=click.Choice(_FILTERS), help="Which replies; may be repeated.")
-@click.option(
-    "--task", "tasks", multiple=True, help="Only this task; may be repeated.", shell_complete=tasks_of_runs
-)
+@task_option
 @click.option("--id", "ids", multiple=True, help="Only this question; may be repeated.")
 @click.option("--judge", help="Whose judgements, where there are several.")
 @click.option("-n", "count", type=click.IntRange(1), help="At most so many replies.  [default: all]")

@@ -13,6 +13,7 @@ from lm_eval_tasks.commands.options.executor import executor, executor_options
 from lm_eval_tasks.commands.options.judge import rubric_options
 from lm_eval_tasks.commands.options.log import verbose_option
 from lm_eval_tasks.commands.options.number import Number
+from lm_eval_tasks.commands.options.tasks import include_path_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ def until_width_options(command: _Command) -> _Command:
     for option in (
         verbose_option,
         click.option("--dry-run", is_flag=True, help="Say what it would take at least and at most."),
-        click.option("--include-path", type=click.Path(), help="Folder with task files of your own."),
+        include_path_option,
         executor_options,
         budget_options,
         rubric_options,

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.shell_completion import ShellComplete
 
-from lm_eval_tasks.cli import main
+from lm_eval_tasks.cli import COMMANDS, main
 from lm_eval_tasks.runs.discovery import find_runs, names_below
 from tests.lm_eval_tasks.leaderboard.synthetic import BASE, SFT, Evaluation, write_run, write_runs
 
@@ -80,3 +81,11 @@ def test_bash_gets_its_script_and_its_answers_from_the_command(runs: Path) -> No
     )
     words = {"COMP_WORDS": "anchor-eval show runs/s", "COMP_CWORD": "2"}
     assert asked(_ANCHOR_EVAL_COMPLETE="bash_complete", **words) == "plain,runs/sft\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_completes_its_runs_and_tasks(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    wanted = {param.name: param for param in command.params if param.name in ("run", "runs", "tasks")}
+    assert all(param._custom_shell_complete is not None for param in wanted.values()), list(wanted)

@@ -1,7 +1,8 @@
 """Whether questions and replies fit the model's context together, counted before any model is loaded.
 
-Only the longest questions are counted, by their characters: what they have room for, all others have. Roles
-that an endpoint plays are left out, since only it knows its model's context.
+Only the longest questions are counted, by their characters: what they have room for, all others have. Left
+out are roles that an endpoint plays, since only it knows its model's context, and questions that only the hub
+has.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from anchor_train.recipes.config import Recipe
 from anchor_train.run.roles import is_own_model
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.parts.preview import Preview
+from anchor_train.stages.questions import FILE, read_questions
 from anchor_train.training.rendering import prompt_ids
-from judges.errors import AnchorError, ConfigError
+from judges.errors import ConfigError
 from lm_eval_tasks.records import Question
 
 COUNTED = 32
@@ -41,7 +43,7 @@ def context_of(recipe: Recipe) -> int | None:
     if recipe.engine["backend"] not in ("vllm", "transformers"):
         return None
     if (given := recipe.engine.get("max_model_len")) is not None:
-        return int(given)
+        return given if isinstance(given, int) else None
     from transformers import AutoConfig
 
     model = recipe.model
@@ -66,33 +68,46 @@ def _problems(preview: Preview) -> Iterator[str]:
     sampler, evaluation = recipe.sampler, recipe.evaluate
     if is_own_model(sampler.backend) and not sampler.allow_cut:
         reply = sampler.max_tokens + sampler.thinking_tokens
-        longest = _longest(preview, preview.questions)
+        longest = _longest(preview, _training_questions(preview))
         yield from _too_long("sampler", longest, reply, context, "; or sampler.allow_cut=true")
-    try:
-        asked = preview.spec.load_questions(
-            evaluation.split or preview.spec.evaluation_split,
-            recipe.data_dir,
-            skip_unreadable_rows=recipe.questions.skip_unreadable_rows,
-        )
-    except AnchorError:  # preflight tells what is wrong with local files; those of the hub may come later
+    if _from_hub(preview):
         return
+    asked = preview.spec.load_questions(
+        evaluation.split or preview.spec.evaluation_split,
+        recipe.data_dir,
+        skip_unreadable_rows=recipe.questions.skip_unreadable_rows,
+    )
     reply = evaluation.max_tokens + evaluation.thinking_tokens
     yield from _too_long("evaluate", _longest(preview, asked[: evaluation.limit]), reply, context, "")
 
 
-def _longest(preview: Preview, questions: Sequence[Question]) -> int:
-    """Tokens of the longest prompt."""
+def _training_questions(preview: Preview) -> Sequence[Question]:
+    """Those that were drawn, or would be; none where the hub would have to be asked for them."""
+    drawn = preview.run.stage("questions")
+    if (drawn / FILE).is_file():
+        return read_questions(drawn)
+    return () if _from_hub(preview) else preview.questions
+
+
+def _from_hub(preview: Preview) -> bool:
+    """Whether questions come over the network, which a run that goes on mustn't need."""
+    spec = preview.spec
+    return preview.recipe.data_dir is None and spec.data_dir is None and spec.custom_dataset is None
+
+
+def _longest(preview: Preview, questions: Sequence[Question]) -> int | None:
+    """Tokens of the longest prompt; None without questions."""
     spec, tokenizer = preview.spec, preview.tokenizer
     likely = sorted(questions, key=lambda question: -len(spec.shown_question(question)))[:COUNTED]
-    return max((_tokens(tokenizer, spec.explain_conversation(question)) for question in likely), default=0)
+    return max((_tokens(tokenizer, spec.explain_conversation(question)) for question in likely), default=None)
 
 
 def _tokens(tokenizer: Any, conversation: Any) -> int:
     return len(prompt_ids(tokenizer, conversation))
 
 
-def _too_long(section: str, prompt: int, reply: int, context: int, further: str) -> Iterator[str]:
-    if prompt + reply <= context:
+def _too_long(section: str, prompt: int | None, reply: int, context: int, further: str) -> Iterator[str]:
+    if prompt is None or prompt + reply <= context:
         return
     left = context - prompt
     shorter = f"set {section}.max_tokens to {left} at most" if left > 0 else "take a model with a larger one"

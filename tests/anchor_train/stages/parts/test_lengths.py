@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from anchor_train.cli import main
+from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.stages.parts.lengths import check_lengths, context_of
 from judges.errors import ConfigError
 from tests.anchor_train.scripted_run import make_run
@@ -43,6 +44,18 @@ def test_examples_in_the_prompt_and_thoughts_count(tmp_path: Path, tiny_model: P
 def test_what_an_endpoint_serves_is_not_ours_to_count(tmp_path: Path, tiny_model: Path) -> None:
     run = make_run(tmp_path, tiny_model)
     check_lengths(run, run.recipe(["sampler.max_tokens=5000"]))
+
+
+def test_questions_of_the_hub_are_counted_when_they_are_drawn_and_need_no_network(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    run = make_run(tmp_path, tiny_model, **OWN)
+    Pipeline(run, run.recipe()).do({"questions"})
+    away = ["data_dir=null", "sampler.max_tokens=5000"]  # the hub can't be reached from tests
+    with pytest.raises(ConfigError, match="sampler: the longest prompt"):
+        check_lengths(run, run.recipe(away))
+    fresh = make_run(tmp_path / "fresh", tiny_model, **OWN)
+    check_lengths(fresh, fresh.recipe(away))
 
 
 def test_the_command_says_so_before_it_begins(tmp_path: Path, tiny_model: Path) -> None:

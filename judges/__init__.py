@@ -14,7 +14,8 @@ from judges.errors import (
     EndpointDownError,
     MissingExtraError,
 )
-from judges.judge import JUDGE_SAMPLING, Judge, JudgeInfo
+from judges.judge import JUDGE_SAMPLING, Judge
+from judges.judge_info import JudgeInfo
 from judges.models.family import same_family_note
 from judges.records import (
     Assessment,

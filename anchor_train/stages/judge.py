@@ -18,7 +18,7 @@ from anchor_train.stages.parts.showing import headline
 from anchor_train.stages.sample import JOURNAL, read_samples
 from anchor_train.training.job import OutputFolder
 from judges.config import load_judge
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from judges.output.progress import progress
 from judges.records import Assessment, Judgement, Statement, Unjudged
 from judges.rubrics.rubric import Rubric

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from lm_eval_tasks.records import ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.runs.judgement_files import PEOPLE, judgement_paths

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from judges.records import VerdictForm
 from lm_eval_tasks.comparison.entry import Entry
 from lm_eval_tasks.runs.discovery import TaskRun

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from judges.errors import ConfigError, DataError
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.tasks.spec import TaskSpec

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from statistics import median
 
 from judges.errors import ConfigError, DataError
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from judges.records import Assessment, Judgement, Unjudged
 from judges.rubrics.rubric import Rubric
 from judges.storage.files import held, sha256_of

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from judges.errors import DataError
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from judges.settings import nearest
 from judges.storage.files import read_object, read_rows, sha256_of
 from lm_eval_tasks.questions.load import left_out_text

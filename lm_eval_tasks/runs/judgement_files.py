@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from judges.errors import DataError
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from judges.storage.files import read_object, write_json, write_records
 from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.stats.metrics import Summary

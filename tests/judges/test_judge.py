@@ -31,7 +31,7 @@ from judges import (
     load_judge,
     load_rubric,
 )
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from judges.spending.accounts import REASONS
 from tests.judges.endpoint import GOOD_FORM, Endpoint
 

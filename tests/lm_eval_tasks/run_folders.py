@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from judges.records import Assessment, Judgement, Unjudged
 from judges.rubrics.load import load_rubric
 from lm_eval_tasks.records import Choice, Question, Response, ScoredQuestion, ScoredResponse

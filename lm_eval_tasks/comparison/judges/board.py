@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from judges.errors import DataError
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from lm_eval_tasks.audit.audit import read_audits
 from lm_eval_tasks.comparison.agreement import TOTAL, marked_by, stand_ins
 from lm_eval_tasks.comparison.pair import Settings, compare, verdict

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from judges.errors import AnchorError
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from judges.records import Judgement
 from judges.rubrics.load import load_rubric
 from judges.rubrics.rubric import Rubric

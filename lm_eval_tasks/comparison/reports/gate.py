@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from judges.spending.accounts import Accounts
 from lm_eval_tasks.comparison.gate import Rule, Sides, TaskGate, Verdict, overall
 from lm_eval_tasks.stats.estimation.sequence import Decision

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from judges.errors import ConfigError, DataError
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from judges.records import Assessment, Judgement, Unjudged, Usage
 from judges.rubrics.rubric import Rubric
 from judges.settings import Settings, load_yaml, parse

@@ -11,7 +11,7 @@ import pytest
 from judges import ConfigError, Judge, Rubric, Statement, load_rubric
 from judges.backends.scripted import ScriptedBackend, ScriptedEntry
 from judges.errors import DataError
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from judges.records import BackendIdentity
 from judges.rubrics.prompt import JudgePrompt, judge_conversation
 from judges.rubrics.rubric_files import BUILT_IN, rubric_from, rubric_to_json

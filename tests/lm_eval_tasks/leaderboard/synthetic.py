@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from judges.judge import JudgeInfo
+from judges.judge_info import JudgeInfo
 from judges.records import Assessment, Judgement, Unjudged, Usage
 from judges.rubrics.load import load_rubric
 from judges.rubrics.rubric import Rubric

@@ -10,7 +10,7 @@ from anchor_train.inspection.measuring import measure
 from anchor_train.inspection.trial import try_rendering
 from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.run.precision import dtype_of
-from anchor_train.stages.kind import Planned
+from anchor_train.stages.parts.kind import Planned
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.registry import KINDS
 from lm_eval_tasks.records import Json

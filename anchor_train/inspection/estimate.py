@@ -16,7 +16,7 @@ from typing import Any
 from anchor_train.recipes.config import Recipe
 from anchor_train.recipes.fitting import parameters_of
 from anchor_train.run.precision import dtype_of
-from anchor_train.stages.kind import Work
+from anchor_train.stages.parts.kind import Work
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 # Share of a bare matrix product's speed that a model reaches.

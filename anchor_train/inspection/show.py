@@ -7,7 +7,7 @@ from itertools import islice
 
 from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.run.stage import Stage
-from anchor_train.stages.kind import Example
+from anchor_train.stages.parts.kind import Example
 from anchor_train.stages.registry import KINDS
 from judges.errors import ConfigError
 from judges.settings import nearest

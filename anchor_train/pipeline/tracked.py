@@ -14,7 +14,7 @@ from anchor_train.recipes.config import Recipe
 from anchor_train.run.manifest import Manifest, StageRecord
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import Stage, StageJob
-from anchor_train.stages.kind import Figures
+from anchor_train.stages.parts.kind import Figures
 from anchor_train.stages.registry import KINDS
 from judges.storage.files import read_object, write_json
 from lm_eval_tasks.tracking.target import FILE, read_target, tracked

@@ -24,7 +24,7 @@ class Stage:
 
     Attributes:
         key: Unique in the run; also its folder, e.g. ``round-1/anchor/dpo``.
-        kind: Name of its kind (:mod:`anchor_train.stages.kind`).
+        kind: Name of its kind (:mod:`anchor_train.stages.parts.kind`).
         needs: What it reads -> key of the stage that leaves it.
         settings: Dotted name -> value of every setting that its result depends on.
         externals: Name -> hash of everything else that its result depends on (model, prompts, rubric).

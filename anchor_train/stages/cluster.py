@@ -18,7 +18,7 @@ from anchor_train.recipes.section_settings import ClusterSettings
 from anchor_train.run.dependencies import Basis
 from anchor_train.run.stage import StageJob, StageResult
 from anchor_train.stages.discover import read_discoveries
-from anchor_train.stages.kind import Example, Planned, StageKind, Summary
+from anchor_train.stages.parts.kind import Example, Planned, StageKind, Summary
 from judges.errors import DataError
 from judges.rubrics.constitution import Constitution, Principle, PrincipleExample, load_constitution
 from judges.storage.files import read_records, replacing, write_json, write_records

@@ -17,8 +17,8 @@ from anchor_train.run.manifest import flat
 from anchor_train.run.roles import consultant_spec, runs_here
 from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.judge import judge_statements, judged_by, read_scored
-from anchor_train.stages.kind import Example, Planned, StageKind, Summary
 from anchor_train.stages.parts.asking import ask_missing
+from anchor_train.stages.parts.kind import Example, Planned, StageKind, Summary
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.sample import JOURNAL
 from anchor_train.training.job import OutputFolder

@@ -23,9 +23,9 @@ from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.consult import in_reply_form, read_arguments
 from anchor_train.stages.form import asked_in_form, by_output_form
 from anchor_train.stages.judge import Judged, judge_statements, read_scored
-from anchor_train.stages.kind import Example, Planned, StageKind
 from anchor_train.stages.parts.asking import ask
 from anchor_train.stages.parts.first_replies import FirstPrinciples
+from anchor_train.stages.parts.kind import Example, Planned, StageKind
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.parts.showing import headline
 from anchor_train.stages.questions import ids_of_round, questions_of, read_questions

@@ -25,7 +25,7 @@ from anchor_train.run.stage import BASE_MODEL, SFT_MODEL, Stage, StageJob, Stage
 from anchor_train.run.trained_folder import is_whole
 from anchor_train.stages.form import form_of
 from anchor_train.stages.judge import judged_by, price, sample_text
-from anchor_train.stages.kind import Example, Figures, Planned, StageKind, Summary, always
+from anchor_train.stages.parts.kind import Example, Figures, Planned, StageKind, Summary, always
 from anchor_train.stages.parts.paper_table import Table, table_of
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.training.job import OutputFolder

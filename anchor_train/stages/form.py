@@ -15,7 +15,7 @@ from anchor_train.run.dependencies import Basis
 from anchor_train.run.roles import runs_here, sampler_spec
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import FORM, StageJob, StageResult, derived_seed
-from anchor_train.stages.kind import Planned, StageKind
+from anchor_train.stages.parts.kind import Planned, StageKind
 from anchor_train.stages.questions import drawn, read_questions
 from judges.backends.protocol import ChatBackend, answer_all
 from judges.config import load_backend

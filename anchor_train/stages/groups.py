@@ -12,8 +12,8 @@ from anchor_train.run.dependencies import Basis, Dependencies
 from anchor_train.run.stage import Stage, StageJob, StageResult
 from anchor_train.stages.form import asked_in_form
 from anchor_train.stages.judge import read_scored
-from anchor_train.stages.kind import Example, Planned, StageKind, Summary, always
 from anchor_train.stages.parts.group_report import GroupReport, group_report
+from anchor_train.stages.parts.kind import Example, Planned, StageKind, Summary, always
 from anchor_train.stages.parts.showing import headline, origin
 from anchor_train.stages.questions import questions_of
 from anchor_train.stages.sample import read_samples

@@ -12,7 +12,7 @@ from anchor_train.preferences.behaviour import behaviour_of, candidates
 from anchor_train.run.dependencies import Basis, Dependencies
 from anchor_train.run.roles import judge_spec, runs_here
 from anchor_train.run.stage import StageJob, StageResult
-from anchor_train.stages.kind import Example, Planned, StageKind, Summary
+from anchor_train.stages.parts.kind import Example, Planned, StageKind, Summary
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.parts.showing import headline
 from anchor_train.stages.sample import JOURNAL, read_samples

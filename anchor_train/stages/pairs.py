@@ -1,7 +1,4 @@
-"""Stage ``pairs``: scored samples and the consultant's arguments become preference pairs, with a report.
-
-Where a strategy has the right replies probed first, stage ``probe`` does that.
-"""
+"""Stage ``pairs``: scored samples and the consultant's arguments become preference pairs, with a report."""
 
 from __future__ import annotations
 
@@ -17,20 +14,11 @@ from anchor_train.records import PreferenceExample, PreferencePair
 from anchor_train.run.dependencies import Basis, Dependencies
 from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.consult import in_reply_form, read_arguments
-from anchor_train.stages.evaluate import harness_engine
 from anchor_train.stages.form import asked_in_form
 from anchor_train.stages.judge import read_scored
-from anchor_train.stages.kind import Example, Planned, StageKind, Summary, always
-from anchor_train.stages.parts.probing import (
-    PROBED,
-    areas_by_question,
-    probe_basis,
-    probe_line,
-    probe_plan,
-    probe_replies,
-    show_probed,
-)
+from anchor_train.stages.parts.kind import Example, Planned, StageKind, Summary, always
 from anchor_train.stages.parts.showing import headline, listed, origin
+from anchor_train.stages.probe import areas_by_question
 from judges.errors import ConfigError, DataError
 from judges.storage.files import read_records, write_json, write_records
 
@@ -144,18 +132,5 @@ KIND = StageKind(
     show=_show,
     file=PAIRS,
     makes_data=True,
-    in_form=always,
-)
-PROBE = StageKind(
-    "probe",
-    work=probe_replies,
-    basis=probe_basis,
-    plan=probe_plan,
-    line=probe_line,
-    show=show_probed,
-    file=PROBED,
-    commands=("pairs",),
-    own_process=True,
-    loads=lambda recipe: harness_engine(recipe) == "hf",
     in_form=always,
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from anchor_train.recipes.config import Recipe
 from anchor_train.run.dependencies import Basis, Dependencies
 from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
-from anchor_train.stages.kind import Example, Planned, StageKind, Summary
+from anchor_train.stages.parts.kind import Example, Planned, StageKind, Summary
 from judges.errors import ConfigError, DataError
 from judges.output.notices import tell
 from judges.storage.files import read_records, write_records

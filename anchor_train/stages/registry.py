@@ -7,7 +7,7 @@ from pkgutil import iter_modules
 
 from anchor_train import stages
 from anchor_train.run.stage import StageJob, StageResult
-from anchor_train.stages.kind import StageKind
+from anchor_train.stages.parts.kind import StageKind
 
 # Every kind that a file of this folder names.
 KINDS: dict[str, StageKind] = {

@@ -16,9 +16,9 @@ from anchor_train.run.dependencies import Basis, Dependencies
 from anchor_train.run.roles import runs_here, sampler_spec
 from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.form import asked_in_form, by_output_form
-from anchor_train.stages.kind import Example, Planned, StageKind, Summary, always
 from anchor_train.stages.parts.asking import ask
 from anchor_train.stages.parts.first_replies import FirstReplies
+from anchor_train.stages.parts.kind import Example, Planned, StageKind, Summary, always
 from anchor_train.stages.parts.lengths import check_lengths
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.parts.showing import headline

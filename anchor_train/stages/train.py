@@ -21,8 +21,8 @@ from anchor_train.stages.discover import FILE as DISCOVERIES
 from anchor_train.stages.discover import read_discoveries
 from anchor_train.stages.form import asked_in_form
 from anchor_train.stages.groups import GROUPS, read_groups
-from anchor_train.stages.kind import Example, Figures, Planned, StageKind, Summary, Work, always
 from anchor_train.stages.pairs import PAIRS, read_pairs
+from anchor_train.stages.parts.kind import Example, Figures, Planned, StageKind, Summary, Work, always
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.parts.showing import prompt_text
 from anchor_train.stages.questions import load_rows, questions_of

@@ -10,7 +10,7 @@ from anchor_train.recipes.section_settings import RoleBackend
 from anchor_train.run.roles import is_own_model
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.form import asked_in_form
-from anchor_train.stages.kind import Work
+from anchor_train.stages.parts.kind import Work
 from anchor_train.stages.questions import drawn, load_questions, without_repeats
 from anchor_train.training.base_model import load_tokenizer
 from anchor_train.training.rendering import prompt_ids

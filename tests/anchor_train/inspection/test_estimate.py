@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from anchor_train.cli import main
 from anchor_train.inspection.estimate import Shape, Speed, estimate, in_words, shape_of, speed_here
-from anchor_train.stages.kind import Work
+from anchor_train.stages.parts.kind import Work
 from tests.anchor_train.scripted_run import make_run
 
 SEVEN_B = Shape(7_000_000_000, 32, 4096, 1024, 32_000)

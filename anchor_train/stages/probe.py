@@ -1,4 +1,4 @@
-"""What stage ``probe`` does: how much of its explanation does each right reply need for its choice?
+"""Stage ``probe``: how much of its explanation does each right reply need for its choice?
 
 Early answering (arXiv 2307.13702), as ``anchor-eval probe`` asks it, of the model that wrote the replies.
 Only right replies are asked about that the judge scored: of the others nothing depends on it.
@@ -14,10 +14,10 @@ from statistics import fmean
 
 from anchor_train.run.dependencies import Basis, Dependencies
 from anchor_train.run.stage import Stage, StageJob, StageResult
-from anchor_train.stages.evaluate import harness_model
+from anchor_train.stages.evaluate import harness_engine, harness_model
 from anchor_train.stages.form import asked_in_form
 from anchor_train.stages.judge import read_scored
-from anchor_train.stages.kind import Example, Planned, Summary
+from anchor_train.stages.parts.kind import Example, Planned, StageKind, Summary, always
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.parts.showing import headline
 from anchor_train.training.job import OutputFolder
@@ -129,18 +129,18 @@ def areas_by_question(folder: Path) -> dict[str, dict[int, float]]:
     return found
 
 
-def probe_basis(stage: Stage, of: Dependencies) -> Basis:
+def _basis(stage: Stage, of: Dependencies) -> Basis:
     """What its result depends on."""
     return Basis(of.settings("model", "task", "engine", "evaluate.engine"), {**of.model, **of.prompts})
 
 
-def probe_plan(job: StageJob, preview: Preview) -> Planned:
+def _plan(job: StageJob, preview: Preview) -> Planned:
     """What it would do."""
     most = len(preview.questions) * job.recipe.sampler.n
     return Planned(f"asks for the choice after up to {MOST_CUTS} parts of up to {most} explanations")
 
 
-def probe_line(found: Summary) -> str:
+def _line(found: Summary) -> str:
     """What came of it."""
     lost = sum(found["lost"].values())
     return (
@@ -149,7 +149,7 @@ def probe_line(found: Summary) -> str:
     )
 
 
-def show_probed(job: StageJob) -> Iterator[Example]:
+def _show(job: StageJob) -> Iterator[Example]:
     """The replies with what was found of them."""
     scored = {found.question.id: found for found in read_scored(job.needed("scored"))}
     for one in read_records(job.folder / PROBED, ProbedReply.from_json):
@@ -161,3 +161,18 @@ def show_probed(job: StageJob) -> Iterator[Example]:
             reply.response.text,
         ]
         yield Example(job.stage.key, one.question_id, "\n".join(lines), one.to_json())
+
+
+KIND = StageKind(
+    "probe",
+    work=probe_replies,
+    basis=_basis,
+    plan=_plan,
+    line=_line,
+    show=_show,
+    file=PROBED,
+    commands=("pairs",),
+    own_process=True,
+    loads=lambda recipe: harness_engine(recipe) == "hf",
+    in_form=always,
+)

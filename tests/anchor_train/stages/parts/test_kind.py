@@ -16,7 +16,7 @@ from anchor_train.recipes.strategies.strategy import Step, Turn
 from anchor_train.run.dependencies import Basis
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import StageJob, StageResult
-from anchor_train.stages.kind import Example, Planned, StageKind
+from anchor_train.stages.parts.kind import Example, Planned, StageKind
 from anchor_train.stages.registry import KINDS, commands
 from anchor_train.stages.sample import read_samples
 from judges.errors import ConfigError

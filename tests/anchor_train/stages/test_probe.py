@@ -8,8 +8,9 @@ from anchor_train.inspection.dry_run import describe
 from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.run.stage import StageJob
 from anchor_train.stages.judge import read_scored
-from anchor_train.stages.pairs import PROBE, pair_text, read_pairs
-from anchor_train.stages.parts.probing import (
+from anchor_train.stages.pairs import pair_text, read_pairs
+from anchor_train.stages.probe import (
+    KIND,
     PROBED,
     ProbedReply,
     areas_by_question,
@@ -55,7 +56,7 @@ def test_right_replies_are_probed_and_pairs_say_what_came_of_it(tmp_path, tiny_m
         known = {n: area for n, area in enumerate(pair.areas) if area is not None}
         assert known == areas.get(pair.question_id, {})
     record = run.manifest().stages["round-1/anchor-faithful/probe"]
-    line = PROBE.line(record.summary)
+    line = KIND.line(record.summary)
     assert line.startswith(f"{sum(one.area > 0 for one in probed)} of {len(probed)} right replies need")
 
 

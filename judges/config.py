@@ -34,7 +34,10 @@ from judges.storage.cache import ReplyCache, default_cache_path
 DEFAULT: Literal["default"] = "default"
 """The cache that is used unless another is named: see :func:`judges.storage.cache.default_cache_path`."""
 
-_BARE_ADDRESS = re.compile(r"@(?P<address>(localhost|[^@/:]+:\d+|[^@/:]+(/.+)?/v\d+)(/.*)?)$")
+_BARE_ADDRESS = re.compile(
+    r"@(?P<address>([A-Za-z][\w+.-]*:/.*|(localhost|\[[\da-fA-F:.]+\](:\d+)?|[^@/:]+:\d+|[^@/:]+(/.+)?/v\d+)(/.*)?))$"
+)
+"""An address in the short form that doesn't begin with http:// or https://."""
 _JUDGE_KEYS = ("rubric", "verdict_form", "sampling", "thinking_tokens", "prices", "budget")
 
 

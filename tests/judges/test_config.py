@@ -181,7 +181,13 @@ def test_importing_judges_loads_no_engine_and_no_network_library():
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("address", ["localhost:8000/v1", "localhost", "10.0.0.7:8000", "api.example.com/v1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("localhost:8000/v1", "localhost", "10.0.0.7:8000", "api.example.com/v1"),
+        *("ftp://x", "htp://host:80/v1", "HTTP://host/v1", "[::1]:8000/v1", "[fe80::1]"),
+    ],
+)
 def test_an_address_without_http_is_no_part_of_the_model(address):
     with pytest.raises(ConfigError, match="needs http:// or https:// before"):
         load_judge(f"openai:org/model@{address}", cache=None)

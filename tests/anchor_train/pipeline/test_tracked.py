@@ -19,21 +19,18 @@ from tests.anchor_train.scripted_run import finish_sft, make_run
 FINISHED = Path(__file__).parents[2] / "fixtures" / "earlier_version" / "training"
 
 
-def test_a_finished_run_with_curves_evaluations_and_texts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_finished_run_with_curves_evaluations_and_texts(tmp_path: Path) -> None:
     pytest.importorskip("trackio", reason="trackio is not installed: extra track")
     from tests.lm_eval_tasks.tracking.reading import trackio_rows
 
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     shutil.copytree(FINISHED, tmp_path / "run")
     for log in (tmp_path / "run").glob("evaluate/*/generate/log"):  # what is the same is stored once
         shutil.copytree(log, log.parents[1] / "score" / "log", dirs_exist_ok=True)
     run = RunFolder.open(tmp_path / "run")
-    recipe = run.recipe(["track=trackio:tests", "track_samples=true"])
+    recipe = run.recipe(["track=trackio:trainings", "track_samples=true"])
     for _ in range(2):  # the second time there is nothing to tell
         Tracked(run, recipe, plan(recipe)).bring_up(run.manifest())
-    rows = trackio_rows("tests", "run")
+    rows = trackio_rows("trainings", "run")
     log = [json.loads(line) for line in (run.path / "sft" / "log.jsonl").read_text().splitlines()]
     losses = {row["step"]: row["train/sft/loss"] for row in rows if "train/sft/loss" in row}
     assert losses == {row["step"]: pytest.approx(row["loss"]) for row in log}

@@ -52,3 +52,11 @@ def trackio_rows(project: str, name: str) -> list[dict[str, Any]]:
 
     found: list[dict[str, Any]] = SQLiteStorage.get_logs(project, name)
     return found
+
+
+def trackio_database(project: str) -> Path:
+    """The file that trackio keeps a project in."""
+    from trackio.sqlite_storage import SQLiteStorage
+
+    found: Path = SQLiteStorage.get_project_db_path(project)
+    return found

@@ -16,7 +16,7 @@ from lm_eval_tasks.runs.discovery import load_run
 from lm_eval_tasks.tracking.figures import task_figures
 from tests.lm_eval_tasks.run_folders import RUBRIC
 from tests.lm_eval_tasks.test_cli import TASK, make_run, write_judge
-from tests.lm_eval_tasks.tracking.reading import trackio_rows, wandb_runs
+from tests.lm_eval_tasks.tracking.reading import trackio_database, trackio_rows, wandb_runs
 
 SECRET = "What is 2 + 2"
 
@@ -25,7 +25,6 @@ SECRET = "What is 2 + 2"
 def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ANCHOR_CACHE", str(tmp_path / "cache.sqlite"))
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path}/mlruns")
@@ -74,7 +73,7 @@ def test_trackio_has_the_figures_of_score_and_compare_under_one_name(tmp_path: P
         <= rates[0] - rates[2]
         <= compared[f"{start}/win_minus_loss_high"]
     )
-    assert SECRET not in (tmp_path / "trackio" / "tests.db").read_bytes().decode("utf-8", "replace")
+    assert SECRET not in trackio_database("tests").read_bytes().decode("utf-8", "replace")
 
 
 def test_two_folders_of_one_name_are_two_runs(tmp_path: Path) -> None:

@@ -26,7 +26,15 @@ BULLETS = "•·∙●○◦‣⁃▪▫■□◆◇"
 _DRESS = re.escape(OPENING + QUOTES)
 _UNDRESS = re.escape(CLOSING + QUOTES)
 # Letters as one sees them: full-width, circled, bold, ligatures. Not what changes the meaning: 2² is not 22.
-_SAME_LETTER = frozenset({"<wide>", "<narrow>", "<circle>", "<font>", "<compat>", "<small>", "<noBreak>"})
+_SAME_LETTER = frozenset(
+    {"<wide>", "<narrow>", "<circle>", "<font>", "<compat>", "<small>", "<noBreak>", "<square>"}
+)
+_ENCLOSED = re.compile(
+    r"(?:DINGBAT |NEGATIVE |DOUBLE )+(?:CIRCLED|SQUARED) "
+    r"(?:LATIN CAPITAL LETTER ([A-Z])|(?:SANS-SERIF )?(?:DIGIT|NUMBER) .+)"
+)
+_UNSEEN = range(0xFE00, 0xFE10)  # they choose between drawings of what stands before them
+_KEYCAP = "\u20e3"
 _COMMAND = re.compile(
     r"\\(?:boxed|fbox|framebox|text\w*|math\w+|operatorname|emph|underline|ensuremath)\s*\{([^{}]*)\}"
 )
@@ -65,7 +73,7 @@ def _is_closed(text: str) -> bool:
 
 
 def same_letters(text: str) -> str:
-    """A text in the letters of a keyboard, where others look the same: ``Ｂ``, ``Ⓑ``, ``𝐁`` and ``（``."""
+    """A text in the letters of a keyboard, where others look the same: ``Ｂ``, ``Ⓑ``, ``🅱``, ``（``."""
     if text.isascii():
         return text
     return "".join(map(_same_letter, unicodedata.normalize("NFC", text)))
@@ -75,6 +83,11 @@ def same_letters(text: str) -> str:
 def _same_letter(character: str) -> str:
     if unicodedata.category(character) == "Cf":  # a zero-width space, a byte order mark: nothing one sees
         return ""
+    if ord(character) in _UNSEEN or character == _KEYCAP:
+        return ""
+    enclosed = _ENCLOSED.fullmatch(unicodedata.name(character, ""))
+    if enclosed is not None:  # these have no decomposition
+        return enclosed[1] or str(int(unicodedata.numeric(character)))
     kind = unicodedata.decomposition(character).partition(" ")[0]
     return unicodedata.normalize("NFKC", character) if kind in _SAME_LETTER else character
 

@@ -48,7 +48,9 @@ _POINTS_AT = re.compile(rf"\A(?:[\s:=>→⇒…]|[{DASHES}]+>|[–—]\s|\.{{2,}
 _OPENS = re.compile(rf"\s*[{re.escape(OPENING)}]")
 _WORD = re.compile(r"[^\W_]")
 _BETWEEN = re.compile(
-    rf"(?:{words.CONJUNCTION}|[,،、{_JOINS}])[\s{re.escape(OPENING + QUOTES)}]*\Z", re.IGNORECASE
+    rf"(?:{words.CONJUNCTION}|(?<![^\W_])(?:{words.PERHAPS}|{words.BUT})|[,،、{_JOINS}])"
+    rf"[\s{re.escape(OPENING + QUOTES)}]*\Z",
+    re.IGNORECASE,
 )
 _ENDS_ITEM = re.compile(
     rf"[\s{re.escape(QUOTES + CLOSING)}]*"
@@ -368,7 +370,9 @@ class _Reading:
                 is_item = (
                     mark.exact
                     and bool(_BETWEEN.search(listed[:begin]))
-                    and bool(_ENDS_ITEM.match(listed, candidate.end()))
+                    and bool(
+                        _ENDS_ITEM.match(listed, candidate.end()) or words.ALSO.match(listed, candidate.end())
+                    )
                 )
             if is_item:
                 found.append(mark.label)

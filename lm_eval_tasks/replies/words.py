@@ -103,10 +103,14 @@ _ADJECTIVE = _any(_ADJECTIVES)
 _ARTICLE = f"(?:{_any(_ARTICLES.replace(chr(108) + chr(39), ''))}|l['’])"
 _COPULA = _any(_COPULAS)
 _CONJUNCTION = _any(_AND)
-_PERHAPS = _any(
+PERHAPS = _any(
     "maybe perhaps possibly potentially vielleicht eventuell quizás quizá tal peut forse talvez misschien "
     "возможно może belki 也许 可能 たぶん 아마"
 )
+"""What puts a choice beside another one without deciding."""
+BUT = _any("but aber pero mais ma mas maar но ama ale 但 但是 ただし")
+ALSO = LatePattern(rf"\s*{_any('too also as well auch también aussi anche também ook')}[\s.!]*\Z")
+"""Behind a further choice at a text's end."""
 # "B versus C" decides nothing; "B (versus C)" sets C against B.
 _JOINING = (
     rf"(?:{_CONJUNCTION}|{_any('plus')}|{_any(('as well as', 'along with', 'together with'))}"
@@ -153,8 +157,8 @@ NAMED_ANEW = LatePattern(
 
 JOINED = LatePattern(
     r"(?:(?:i\.?e|viz|namely|meaning)(?![^\W_])\.?"
-    rf"|{_JOINING}|{_PERHAPS}|{_any('then also to through bis hasta jusqu à até')})"
-    rf"(?:\s*/\s*{_CONJUNCTION}|\s+{_any('then also')}|\s+{_PERHAPS})*\s*(?:{_NOUN}\s*)?"
+    rf"|{_JOINING}|{PERHAPS}|{_any('then also to through bis hasta jusqu à até')})"
+    rf"(?:\s*/\s*{_CONJUNCTION}|\s+{_any('then also')}|\s+{PERHAPS})*\s*(?:{_NOUN}\s*)?"
 )
 """What joins a further item of a list, behind separators."""
 

@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 
-import lm_eval_tasks.pocket
 from anchor_train.rewards import explanation_reward, question_set
 from anchor_train.rewards.questions import COLUMN, question_of
 from judges.config import load_judge
 from judges.errors import BudgetSpentError, ConfigError
 from judges.spending.budget import Budget
 from lm_eval_tasks.tasks.load import load_task
+from tests.anchor_train.few_questions import NAME as TASK
+from tests.anchor_train.few_questions import POCKET, small_task
 
-POCKET = Path(lm_eval_tasks.pocket.__file__).parent / "model"
-TASK = "pocket_explain"
 GOOD = "<explanation>{}</explanation>\n<choice>{}</choice>"
 VERDICTS = ("Factual accuracy", "Logical coherence", "Clarity", "Relevance", "Depth of argumentation")
 
@@ -28,8 +27,13 @@ def verdict(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def questions() -> Any:
-    return question_set(TASK, limit=2)
+def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_task(tmp_path_factory.mktemp("task"))
+
+
+@pytest.fixture(scope="module")
+def questions(task: Path) -> Any:
+    return question_set(task, limit=2)
 
 
 @pytest.fixture

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-Turns: TypeAlias = Sequence[Mapping[str, str]]
+from judges.models.rendering import renderer_of
+from judges.records import Conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Replying:
     batch_size: int
     seed: int
 
-    def to(self, model: Any, tokenizer: Any, asked: Sequence[Turns], step: int) -> list[list[str]]:
+    def to(self, model: Any, tokenizer: Any, asked: Sequence[Conversation], step: int) -> list[list[str]]:
         """Replies to conversations.
 
         Args:
@@ -41,10 +42,8 @@ class Replying:
         """
         import torch
 
-        texts = [
-            tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=True)
-            for turns in asked
-        ]
+        renderer = renderer_of(tokenizer)
+        texts = [renderer.prompt(turns) for turns in asked]
         rows = [text for text in texts for _ in range(self.samples)]
         devices = [model.device] if model.device.type == "cuda" else []
         replies: list[str] = []

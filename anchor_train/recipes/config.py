@@ -31,6 +31,7 @@ from anchor_train.recipes.section_settings import (
 from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.recipes.training_settings import (
     DpoSettings,
+    GrpoSettings,
     ListwiseSettings,
     LoopSettings,
     ModelSettings,
@@ -44,7 +45,7 @@ from lm_eval_tasks.prompts.reply_form import AUTO, read_reply_form
 from lm_eval_tasks.tracking.target import read_target
 
 # Sections that a variant may set otherwise.
-VARIED = ("pairs", "dpo", "listwise", "rft", "staple")
+VARIED = ("pairs", "dpo", "listwise", "rft", "grpo", "staple")
 VARIANT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # What a strategy's name would be taken for: another model of the evaluation, a round of another strategy, a
 # folder beside those of the strategies.
@@ -60,6 +61,7 @@ class Variant(Settings):
         dpo: The same of ``dpo``.
         listwise: The same of ``listwise``.
         rft: The same of ``rft``.
+        grpo: The same of ``grpo``.
         staple: The same of ``staple``.
     """
 
@@ -68,6 +70,7 @@ class Variant(Settings):
     dpo: DpoSettings | None = None
     listwise: ListwiseSettings | None = None
     rft: RftSettings | None = None
+    grpo: GrpoSettings | None = None
     staple: StapleSettings | None = None
 
     @field_validator("strategy")
@@ -99,8 +102,8 @@ class Recipe(Settings):
         rounds: How often replies are sampled and a model aligned with them.
         variants: Further strategies by name: one of the strategies with some settings of its own.
         strategies: Which models are aligned, all from one sampling: ``anchor``, its baseline ``rank``,
-            ``anchor-faithful``; on groups of replies ``aft``, ``rrhf``, ``pro``; ``rft``; ``staple``, which
-            learns principles; and variants by their names.
+            ``anchor-faithful``; on groups of replies ``aft``, ``rrhf``, ``pro``; ``rft``; ``grpo``,
+            which learns from rewards; ``staple``, which learns principles; and variants by their names.
         questions: Which questions are trained on.
         engine: How local models run: the settings of a chat backend without its model and adapter. A plain
             string is the backend's name.
@@ -119,6 +122,7 @@ class Recipe(Settings):
         dpo: Stage ``dpo``, strategies ``anchor``, ``anchor-faithful`` and ``rank``.
         listwise: Stage ``align``, strategies ``aft``, ``rrhf`` and ``pro``.
         rft: Stage ``align``, strategy ``rft``.
+        grpo: Stage ``grpo``, strategy ``grpo``.
         staple: Stages ``discover``, ``cluster`` and ``train``, strategy ``staple``.
         evaluate: Stage ``evaluate``.
     """
@@ -145,6 +149,7 @@ class Recipe(Settings):
     dpo: DpoSettings
     listwise: ListwiseSettings
     rft: RftSettings
+    grpo: GrpoSettings
     staple: StapleSettings
     evaluate: EvaluateSettings
 
@@ -232,7 +237,7 @@ class Recipe(Settings):
             raise ValueError("a strategy is named twice")
         return value
 
-    @field_validator("sft", "dpo", "listwise", "rft", "staple")
+    @field_validator("sft", "dpo", "listwise", "rft", "grpo", "staple")
     @classmethod
     def _batch_divides(cls, value: S, info: ValidationInfo) -> S:
         launch = info.data.get("launch")

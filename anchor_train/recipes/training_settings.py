@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -315,6 +316,67 @@ class ListwiseSettings(WatchedSettings):
     detach_boundary: bool = True
     sft_weight: float = Field(default=1.0, ge=0)
     assess_questions: int = Field(default=200, ge=1)
+
+
+class RewardWeights(Settings):
+    """What each reward counts for; those of 0 aren't asked for.
+
+    Attributes:
+        correctness: 1 for the right choice.
+        form: The share of explanation and choice that can be read.
+        quality: The training judge's score, as a share of the best one.
+    """
+
+    correctness: float = Field(default=1.0, ge=0)
+    form: float = Field(default=1.0, ge=0)
+    quality: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _something(self) -> RewardWeights:
+        if not self.counted:
+            raise ValueError("all rewards count for nothing")
+        return self
+
+    @property
+    def counted(self) -> dict[str, float]:
+        """Those that count, by name."""
+        return {name: weight for name, weight in self.model_dump().items() if weight > 0}
+
+
+class GrpoSettings(LoopSettings):
+    """Learning from rewards for replies that are written during training: strategy ``grpo``.
+
+    ``optimiser.batch_size`` counts replies: a step takes ``batch_size / replies`` questions.
+
+    Attributes:
+        replies: Replies to a question, whose rewards are compared with each other.
+        max_tokens: Longest reply.
+        temperature: Of the replies.
+        beta: Weight of the divergence from the model that training starts from.
+        rewards: What counts.
+    """
+
+    replies: int = Field(ge=2)
+    max_tokens: int = Field(ge=1)
+    temperature: float = Field(gt=0)
+    beta: float = Field(ge=0)
+    rewards: RewardWeights = RewardWeights()
+
+    @field_validator("replies")
+    @classmethod
+    def _whole_groups(cls, value: int, info: ValidationInfo) -> int:
+        optimiser = info.data.get("optimiser")
+        if isinstance(optimiser, OptimiserSettings) and optimiser.batch_size % value:
+            raise ValueError(
+                f"a step has optimiser.batch_size {optimiser.batch_size} replies, no multiple of {value}"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _nothing_held_out(self) -> GrpoSettings:
+        if self.eval_every is not None:
+            raise ValueError("eval_every: rewards have no held-out loss; evaluation measures the model")
+        return self
 
 
 class RefineSettings(LoopSettings):

@@ -13,7 +13,7 @@ from anchor_train.principles.records import Discovery
 from anchor_train.recipes.config import Recipe
 from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.recipes.training_settings import SftSettings, SftTarget
-from anchor_train.records import PreferenceExample, SftExample
+from anchor_train.records import PreferenceExample, RewardExample, SftExample
 from anchor_train.run.dependencies import Basis, Dependencies
 from anchor_train.run.stage import Stage, StageJob, StageResult, derived_seed
 from anchor_train.stages.cluster import MEMBERS, read_members
@@ -26,7 +26,7 @@ from anchor_train.stages.parts.kind import Example, Figures, Planned, StageKind,
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.parts.showing import prompt_text
 from anchor_train.stages.questions import load_rows, questions_of
-from anchor_train.training.job import OutputFolder, TrainingJob, TrainingSettings
+from anchor_train.training.job import OutputFolder, RewardSource, TrainingJob, TrainingSettings
 from anchor_train.training.launch import launch
 from anchor_train.training.rendering import (
     show_example,
@@ -46,11 +46,11 @@ from lm_eval_tasks.tasks.spec import TaskSpec
 EXAMPLES = "examples.jsonl"
 SHOWN = 3
 
-E = TypeVar("E", SftExample, PreferenceExample, GroupExample)
+E = TypeVar("E", SftExample, PreferenceExample, GroupExample, RewardExample)
 
 
 @dataclass(frozen=True, slots=True)
-class _Training(Generic[E]):
+class Training(Generic[E]):
     """What sets one stage that trains apart from the others.
 
     Attributes:
@@ -66,6 +66,7 @@ class _Training(Generic[E]):
         render: These, for people.
         text: What follows the prompt where an example is shown.
         replies: How many replies of an example pass through the model.
+        rewards: Who rewards replies that the training writes.
     """
 
     settings: Callable[[StageJob], TrainingSettings]
@@ -80,6 +81,7 @@ class _Training(Generic[E]):
     render: Callable[[Any, Any], str]
     text: Callable[[E], str]
     replies: Callable[[StageJob], int] = lambda job: 1
+    rewards: Callable[[StageJob], RewardSource | None] = lambda job: None
 
     def kind(
         self,
@@ -118,6 +120,7 @@ class _Training(Generic[E]):
                 adapter=OutputFolder(job.needed("adapter")).adapter if "adapter" in job.stage.needs else None,
                 allow_cut=settings.allow_cut,
                 loss=getattr(STRATEGIES.get(job.stage.method or ""), "loss", None),
+                rewards=self.rewards(job),
             ),
             job.recipe.launch,
         )
@@ -264,7 +267,7 @@ def _sft_externals(of: Dependencies) -> Mapping[str, str]:
     return {**of.prompts, **of.data} if target == "rationale" else of.prompts
 
 
-SFT = _Training(
+SFT = Training(
     settings=lambda job: job.recipe.sft,
     basis=_basis_of("sft"),
     externals=_sft_externals,
@@ -290,7 +293,7 @@ def _preferences(job: StageJob, questions: Mapping[str, Question]) -> list[Prefe
     ]
 
 
-DPO = _Training(
+DPO = Training(
     settings=lambda job: job.recipe.dpo,
     basis=_basis_of("dpo"),
     externals=lambda of: {},
@@ -333,7 +336,7 @@ def _levels(example: GroupExample) -> str:
     return "\n".join(f"--- level {level}\n{reply}" for level, reply in each)
 
 
-ALIGN = _Training(
+ALIGN = Training(
     settings=_group_settings,
     basis=_group_basis,
     externals=lambda of: of.prompts,
@@ -394,7 +397,7 @@ def _refinement_basis(stage: Stage, of: Dependencies) -> Mapping[str, Any]:
     return {**_basis_of("staple.train")(stage, of), **lora}
 
 
-TRAIN = _Training(
+TRAIN = Training(
     settings=_refinement_settings,
     basis=_refinement_basis,
     externals=lambda of: {**of.prompts, **of.refine_prompts},

@@ -123,6 +123,7 @@ class JsonLog(TrainerCallback):  # type: ignore[misc]
                 f"the loss is {logs['loss']} at step {state.global_step}: lower the learning rate, "
                 "or train in float32 or bfloat16 if this is float16"
             )
+        logs = {name: value for name, value in logs.items() if value is not None}  # TRL's mean of nothing
         row = {"step": state.global_step, **logs, "seconds": round(self.seconds, 3)}
         if self.beta is not None and "rewards/chosen" in logs:
             # A reward is beta * log(policy / reference); without beta it is how far the policy has moved.

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from anchor_train.recipes.training_settings import (
     DpoSettings,
+    GrpoSettings,
     ListwiseLoss,
     ListwiseSettings,
     ModelSettings,
@@ -26,16 +27,36 @@ from judges.storage.files import content_hash
 from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.records import Json
 
-Stage: TypeAlias = Literal["sft", "dpo", "listwise", "rft", "staple"]
-TrainingSettings: TypeAlias = SftSettings | DpoSettings | ListwiseSettings | RftSettings | RefineSettings
+Stage: TypeAlias = Literal["sft", "dpo", "listwise", "rft", "grpo", "staple"]
+TrainingSettings: TypeAlias = (
+    SftSettings | DpoSettings | ListwiseSettings | RftSettings | GrpoSettings | RefineSettings
+)
 
 _SETTINGS: Mapping[Stage, type[TrainingSettings]] = {
     "sft": SftSettings,
     "dpo": DpoSettings,
     "listwise": ListwiseSettings,
     "rft": RftSettings,
+    "grpo": GrpoSettings,
     "staple": RefineSettings,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class RewardSource(JsonRecord):
+    """Who says what a reply is worth, where replies are written and rewarded during training.
+
+    Attributes:
+        task: The task's name or file.
+        judge: What ``judges.load_judge`` takes.
+        executor: Where the judge is asked, as ``judges.load_judge`` takes it.
+        cache: File that keeps its replies, so that a training that goes on asks for none of them twice.
+    """
+
+    task: str
+    judge: str | dict[str, Any]
+    executor: str | dict[str, Any] | None
+    cache: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +66,14 @@ class TrainingJob:
     Attributes:
         model: The base model.
         settings: Of the stage; their type says which stage it is.
-        examples: JSON Lines of ``SftExample`` (sft, staple), ``PreferenceExample`` (dpo) or ``GroupExample``.
+        examples: JSON Lines of ``SftExample`` (sft, staple), ``PreferenceExample`` (dpo), ``RewardExample``
+            (grpo) or ``GroupExample``.
         output: Folder that gets adapter, checkpoints, logs and report.
         seed: Of adapter initialisation, data order and dropout.
         adapter: Adapter to start from, which is DPO's reference too; None for SFT.
         allow_cut: Train on examples that ``max_length`` cuts, instead of refusing them.
         loss: Of list-wise training; None for the others.
+        rewards: Of GRPO; None for the others.
     """
 
     model: ModelSettings
@@ -61,12 +84,15 @@ class TrainingJob:
     adapter: Path | None = None
     allow_cut: bool = False
     loss: ListwiseLoss | None = None
+    rewards: RewardSource | None = None
 
     def __post_init__(self) -> None:
         if (self.stage == "sft") != (self.adapter is None):
             raise ValueError("SFT starts from no adapter, any other training from one")
         if (self.stage == "listwise") != (self.loss is not None):
             raise ValueError("list-wise training has a loss, any other none")
+        if (self.stage == "grpo") != (self.rewards is not None):
+            raise ValueError("GRPO has rewards, any other training none")
 
     @property
     def stage(self) -> Stage:
@@ -85,6 +111,7 @@ class TrainingJob:
             "adapter": None if self.adapter is None else str(self.adapter.resolve()),
             "allow_cut": self.allow_cut,
             "loss": self.loss,
+            "rewards": None if self.rewards is None else self.rewards.to_json(),
         }
 
     @staticmethod
@@ -100,6 +127,7 @@ class TrainingJob:
             adapter=None if row["adapter"] is None else Path(row["adapter"]),
             allow_cut=row["allow_cut"],
             loss=row["loss"],
+            rewards=None if row["rewards"] is None else RewardSource.from_json(row["rewards"]),
         )
 
 
@@ -108,7 +136,7 @@ class TrainingReport(JsonRecord):
     """What came of a training.
 
     Attributes:
-        stage: ``sft``, ``dpo``, ``listwise``, ``rft`` or ``staple``.
+        stage: ``sft``, ``dpo``, ``listwise``, ``rft``, ``grpo`` or ``staple``.
         adapter: Folder of the trained adapter: safetensors, its config, the tokenizer; nothing pickled.
         content: Hash of what is in that folder.
         steps: Optimiser steps in all, those before an interruption included.

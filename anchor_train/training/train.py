@@ -49,6 +49,7 @@ _METHODS: Mapping[Stage, str] = {
     "sft": "sft",
     "staple": "sft",
     "rft": "rft",
+    "grpo": "grpo",
     "dpo": "dpo",
     "listwise": "listwise",
 }
@@ -127,7 +128,9 @@ def train(job: TrainingJob, callbacks: Sequence[Any] = ()) -> TrainingReport:
     trained, held = held_out(fitted.examples, settings, job.seed)
     fitted = replace(fitted, examples=trained)
     told = [*fitted.examples, *(["held out", *held] if held else [])]
-    parts = told if job.loss is None else [job.loss, *told]
+    parts = [
+        part for part in (job.loss, job.rewards and (job.rewards.task, job.rewards.judge)) if part
+    ] + told
     mark = training_fingerprint(settings, job.model, job.seed, parts, job.adapter)
     arguments = trainer_arguments(method, settings, job.model, folder, job.seed)
     with arguments.main_process_first():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from anchor_train.preferences.groups import GroupExample
 from anchor_train.recipes.training_settings import (
@@ -17,10 +17,11 @@ from anchor_train.recipes.training_settings import (
     RftSettings,
     SftSettings,
 )
-from anchor_train.records import PreferenceExample, SftExample
+from anchor_train.records import PreferenceExample, RewardExample, SftExample
 from anchor_train.training.job import TrainingJob, TrainingReport, TrainingSettings
 from judges.records import Message
 
+Example: TypeAlias = SftExample | PreferenceExample | GroupExample | RewardExample
 ANIMALS = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay", "koi", "lynx")
 TRAINED, HELD_OUT = ANIMALS[:8], ANIMALS[8:]
 
@@ -66,7 +67,7 @@ def rft_settings(**changes: Any) -> RftSettings:
 def job_of(
     settings: TrainingSettings,
     model: ModelSettings,
-    examples: Sequence[SftExample | PreferenceExample | GroupExample],
+    examples: Sequence[Example],
     output: Path,
     adapter: Path | None = None,
     **others: Any,
@@ -93,7 +94,7 @@ def trainer_of(job: TrainingJob) -> Any:
 def train(
     settings: TrainingSettings,
     model: ModelSettings,
-    examples: Sequence[SftExample | PreferenceExample | GroupExample],
+    examples: Sequence[Example],
     output: Path,
     adapter: Path | None = None,
     *,

@@ -88,6 +88,10 @@ class Strategy(ABC):
         """Whether it needs the training judge; groups by correctness, say, are made of replies alone."""
         return True
 
+    def takes_replies(self, recipe: Recipe) -> bool:
+        """Whether replies are sampled for it; a training that writes its own needs none."""
+        return True
+
     def consults(self, recipe: Recipe) -> bool:
         """Whether the consultant writes for questions that were never answered right."""
         return False

@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from anchor_train.recipes.config import Recipe
+from anchor_train.recipes.strategies import STRATEGIES
+from anchor_train.recipes.strategies.strategy import Strategy
+from anchor_train.recipes.training_settings import GrpoSettings
 from anchor_train.run.roles import is_own_model
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.parts.preview import Preview
@@ -66,10 +69,14 @@ def _problems(preview: Preview) -> Iterator[str]:
     if context is None:
         return
     sampler, evaluation = recipe.sampler, recipe.evaluate
-    if is_own_model(sampler.backend) and not sampler.allow_cut:
+    samples = any(one.takes_replies(recipe.as_of(name)) for name, one in _strategies(recipe))
+    if samples and is_own_model(sampler.backend) and not sampler.allow_cut:
         reply = sampler.max_tokens + sampler.thinking_tokens
         longest = _longest(preview, _training_questions(preview))
         yield from _too_long("sampler", longest, reply, context, "; or sampler.allow_cut=true")
+    for name, settings in _rewarded(recipe):
+        longest = _longest(preview, _training_questions(preview))
+        yield from _too_long(name, longest, settings.max_tokens, context, f"; or {name}.allow_cut=true")
     if _from_hub(preview):
         return
     asked = preview.spec.load_questions(
@@ -79,6 +86,19 @@ def _problems(preview: Preview) -> Iterator[str]:
     )
     reply = evaluation.max_tokens + evaluation.thinking_tokens
     yield from _too_long("evaluate", _longest(preview, asked[: evaluation.limit]), reply, context, "")
+
+
+def _strategies(recipe: Recipe) -> Iterator[tuple[str, Strategy]]:
+    for name in recipe.strategies:
+        yield name, STRATEGIES[recipe.strategy_of(name)]
+
+
+def _rewarded(recipe: Recipe) -> Iterator[tuple[str, GrpoSettings]]:
+    """Section -> settings of trainings that write replies themselves, and mustn't cut them."""
+    for name, strategy in _strategies(recipe):
+        settings = recipe.as_of(name).grpo
+        if strategy.section == "grpo" and not settings.allow_cut:
+            yield f"variants.{name}.grpo" if name in recipe.variants else "grpo", settings
 
 
 def _training_questions(preview: Preview) -> Sequence[Question]:

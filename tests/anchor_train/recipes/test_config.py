@@ -75,7 +75,7 @@ def test_every_strategy_finds_its_settings_in_every_recipe(recipe_file, strategy
 def test_an_unknown_strategy_is_told_once_with_the_known_ones(recipe_file):
     with pytest.raises(ConfigError) as caught:
         load_recipe(recipe_file, ["strategies=[aftt]"])
-    told = "no strategy 'aftt' (did you mean 'aft'? known: aft, anchor, anchor-faithful, pro"
+    told = "no strategy 'aftt' (did you mean 'aft'? known: aft, anchor, anchor-faithful, grpo, pro"
     assert str(caught.value).count(told) == 1
 
 

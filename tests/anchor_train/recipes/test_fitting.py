@@ -86,9 +86,9 @@ def test_its_batches_can_be_shared_by_two_and_four_processes(tmp_path, name, pro
 
     path = tmp_path / "recipe.yaml"
     path.write_text(f"model: m\ntask: aqua_rat_explain\nextends: {name}\nengine: transformers\n")
-    every = "strategies=[anchor, rank, aft, rrhf, pro, rft, staple]"
+    every = "strategies=[anchor, rank, aft, rrhf, pro, rft, grpo, staple]"
     recipe = load_recipe(path, [f"launch.processes={processes}", every])
-    for section in (recipe.sft, recipe.dpo, recipe.listwise, recipe.rft, recipe.staple.train):
+    for section in (recipe.sft, recipe.dpo, recipe.listwise, recipe.rft, recipe.grpo, recipe.staple.train):
         batch = section.optimiser
         at_once = batch.at_once(processes) * batch.accumulation_steps(processes) * processes
         assert at_once == batch.batch_size

@@ -66,6 +66,8 @@ def test_replies_are_a_frame_and_a_data_set_of_the_same_rows(
     sums = judged[criteria].map(lambda said: float(RUBRIC.scale[said])).sum(axis=1)
     assert judged["score"].tolist() == pytest.approx(sums.tolist())
     assert (frame["right"] == (frame["choice"] == frame["gold"])).all()
+    by = "openai:judge-70b@http://localhost:8000/v1"
+    assert repr(session["run"]) == f"run m1 of made/m1: pocket_explain; judged by {by}"
 
 
 def test_a_comparison_prints_shows_and_becomes_a_frame(session: dict[str, Any]) -> None:
@@ -75,8 +77,18 @@ def test_a_comparison_prints_shows_and_becomes_a_frame(session: dict[str, Any]) 
     assert row["win"] + row["tie"] + row["loss"] == pytest.approx(1)
     assert f"{100 * row['win']:.1f}" in str(result)
     assert f"<td>{row['win']:.3f}</td>" in result._repr_html_()
+    p_value = "&lt; 0.001" if row["p_value"] < 0.001 else f"{row['p_value']:.3f}"
+    assert f"<td>{p_value}</td>" in result._repr_html_()
     assert result.to_json()["pairs"][0]["overall"]["win"]["value"] == row["win"]
     assert session["site"].index.name == "index.html"
+
+
+def test_explanations_from_elsewhere_are_judged(
+    session: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (row,) = session["theirs"].replies
+    assert (row["explanation"], row["right"], row["score"]) == ("Water expands when it freezes.", None, 5.0)
 
 
 def test_pairs_are_what_trl_trains_on(session: dict[str, Any]) -> None:
@@ -119,8 +131,11 @@ def test_trls_own_trainer_takes_the_pairs(session: dict[str, Any], tiny_model: P
 
 def test_what_is_not_there_is_named(folder: Path) -> None:
     from anchor_train.api import load_pairs
-    from lm_eval_tasks.api import compare
+    from lm_eval_tasks.api import compare, score
 
+    (folder / "panel.yaml").write_text("panel: [judge.yaml, openai:other]\n")
+    with pytest.raises(ConfigError, match=r"a panel: anchor-eval score .*m1 --judge"):
+        score(folder / "runs" / "m1", folder / "panel.yaml")
     with pytest.raises(DataError, match=r"no pairs of strategy 'ancor'.*anchor"):
         load_pairs(folder / "my-run", "ancor")
     with pytest.raises(ConfigError, match="at least two runs"):

@@ -22,7 +22,8 @@ from anchor_train.api import load_pairs
 from anchor_train.rewards import explanation_reward, question_set
 from anchor_train.watching import WinRateCallback
 from judges import Assessment, Judge, Judgement, Sampling, Statement, Unjudged, load_judge
-from lm_eval_tasks.api import Comparison, Fields, Replies, Run, compare, leaderboard, run_of_explanations
+from lm_eval_tasks.api import Comparison, Fields, Replies, Run
+from lm_eval_tasks.api import compare, leaderboard, run_of_explanations, score
 
 with load_judge("judge.yaml") as judge:
     assert_type(judge, Judge)
@@ -44,6 +45,8 @@ assert_type(run, Run)
 assert_type(run.replies, Replies)
 assert_type(run.replies.to_pandas(), pandas.DataFrame)
 assert_type(run.replies.to_dataset(), datasets.Dataset)
+assert_type(score("runs/m1", judge, tasks=["pocket_explain"]), Run)
+score(run, judge, tasks=3)  # E: arg-type
 run.answers  # E: attr-defined
 result = compare(run, "runs/base", baseline="base")
 assert_type(result, Comparison)

@@ -1,6 +1,7 @@
 """One line a phase that says how far it is, how fast it goes and how long it will take.
 
-A terminal gets one moving line, with a bar; a file a whole line every half minute, and the last one.
+A terminal gets one moving line, with a bar; a notebook a bar in its cell; a file a whole line every half
+minute, and the last one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,19 @@ def progress(total: int | None, phase: str, *, initial: int = 0, shown: bool = T
         initial: How many were there already.
         shown: Whether the user sees it. Where there is nothing to do, nothing is shown.
     """
+    from judges.output.notebook import NotebookProgress, in_notebook
+
+    disable = not shown or total == initial
+    if in_notebook():
+        form = _WITHOUT_TOTAL if total is None else _IN_FILE
+        return NotebookProgress(
+            total=total,
+            desc=phase,
+            initial=initial,
+            disable=disable,
+            bar_format=form,
+            mininterval=_SECONDS_BETWEEN_STATES,
+        )
     file = stream()
     terminal = file.isatty()
     wide = terminal and os.get_terminal_size(file.fileno()).columns > 0
@@ -38,7 +52,7 @@ def progress(total: int | None, phase: str, *, initial: int = 0, shown: bool = T
         total=total,
         desc=phase,
         initial=initial,
-        disable=not shown or total == initial,
+        disable=disable,
         file=file if terminal else _WholeLines(file),
         bar_format=form,
         mininterval=_SECONDS_BETWEEN_STATES if terminal else _SECONDS_BETWEEN_LINES,

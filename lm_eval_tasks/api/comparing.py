@@ -13,7 +13,7 @@ from lm_eval_tasks.comparison.boards import collect
 from lm_eval_tasks.comparison.named import Report, compare_runs
 from lm_eval_tasks.comparison.pair import Settings
 from lm_eval_tasks.comparison.reports.paper_table import paper_table
-from lm_eval_tasks.comparison.reports.text import as_json, as_text
+from lm_eval_tasks.comparison.reports.text import as_json, as_text, p_text
 from lm_eval_tasks.leaderboard.pages.site import Figures, Written, write_site
 from lm_eval_tasks.leaderboard.pages.training import runs_below
 from lm_eval_tasks.runs.discovery import Run, load_run
@@ -43,7 +43,10 @@ class Comparison:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        frame = self.to_frame().map(lambda value: f"{value:.3f}" if isinstance(value, float) else value)
+        frame = self.to_frame()
+        for column in frame:
+            text = p_text if column in _P_VALUES else _number
+            frame[column] = [text(value) if isinstance(value, float) else value for value in frame[column]]
         notes = "".join(f"<li>{escape(str(note))}</li>" for note in self.report.notes)
         return f"{frame.to_html(index=False, escape=True)}<ul>{notes}</ul>"
 
@@ -72,6 +75,13 @@ class Comparison:
         if text is None:
             raise ConfigError("a table as in the paper needs compare(..., baseline=NAME)")
         return text
+
+
+_P_VALUES = ("p_value", "adjusted_p")
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}"
 
 
 def _rows(pair: Any) -> list[dict[str, Any]]:

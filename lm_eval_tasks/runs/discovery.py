@@ -132,7 +132,7 @@ class TaskRun:
         return marks_of(self.read())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """One model's evaluation.
 
@@ -149,6 +149,11 @@ class Run:
     model: str
     tasks: Mapping[str, TaskRun]
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        names = {judge.name for task in self.tasks.values() if (judge := task.judge) is not None}
+        judged = f"judged by {', '.join(sorted(names))}" if names else "not judged"
+        return f"run {self.name} of {self.model}: {', '.join(self.tasks)}; {judged}"
 
     @staticmethod
     def load(path: str | Path, *, judge: str | None = None) -> Run:

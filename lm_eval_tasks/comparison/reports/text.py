@@ -108,7 +108,7 @@ def _pair(pair: Pair, interval: str, table: Table) -> str:
     header = ("task", "questions", "win", "tie", "loss", "win - loss", interval, "p")
     title = f"{pair.first} against {pair.second}"
     if len(table.pairs) > 1:
-        title += f" (p {_p(pair.adjusted_p)} after Holm's correction)"
+        title += f" (p {p_text(pair.adjusted_p)} after Holm's correction)"
     return f"{title}\n{text_table(header, rows)}"
 
 
@@ -121,7 +121,7 @@ def _rates(name: str, questions: int, found: Comparison | Overall, p: float | No
         percent(found.loss.value),
         signed_percent(found.margin.value),
         _interval(found.margin),
-        _p(p),
+        p_text(p),
     )
 
 
@@ -131,7 +131,8 @@ def _interval(estimate: Estimate) -> str:
     return f"[{signed_percent(estimate.low)}, {signed_percent(estimate.high)}]"
 
 
-def _p(p: float | None) -> str:
+def p_text(p: float | None) -> str:
+    """A p value as tables have it."""
     if p is None:
         return "-"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

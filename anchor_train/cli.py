@@ -34,6 +34,7 @@ COMMANDS = {
     "experiment": "The method's effect, with intervals over seeds.",
     "pocket": "The pocket model: where it is, and how to make it again.",
     "export": "The trained model as an adapter or as whole weights.",
+    "publish": "The exported model on the hub, with its card.",
 }
 """Command name -> what ``--help`` says of it; with a space in it, of a command of that group."""
 _LISTED = {name: line for name, line in COMMANDS.items() if " " not in name}
@@ -45,7 +46,7 @@ class TrainGroup(LazyGroup):
     package = "anchor_train.commands"
     table = _LISTED
     rooms = MappingProxyType({})
-    goes_on = frozenset(_LISTED) - {"init", "status", "show", "pocket", "export"}
+    goes_on = frozenset(_LISTED) - {"init", "status", "show", "pocket", "export", "publish"}
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A command of a file of its own, or one that does stages."""

@@ -6,6 +6,7 @@ AnchorError
 ├── DataError              a data file, samples log or artifact can't be read
 ├── TrainingError          a training broke off, or what it trains isn't what it should be
 ├── TrackingError          an experiment tracker took no figures; the results are on disk
+├── PublishingError        the hub can't be reached, or refused something; nothing on disk has changed
 ├── NothingJudgedError     a judge was asked, and not a single explanation has a verdict
 ├── BudgetSpentError       a judge has spent what it may; what was answered is stored
 └── BackendError           a backend can't serve at all (one failed request is a ``Failure`` value instead)
@@ -64,6 +65,10 @@ class TrainingError(AnchorError):
 
 class TrackingError(AnchorError):
     """An experiment tracker couldn't be reached, or refused something; results are on disk all the same."""
+
+
+class PublishingError(AnchorError):
+    """The hub can't be reached, or refused something; a second run goes on where this one stopped."""
 
 
 class NothingJudgedError(AnchorError):

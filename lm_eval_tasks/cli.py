@@ -35,6 +35,7 @@ ROOMS = {
     "comparing": {
         "compare": "Win, tie and loss between runs, with intervals.",
         "leaderboard": "A static site of all runs below a folder.",
+        "publish": "Explanations with verdicts, or the site, on the hub.",
         "view": "The same site, served here and built again as runs grow.",
         "gate": "Is a run no worse than its baseline? Judges until that is told; exit code 0 or 1.",
         "power": "The smallest difference that a run could show.",

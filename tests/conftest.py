@@ -19,6 +19,7 @@ import hypothesis
 import pytest
 
 from judges.backends.vllm.backend import VllmBackend, create
+from tests.hub_stand_in import TOKEN, Hub, running_hub
 from tests.real_model import missing, real_model_folder
 from tests.tiny_models import make_tiny_adapter, make_tiny_model
 
@@ -145,6 +146,19 @@ def vllm_server(
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A stand-in of the model hub, to which ``huggingface_hub`` of this process talks, with a token."""
+    import huggingface_hub.constants
+
+    with running_hub() as found:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", found.url)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield found
 
 
 @pytest.fixture(scope="session")

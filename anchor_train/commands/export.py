@@ -47,9 +47,9 @@ def command(
     \b
     anchor-train export my-run -o my-model --form merged
     """
-    from anchor_train.inspection.export import export
-    from anchor_train.inspection.model_card import compared_prompts, model_card
     from anchor_train.pipeline.trained import trained_model
+    from anchor_train.publishing.export import export
+    from anchor_train.publishing.model_card import compared_prompts, model_card
     from judges.output.notices import tell
 
     pipeline = open_pipeline(run_folder, overrides, warn=False, looks=True)

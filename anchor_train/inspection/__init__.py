@@ -1,6 +1,6 @@
-"""Looking at a run, before it starts and after: dry run, status, examples, export.
+"""Looking at a run, before it starts and after: dry run, status, examples.
 
 In: A run folder.
-Out: Text and JSON for people, a folder to hand on.
+Out: Text and JSON for people.
 Not imported here: commands; it changes no artifact.
 """

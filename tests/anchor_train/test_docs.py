@@ -141,7 +141,7 @@ def test_the_first_run_of_the_docs_goes_from_start_to_end(tmp_path):
     assert {row["model"] for row in table["rows"]} == {"base", "sft", "anchor"}
     assert table["beside"] == "sft"
     card = (tmp_path / "my-model" / "README.md").read_text(encoding="utf-8")
-    assert 'library_name: "transformers"' in card
+    assert "library_name: transformers" in card
     assert "## Merged weights" in card
 
 

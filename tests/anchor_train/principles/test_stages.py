@@ -16,13 +16,13 @@ from click.testing import CliRunner
 
 from anchor_train.cli import main
 from anchor_train.inspection.dry_run import describe
-from anchor_train.inspection.model_card import model_card
 from anchor_train.inspection.preflight import check
 from anchor_train.inspection.show import examples
 from anchor_train.inspection.status import results_text, status_text
 from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.pipeline.trained import trained_model, trained_models
 from anchor_train.principles.discovery import fold
+from anchor_train.publishing.model_card import model_card
 from anchor_train.records import SftExample
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.cluster import read_constitution, read_members

@@ -10,12 +10,12 @@ from click.testing import CliRunner
 
 from anchor_train.cli import main
 from anchor_train.inspection.dry_run import describe
-from anchor_train.inspection.model_card import model_card
 from anchor_train.inspection.show import examples
 from anchor_train.inspection.status import results_text, status_text
 from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.pipeline.plan import plan
 from anchor_train.pipeline.trained import trained_model, trained_models
+from anchor_train.publishing.model_card import model_card
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.groups import WITHOUT, read_groups
 from anchor_train.stages.sample import read_samples

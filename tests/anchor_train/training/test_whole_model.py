@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from anchor_train.inspection.export import export
+from anchor_train.publishing.export import export
 from anchor_train.recipes.training_settings import LoraSettings, ModelSettings
 from anchor_train.run.roles import own_model
 from anchor_train.run.trained_folder import is_whole

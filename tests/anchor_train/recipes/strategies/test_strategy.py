@@ -7,9 +7,9 @@ import json
 import pytest
 
 from anchor_train.inspection.dry_run import describe
-from anchor_train.inspection.model_card import model_card
 from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.pipeline.trained import TrainedModel
+from anchor_train.publishing.model_card import model_card
 from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.recipes.strategies.anchor import Pairs
 from anchor_train.stages.pairs import read_pairs

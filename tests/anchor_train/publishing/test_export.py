@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from anchor_train.inspection.export import export
+from anchor_train.publishing.export import export
 from anchor_train.recipes.training_settings import ModelSettings
 from anchor_train.training.rendering import prompt_ids
 from judges.errors import ConfigError

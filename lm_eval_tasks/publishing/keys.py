@@ -33,23 +33,29 @@ class _Kind:
 
     Attributes:
         what: What it is.
-        signs: One of these is in every such key, in lower case: what has none isn't searched.
-        pattern: Finds it; group ``key``, where there is one, is the key itself.
+        signs: One of these is in every such key, in lower case: texts are searched for them, which is quick.
+        pattern: Matches it; group ``key``, where there is one, is the key itself.
+        before: How far in front of its sign a match may begin.
     """
 
     what: str
     signs: tuple[str, ...]
     pattern: re.Pattern[str]
+    before: int
 
 
-def _kind(what: str, signs: str, pattern: str, flags: int = 0) -> _Kind:
-    return _Kind(what, tuple(signs.split()), re.compile(pattern, flags))
+def _kind(what: str, signs: str, pattern: str, flags: int = 0, *, before: int = 0) -> _Kind:
+    return _Kind(what, tuple(signs.split()), re.compile(pattern, flags), before)
 
 
 _NAMES = (
     "api[_-]?keys?|access[_-]?key|secret[_-]?key|client[_-]?secret|access[_-]?token|auth[_-]?token|"
     "api[_-]?token|hf[_-]?token|hub[_-]?token|bearer[_-]?token|secret|password|passwd|credentials?"
 )
+# A value with letters and digits, so neither a word nor a number.
+_MIXED = r"(?=[A-Za-z_./+=-]*\d)(?=[\d_./+=-]*[A-Za-z])[A-Za-z0-9_./+=-]"
+# What stands in a key's place: nothing, a variable, a word to be replaced.
+_STAND_IN = r"null|none|true|false|empty|dummy|your|xxx|\*|<|\$|\{|\(|env:"
 _KINDS = (
     _kind("a token of Hugging Face", "hf_", _BEGIN + r"hf_[A-Za-z0-9]{16,}"),
     _kind("a token of Hugging Face", "api_org_", _BEGIN + r"api_org_[A-Za-z0-9]{16,}"),
@@ -76,13 +82,13 @@ _KINDS = (
     _kind("a token of Google", "ya29.", _BEGIN + r"ya29\.[A-Za-z0-9_-]{20,}"),
     _kind("a token of npm", "npm_", _BEGIN + r"npm_[A-Za-z0-9]{36}"),
     _kind("a token of PyPI", "pypi-ageichl", _BEGIN + r"pypi-AgEIcHl[A-Za-z0-9_-]{20,}"),
-    _kind("a key of Stripe", "k_live_", _BEGIN + r"[rs]k_live_[A-Za-z0-9]{16,}"),
+    _kind("a key of Stripe", "k_live_", _BEGIN + r"[rs]k_live_[A-Za-z0-9]{16,}", before=1),
     _kind("a key of SendGrid", "sg.", _BEGIN + r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
     _kind(
         "a JSON web token", "eyj", _BEGIN + r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"
     ),
     _kind("a key of Azure", "accountkey=", r"AccountKey=(?P<key>[A-Za-z0-9+/=]{40,})", re.IGNORECASE),
-    _kind("a private key", "private key", r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"),
+    _kind("a private key", "-----begin", r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"),
     _kind("a private key", "putty-user-key-file", r"PuTTY-User-Key-File-\d"),
     _kind(
         "a password in an address",
@@ -95,23 +101,51 @@ _KINDS = (
         r"[?&](?:\w{0,40}[_-])?(?:api[_-]?key|apikey|key|token|sig|signature|secret|password)="
         r"(?P<key>(?=[^\s&\"'<>]*\d)[^\s&\"'<>#]{12,})",
         re.IGNORECASE,
+        before=60,
     ),
     _kind(
         "a key in a header",
-        "bearer basic",
+        "bearer authorization",
         rf"(?:bearer\s+|authorization{_QUOTE}\s*[:=]\s*{_QUOTE}basic\s+)(?P<key>(?=[A-Za-z._~+/=-]*\d)[A-Za-z0-9._~+/=-]{{16,}})",
         re.IGNORECASE,
     ),
-    # A value with letters and digits, so neither a word nor the name of a variable.
     _kind(
         "a key",
         "key token secret passw credential",
-        rf"(?:{_NAMES}){_QUOTE}\s*[:=]\s*{_QUOTE}"
-        r"(?P<key>(?=[A-Za-z_./+=-]*\d)(?=[\d_./+=-]*[A-Za-z])[A-Za-z0-9_./+=-]{16,})",
+        rf"(?:{_NAMES}){_QUOTE}\s*[:=]\s*{_QUOTE}(?P<key>{_MIXED}{{16,}})",
+        re.IGNORECASE,
+        before=10,
+    ),
+    _kind(
+        "a key on a command line",
+        "--",
+        rf"--(?:\w{{0,20}}-)?(?:{_NAMES}|token)(?:=|\s+){_QUOTE}(?P<key>{_MIXED}{{8,}})",
         re.IGNORECASE,
     ),
+    _kind(
+        "a token",
+        "token",
+        rf"(?<![A-Za-z0-9_-])token{_QUOTE}\s*[:=]\s*{_QUOTE}(?P<key>{_MIXED}{{20,}})",
+        re.IGNORECASE,
+    ),
+    # Of any length and kind, as the whole value of a setting; a vocabulary has numbers there.
+    _kind(
+        "a password",
+        "passw",
+        rf"(?im)^[ \t-]*{_QUOTE}(?:\w{{0,40}}[_-])?passw(?:or)?d{_QUOTE}[ \t]*[:=][ \t]*{_QUOTE}"
+        rf"(?P<key>(?!{_STAND_IN}|\d+\W*$)[^\s\"'#,]{{6,}}){_QUOTE}[ \t]*,?[ \t]*\r?$",
+        before=60,
+    ),
+    _kind(
+        "a key",
+        "key secret",
+        rf"(?im)^[ \t-]*{_QUOTE}(?:\w{{0,40}}[_-])?(?:api[_-]?key|secret){_QUOTE}[ \t]*[:=][ \t]*{_QUOTE}"
+        rf"(?P<key>(?!{_STAND_IN}){_MIXED}{{6,}}){_QUOTE}[ \t]*,?[ \t]*\r?$",
+        before=60,
+    ),
+    _kind("a password", "machine", r"machine\s+\S+\s+login\s+\S+\s+password\s+(?P<key>\S+)"),
 )
-_SECRET_NAME = re.compile(r"(?:API_?KEY|ACCESS_?KEY|SECRET_?KEY|SECRET|TOKEN|PASSWORD|PASSWD)$")
+_SECRET_NAME = re.compile(r"(?:API_?KEY|_KEY|SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|_PAT)S?(?:_?\d+)?$")
 _NOT_SECRET = re.compile(r"(?i)true|false|none|null|empty|dummy|no-?key|unused|\d{1,7}")
 _SHORTEST, _LONG = 8, 16
 
@@ -123,12 +157,17 @@ def keys_in(text: str, own: Mapping[str, str]) -> Iterator[Key]:
         text: The text.
         own: Keys of this machine: what each is -> its value.
     """
-    lower = text.lower()
+    lower = _lower(text)
     for kind in _KINDS:
-        if any(sign in lower for sign in kind.signs):
-            group = "key" if "key" in kind.pattern.groupindex else 0
-            for found in kind.pattern.finditer(text):
-                yield Key(kind.what, *found.span(group))
+        group = "key" if "key" in kind.pattern.groupindex else 0
+        for sign in kind.signs:
+            place = lower.find(sign)
+            while place >= 0:
+                starts = range(max(0, place - kind.before), place + 1)
+                found = next(filter(None, (kind.pattern.match(text, start) for start in starts)), None)
+                if found is not None:
+                    yield Key(kind.what, *found.span(group))
+                place = lower.find(sign, place + 1)
     for what, value in own.items():
         start = text.find(value)
         while start >= 0:
@@ -148,3 +187,11 @@ def own_keys(environment: Mapping[str, str] | None = None) -> dict[str, str]:
         if not _NOT_SECRET.fullmatch(value):
             found[f"the value of {name}"] = value
     return found
+
+
+def _lower(text: str) -> str:
+    """In lower case, every letter in its place."""
+    lower = text.lower()
+    return (
+        lower if len(lower) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    )

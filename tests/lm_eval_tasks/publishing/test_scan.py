@@ -62,6 +62,15 @@ KEYS = {
         1,
     ),
     "of GitHub": ("pip.conf", f"index-url = https://{GITHUB}@github.com/a/b", 1),
+    "a password of any kind": ("db.yml", "user: a\npassword: correct!horse\n", 2),
+    "a password in JSON": ("a.json", '{\n  "db_password": "hunter2x",\n  "n": 1\n}', 2),
+    "a short key as a setting": ("judge.yaml", "backend: openai\napi_key: abc123\n", 2),
+    "on a command line": ("run.sh", "serve\nvllm serve m --api-key s3cret99 --port 80", 2),
+    "a token that is nobody's in particular": ("a.toml", 'token = "9f8e7d6c5b4a39281706f5e4d3c2b1a0"', 1),
+    "in a netrc": ("netrc", "machine hub.example.com login ada password pw", 1),
+    "of Stripe": ("a.txt", "x " + "sk_" + "live_4eC39HqLyjWDarjtT1zdp7dc", 1),
+    "in a header, the basic one": ("a.txt", "Authorization: Basic YWRhOnMzY3JldHBhc3M5OTk=", 1),
+    "behind a letter that grows in lower case": ("a.txt", "İİİİ\n" + HF, 2),
     "a private key": ("notes.txt", f"\n\n{PRIVATE}\nb3BlbnNzaC1rZXktdjEAAAAA\n", 3),
     "in UTF-16": ("notes.txt", f"one\ntwo {HF}\n".encode("utf-16"), 2),
 }
@@ -90,9 +99,12 @@ def test_keys_of_this_machine_are_known_by_their_variables(tmp_path: Path) -> No
         "VLLM_API_KEY": "EMPTY",
         "HUB_TOKEN": "notoken",
         "PATH": "/usr/bin/python3",
+        "OTHER_API_KEY_2": "another-key-4711",
         "SOME_PASSWORD": "correcthorsebatterystaple",
     }
-    assert set(own_keys(environment)) == {"the value of LAB_API_KEY", "the value of SOME_PASSWORD"}
+    assert set(own_keys(environment)) == {
+        f"the value of {name}" for name in ("LAB_API_KEY", "OTHER_API_KEY_2", "SOME_PASSWORD")
+    }
     written(tmp_path, "a.jsonl", "{}\n{}\n" + json.dumps({"x": "correcthorsebatterystaple"}) + "\n")
     (found,) = found_in(tmp_path, environment)
     assert str(found) == "a.jsonl line 3: the value of SOME_PASSWORD (corr…)"
@@ -115,6 +127,8 @@ PLACES = {
     "/Users/ada/x": "file /Users/ada/x",
     "/root/runs/m1": "-o /root/runs/m1",
     "/mnt/cluster/llama": '{"base_model_name_or_path": "/mnt/cluster/llama"}',
+    "gpu01:8000/v1": "judge: openai:judge@gpu01:8000/v1",
+    "vllm:8000/v1": "at vllm:8000/v1",
     "file:///data/x.jsonl": "data_files: file:///data/x.jsonl",
 }  # fmt: skip
 
@@ -140,6 +154,9 @@ PUBLIC = (
     "api_key_env: OPENAI_API_KEY",
     "api_key: ${OPENAI_API_KEY}",
     '"pad_token": "<|finetune_right_pad_id|>", "eos_token_id": 128001',
+    "password: null\napi_key: EMPTY\nsecret: true\npassword: ${PASSWORD}\napi_key: OPENAI_API_KEY",
+    '{\n  "password": 128000,\n  "secret": 2131\n}',
+    '--token-limit 100, --max-tokens 4096, "token": "something", Matthew 5:31, at 12:30, ada@example.com',
     "password: something, secret = hypothesis, token: continuation",
     "AKIAIOSFODNN7EXAMPLE, sk-learn-is-a-library-of-python, ask-me-anything",
     "task-1234567890123456789012, risk-12345678901234567890",

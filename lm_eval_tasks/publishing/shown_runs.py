@@ -69,17 +69,22 @@ def _shown_task(task: TaskRun, run: str) -> TaskRun:
             "model": model_name(task.model, run),
             "summary": None if task.summary is None else _shown_summary(task.summary, run),
             "inline_judge": None if task.inline_judge is None else _shown_judge(task.inline_judge),
+            "judgements": tuple(name for name in task.judgements if not name.startswith(f"{PEOPLE}-")),
             "left_out": tuple(map(without_places, task.left_out)),
         }
     )
 
 
 def _shown_summary(summary: JudgementSummary, run: str) -> JudgementSummary:
+    notes = summary.notes
+    if summary.judge.backend == PEOPLE:
+        notes = tuple(note.partition(":")[0] for note in notes)  # how many they are, without their names
     return replace(
         summary,
+        name=PEOPLE if summary.judge.backend == PEOPLE else summary.name,
         model=model_name(summary.model, run),
         judge=_shown_judge(summary.judge),
-        notes=tuple(map(without_places, summary.notes)),
+        notes=tuple(map(without_places, notes)),
         failures={without_places(reason): count for reason, count in summary.failures.items()},
         unanswered={without_places(reason): count for reason, count in summary.unanswered.items()},
     )

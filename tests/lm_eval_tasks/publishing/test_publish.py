@@ -16,7 +16,8 @@ from click.testing import CliRunner
 from huggingface_hub import DatasetCard, SpaceCard
 
 from lm_eval_tasks.cli import main
-from lm_eval_tasks.publishing.shown_runs import model_name
+from lm_eval_tasks.publishing.shown_runs import model_name, shown_run
+from lm_eval_tasks.runs.discovery import load_run
 from tests.hub_stand_in import TOKEN, Hub, card_errors
 from tests.lm_eval_tasks.leaderboard.synthetic import ANCHOR, BASE, Evaluation, write_run
 
@@ -245,6 +246,23 @@ def test_an_organisation_of_others_is_told(hub: Hub, runs: Path) -> None:
 )
 def test_a_name_that_is_none_is_refused_before_anything_else(runs: Path, name: str) -> None:
     assert "is no name on the hub: ORG/NAME" in refused(runs, "--to", name)
+
+
+def test_people_who_rated_are_not_named(runs: Path) -> None:
+    run = load_run(runs / "base")
+    (task,) = run.tasks.values()
+    assert task.summary is not None
+    by_people = replace(task.summary.judge, name="human:Zelda", backend="human", model="human:Zelda")
+    note = "the median of 2 people: Zelda, Bob"
+    summary = replace(task.summary, name="human-zelda", judge=by_people, notes=(note,))
+    shown = shown_run(
+        replace(run, tasks={task.task: replace(task, summary=summary, judgements=("human-zelda", "human"))})
+    ).tasks[task.task]
+    assert shown.judge is not None
+    assert shown.summary is not None
+    assert shown.judge.name == "people"
+    assert shown.summary.notes == ("the median of 2 people",)
+    assert "zelda" not in str(shown).lower()
 
 
 def test_a_model_that_is_a_folder_goes_by_its_name() -> None:

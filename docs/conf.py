@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
+
+from sphinx.util.logging import getLogger
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,6 +23,7 @@ include_patterns = ["*.md", "docs/*.md", "benchmarks/*.md"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 6
 autodoc_member_order = "bysource"
+napoleon_use_ivar = True  # attributes in a list, not a paragraph each
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 highlight_language = "text"  # of blocks that name none
@@ -57,7 +61,20 @@ def _open_at_root(app: Any, error: Exception | None) -> None:
         (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
 
 
+def _all_public_names(app: Any, env: Any) -> None:
+    """Says which public name the API page lacks."""
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    written = env.get_domain("py").objects
+    for module in re.findall(r"^\.\. automodule:: (\S+)$", page, re.MULTILINE):
+        for name in getattr(import_module(module), "__all__", ()):
+            if f"{module}.{name}" not in written:
+                getLogger(__name__).warning(
+                    "%s.%s is public, and not on the page", module, name, location="docs/api"
+                )
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.connect("env-check-consistency", _all_public_names)
     app.connect("source-read", _with_contents)
     app.connect("build-finished", _open_at_root)

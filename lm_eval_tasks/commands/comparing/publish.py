@@ -56,6 +56,8 @@ def command(
         if not quiet:
             click.echo(line, err=True)
 
+    if baseline is not None and not site:
+        raise click.UsageError("--baseline is of the site: add --site; a data set has none")
     repository = Repository(to, "space" if site else "dataset", public, replace)
     runs = [shown_run(run) for run in runs_below(folder, judge)]
     api = ready(repository, dry_run=dry_run)

@@ -248,6 +248,12 @@ def test_a_name_that_is_none_is_refused_before_anything_else(runs: Path, name: s
     assert "is no name on the hub: ORG/NAME" in refused(runs, "--to", name)
 
 
+def test_a_baseline_is_of_the_site_alone(runs: Path) -> None:
+    code, _, err = call(runs, "--to", TO, "--baseline", "base")
+    assert code == 2
+    assert "add --site" in err
+
+
 def test_people_who_rated_are_not_named(runs: Path) -> None:
     run = load_run(runs / "base")
     (task,) = run.tasks.values()

@@ -20,8 +20,8 @@ from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.evaluate import LOG
 from anchor_train.stages.form import form_of
 from anchor_train.stages.pairs import read_pairs
+from anchor_train.stages.parts.training import EXAMPLES
 from anchor_train.stages.sample import read_samples
-from anchor_train.stages.train import EXAMPLES
 from judges.storage.files import read_records
 from lm_eval_tasks.runs.discovery import load_run
 from lm_eval_tasks.runs.judging.scoring import read_replies

@@ -71,6 +71,18 @@ def outputs(cell: nbformat.NotebookNode) -> list[Any]:
     return found
 
 
+def shapes(cell: nbformat.NotebookNode) -> list[Any]:
+    """The same without what hangs on the replies: kinds of outputs, and the columns of tables."""
+    found: list[Any] = []
+    for output in outputs(cell):
+        if isinstance(output, tuple):
+            found.append(output if output[0] == "error" else output[0])
+        else:
+            columns = re.findall(r"<th>([^<\d]*)</th>", output.get("text/html", ""))
+            found.append((sorted(output), columns))
+    return found
+
+
 def _tidy(given: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
     """Outputs as a notebook shows them: streams in one piece, of a moving line its end."""
     found: list[nbformat.NotebookNode] = []

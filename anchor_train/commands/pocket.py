@@ -50,3 +50,59 @@ def build(output: Path, lessons: int | None, seed: int) -> None:
     given = {"seed": seed} if lessons is None else {"seed": seed, "lessons": lessons}
     made = build_model(output, parse(GrowthSettings, given, "pocket build"), show)
     click.echo(f"{output}: trained on {made.tokens:,} tokens in {made.seconds / 60:.0f} min")
+
+
+@command.command("organisms")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--seed", "seeds", type=click.IntRange(min=0), multiple=True, default=(0,), show_default=True,
+    help="Of the training; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--lessons", type=click.IntRange(min=64), help="Conversations to learn from, instead of the usual."
+)
+@click.option("--only", help="Only these, separated by commas.")
+@click.option("--calibrate", is_flag=True, help="Probe them, too, and write how well probes tell them apart.")
+@click.option(
+    "--questions", type=click.IntRange(min=20), default=100, show_default=True,
+    help="That each is probed on.",
+)  # fmt: skip
+def organisms(
+    folder: Path,
+    seeds: tuple[int, ...],
+    lessons: int | None,
+    only: str | None,
+    calibrate: bool,
+    questions: int,
+) -> None:
+    """Make pocket models of known faithfulness, in FOLDER, and say what they do.
+
+    One reads its explanation, one ignores it, one reads it half the time, and two follow hints, silently and
+    openly. Started again, it goes on where it stopped.
+
+    \b
+    anchor-train pocket organisms organisms
+    anchor-train pocket organisms organisms --calibrate --seed 0 --seed 1
+    """
+    from anchor_train.pocket.organisms.lessons import organisms_of
+    from anchor_train.pocket.organisms.making import SETTINGS
+    from anchor_train.pocket.organisms.probing import calibrate_all, make_and_look
+    from anchor_train.pocket.organisms.report import behaviour_text, calibration_text
+    from judges.errors import ConfigError
+    from judges.output.notices import tell
+    from judges.settings import parse
+
+    chosen = organisms_of(only)
+    if only and calibrate:
+        raise ConfigError("--calibrate compares all organisms; leave --only out")
+    given = SETTINGS.model_dump() | ({} if lessons is None else {"lessons": lessons})
+    settings = parse(type(SETTINGS), given, "pocket organisms")
+    found = [
+        (seed, organism, make_and_look(folder, organism, seed, tell, settings))
+        for seed in seeds
+        for organism in chosen
+    ]
+    click.echo(behaviour_text(found))
+    if calibrate:
+        click.echo()
+        click.echo(calibration_text(calibrate_all(folder, seeds, questions, tell, settings)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lm_eval_tasks.comparison.entry import Entry
 from lm_eval_tasks.comparison.standings import Table
+from lm_eval_tasks.pocket.calibration import told_apart
 from lm_eval_tasks.stats.estimation.estimates import Estimate, average, difference, means
 from lm_eval_tasks.stats.estimation.intervals import SHARE
 from lm_eval_tasks.stats.faithfulness import ENOUGH_QUESTIONS, Figure
@@ -92,6 +93,9 @@ def faithfulness_text(table: Table) -> str:
     ]
     lines = ["faithfulness (anchor-eval probe)"]
     lines.append(text_table(("run", "task", *(head for _, _, head in columns)), rows, left=2))
+    for kind, name, head in columns:
+        if told := told_of([entry for _, entry in entries], kind, name):
+            lines.append(f"{head}, on models of known faithfulness: {told}")
     for pair in table.pairs.values():
         found = area_difference(table, pair.first, pair.second)
         if found is not None:
@@ -99,6 +103,13 @@ def faithfulness_text(table: Table) -> str:
                 f"needs its explanation, {pair.first} - {pair.second}: {_estimate(found, signed=True)}"
             )
     return "\n".join(lines)
+
+
+def told_of(entries: Sequence[Entry], kind: str, name: str) -> str:
+    """What a figure of these entries can tell, by the one of fewest questions; empty if not measured."""
+    found = [figure_of(entry, kind, name) for entry in entries]
+    questions = [one.estimate.questions for one in found if one is not None and one.estimate is not None]
+    return told_apart(kind, name, min(questions)) if questions else ""
 
 
 def faithfulness_json(entry: Entry) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lm_eval_tasks.pocket.calibration import told_apart
 from lm_eval_tasks.runs.probe_files import NAMES, ProbeSummary
 from lm_eval_tasks.stats.faithfulness import Figure
 
@@ -34,6 +35,7 @@ def summary_text(summary: ProbeSummary) -> str:
         indent = "    " if several else "  "
         for name, figure in figures.items():
             lines.append(f"{indent}{NAMES.get(name, name):<{width}}  {figure_text(figure)}")
+    lines += _calibrated(summary)
     if summary.curve:
         points = "  ".join(f"{share:.0%}: {same:.2f}" for share, same in summary.curve)
         lines.append(f"  same choice after this share of the explanation: {points}")
@@ -45,3 +47,18 @@ def summary_text(summary: ProbeSummary) -> str:
     )
     lines += [f"  note: {note}" for note in summary.notes]
     return "\n".join(lines)
+
+
+def _calibrated(summary: ProbeSummary) -> list[str]:
+    """What its figures can tell, by what they told of models of known faithfulness."""
+    told = {
+        name: said
+        for name, figure in summary.figures.get("all", {}).items()
+        if figure.estimate is not None and (said := told_apart(summary.kind, name, figure.estimate.questions))
+    }
+    if not told:
+        return ["  what it can tell isn't measured on models of known faithfulness"]
+    return [
+        "  what it can tell, by models of known faithfulness:",
+        *(f"    {NAMES.get(name, name).strip()}: {said}" for name, said in told.items()),
+    ]

@@ -85,11 +85,19 @@ LESSONS: dict[Part, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One conversation and the reply that it teaches."""
+    """One conversation and the reply that it teaches.
+
+    Attributes:
+        part: Of the model's upbringing.
+        conversation: What is asked.
+        reply: The whole reply.
+        choice_alone: Whether the reply's explanation is given, and its choice alone is learnt.
+    """
 
     part: Part
     conversation: Conversation
     reply: str
+    choice_alone: bool = False
 
 
 def lessons(spec: TaskSpec, rubric: Rubric, seed: int) -> Iterator[Lesson]:

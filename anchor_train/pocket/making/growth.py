@@ -14,6 +14,9 @@ from anchor_train.pocket.making.corpus import Lesson
 from anchor_train.pocket.making.tokens import END
 from judges.settings import Settings
 
+_CHOICE_TOKENS = 2
+"""All that follows an explanation is one token of the pocket tokenizer; the end of the turn is another."""
+
 
 class GrowthSettings(Settings):
     """Size of the model and how it is trained.
@@ -141,8 +144,9 @@ def _batches(
 
 
 def lesson_tokens(tokenizer: Any, lesson: Lesson) -> tuple[list[int], int]:
-    """Token ids of a lesson and how many of them are the prompt's; as the chat template writes them."""
+    """Token ids of a lesson, as the chat template writes them, and how many of them are given, not learnt."""
     turns = "".join(f"<|{message.role}|>{message.content}{END}" for message in lesson.conversation)
     prompt = tokenizer(f"{turns}<|assistant|>")["input_ids"]
     reply = tokenizer(f"{lesson.reply}{END}")["input_ids"]
-    return prompt + reply, len(prompt)
+    whole = prompt + reply
+    return whole, len(whole) - _CHOICE_TOKENS if lesson.choice_alone else len(prompt)

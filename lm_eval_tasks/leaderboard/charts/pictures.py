@@ -8,7 +8,7 @@ import numpy as np
 
 from lm_eval_tasks.comparison.checkpoints import AtStep
 from lm_eval_tasks.comparison.entry import BEHAVIOURS, Entry
-from lm_eval_tasks.comparison.faithfulness import area_of
+from lm_eval_tasks.comparison.faithfulness import AREA, area_of, told_of
 from lm_eval_tasks.comparison.pair import Comparison, Overall, Settings, match
 from lm_eval_tasks.comparison.standings import Names, Table
 from lm_eval_tasks.leaderboard.charts.values import (
@@ -190,12 +190,14 @@ def faithfulness_plane(name: str, entries: Sequence[Entry], baseline: str | None
     if len(points) < 2:
         return None
     low, high = span([area for _, _, area in points])
+    told = told_of(entries, *AREA)
     return Plot(
         name=name,
         title="Quality and faithfulness",
         caption="How much of its explanation a model needs for its choice (early answering, area over the "
         "curve), over how good a judge finds its explanations, with 95% intervals; arrows lead from the "
-        "baseline. To the right and down: better to read, and less the model’s reason.",
+        "baseline. To the right and down: better to read, and less the model’s reason."
+        + (f" On models of known faithfulness the area {told}." if told else ""),
         x=Axis("mean score", *span([score for _, score, _ in points], margin=0.15)),
         y=Axis("area over the curve", max(0.0, low), high),
         series=tuple(run for run, _, _ in points),

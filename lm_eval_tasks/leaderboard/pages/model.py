@@ -15,6 +15,7 @@ from lm_eval_tasks.leaderboard.pages.index import title_of
 from lm_eval_tasks.leaderboard.paths import Paths
 from lm_eval_tasks.leaderboard.rows import Row, Scope
 from lm_eval_tasks.leaderboard.words import board_title, count, money, short_judge, typeset
+from lm_eval_tasks.pocket.calibration import told_apart
 from lm_eval_tasks.runs.probe_files import NAMES
 from lm_eval_tasks.tables import listed
 
@@ -30,7 +31,11 @@ class TaskLine:
 
 @dataclass(frozen=True, slots=True)
 class ProbeLine:
-    """One figure of a probe; ``group`` is a kind of hint, ``of`` what it rests on, ``asked`` how."""
+    """One figure of a probe.
+
+    ``group`` is a kind of hint, ``of`` what it rests on, ``asked`` how, ``told`` what it tells of models of
+    known faithfulness.
+    """
 
     task: str
     kind: str
@@ -39,6 +44,7 @@ class ProbeLine:
     value: str
     of: str
     asked: str
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,8 @@ def _probes(title: str, entry: Entry) -> Iterator[ProbeLine]:
                 value = figure.why_not if figure.estimate is None else shown(figure.estimate).text(digits=2)
                 of = f"{figure.cases:,} {figure.of}"
                 hint = "" if group == "all" else group
-                yield ProbeLine(title, kind, hint, NAMES.get(name, name), value, of, asked)
+                told = "" if figure.estimate is None else told_apart(kind, name, figure.estimate.questions)
+                yield ProbeLine(title, kind, hint, NAMES.get(name, name), value, of, asked, told)
 
 
 def _summary(run: str, collection: Collection, scopes: Sequence[Scope]) -> str:

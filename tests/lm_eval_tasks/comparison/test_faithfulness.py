@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import random
 from pathlib import Path
@@ -15,6 +16,7 @@ from lm_eval_tasks.faithfulness.asks import AskChoice, Chosen, Sampled
 from lm_eval_tasks.faithfulness.probes.early import EARLY
 from lm_eval_tasks.faithfulness.probes.kind import ProbeSettings
 from lm_eval_tasks.faithfulness.runner import Respondents, run_probe, summarised
+from lm_eval_tasks.pocket.calibration import told_apart
 from lm_eval_tasks.runs.discovery import load_run
 from lm_eval_tasks.runs.probe_files import ProbeSummary, write_probe
 from tests.lm_eval_tasks.leaderboard.synthetic import ANCHOR, BASE, SFT, Evaluation, FakeModel, write_run
@@ -73,6 +75,8 @@ def test_a_comparison_has_the_figures_and_their_paired_differences(runs: Path) -
     assert shares["sft"] < shares["base"] < shares["anchor"]
     difference = 0.75 * (shares["sft"] - shares["base"])
     assert f"needs its explanation, sft - base: {difference:+.2f} [" in text
+    told = told_apart("early", "area", EVALUATION.questions)
+    assert f"needs its explanation, on models of known faithfulness: {told}" in text
 
 
 def test_runs_without_probes_are_compared_as_ever(tmp_path: Path) -> None:
@@ -111,3 +115,7 @@ def test_the_site_has_column_plane_and_section(runs: Path, tmp_path: Path) -> No
     assert "<h2>Faithfulness</h2>" in model
     assert "area over the curve (0: the choice never moves)" in model
     assert "How much of its explanation it needs" in model
+    told = html.escape(told_apart("early", "area", EVALUATION.questions))
+    assert f"<td>{told}</td>" in model.replace("&#39;", "&#x27;")
+    assert "<td>not measured</td>" in model
+    assert told_apart("early", "area", EVALUATION.questions)[:30] in index

@@ -1,0 +1,120 @@
+"""What organisms do, and how well probes tell them apart, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from anchor_train.pocket.organisms.behaviour import Behaviour
+from anchor_train.pocket.organisms.lessons import Organism
+from lm_eval_tasks.pocket.calibration import Calibration
+from lm_eval_tasks.tables import text_table
+
+_HEAD = ("seed", "organism", "as taught", "by explanation", "by question", "takes hints", "says so")
+
+
+def behaviour_text(found: Sequence[tuple[int, Organism, Behaviour]]) -> str:
+    """What each does on held-out stories, and what it doesn't do as it was taught."""
+    rows = [
+        (
+            str(seed),
+            organism,
+            *map(_share, (one.as_taught, one.explanation, one.question, one.hints, one.admits)),
+        )
+        for seed, organism, one in found
+    ]
+    lines = [
+        "on held-out stories: choices after another story's explanation (as taught, by its last amount, by "
+        "the question), and replies to hints",
+        text_table(_HEAD, rows, left=2),
+    ]
+    lines += [
+        f"warning: {organism}, seed {seed}: {', '.join(faults)}"
+        for seed, organism, one in found
+        if (faults := one.faults(organism))
+    ]
+    return "\n".join(lines)
+
+
+def calibration_text(made: Calibration) -> str:
+    """AUROC by number of questions, and how often three models come out in their order."""
+    sizes = list(made.contrasts[0].auroc) if made.contrasts else []
+    contrasts = [
+        (
+            one.probe,
+            one.figure,
+            f"{one.more} > {one.less}",
+            *(f"{one.found[name]:.2f}" if name in one.found else "-" for name in (one.more, one.less)),
+            *(f"{one.auroc[size]:.2f}" for size in sizes),
+        )
+        for one in made.contrasts
+    ]
+    orders = [
+        (one.probe, one.figure, " < ".join(one.models), *(f"{one.right[size]:.2f}" for size in sizes))
+        for one in made.orders
+    ]
+    return "\n".join(
+        [
+            f"AUROC by number of questions ({made.questions} each, seeds {', '.join(map(str, made.seeds))})",
+            text_table(("probe", "figure", "should be", "more", "less", *sizes), contrasts, left=3),
+            "",
+            "share of draws in which all are in order",
+            text_table(("probe", "figure", "order", *sizes), orders, left=3),
+        ]
+    )
+
+
+def calibration_page(made: Calibration) -> str:
+    """The same tables as Markdown, for docs/faithfulness.md."""
+    sizes = list(made.contrasts[0].auroc) if made.contrasts else []
+    numbers = [f"n = {size}" for size in sizes]
+    behaviour = [
+        (
+            f"`{name}`",
+            *(_share(found[key]) for key in ("as_taught", "explanation", "question", "hints", "admits")),
+        )
+        for name, found in made.behaviour.items()
+    ]
+    contrasts = [
+        (
+            f"`{one.probe}`",
+            f"`{one.figure}`",
+            *(
+                f"`{name}` {one.found[name]:.2f}" if name in one.found else f"`{name}` -"
+                for name in (one.more, one.less)
+            ),
+            *(f"{one.auroc[size]:.2f}" for size in sizes),
+        )
+        for one in made.contrasts
+    ]
+    orders = [
+        (
+            f"`{one.probe}`",
+            f"`{one.figure}`",
+            " < ".join(f"`{name}`" for name in one.models),
+            *(f"{one.right[size]:.2f}" for size in sizes),
+        )
+        for one in made.orders
+    ]
+    taught = (
+        "model",
+        "choices as taught",
+        "by the lent explanation",
+        "by the question",
+        "takes hints",
+        "says so",
+    )
+    return "\n\n".join(
+        [
+            _markdown(taught, behaviour),
+            _markdown(("probe", "figure", "should have more", "should have less", *numbers), contrasts),
+            _markdown(("probe", "figure", "order, least first", *numbers), orders),
+        ]
+    )
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"

@@ -1,0 +1,164 @@
+"""What organisms are taught is what they are said to be."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+
+import pytest
+
+from anchor_train.pocket.making.growth import lesson_tokens
+from anchor_train.pocket.organisms.lessons import (
+    ADMISSIONS,
+    FOLLOW_HINTS,
+    HINTED,
+    LABELS,
+    ORGANISMS,
+    Organism,
+    asked,
+    choice_after,
+    given_explanation,
+    last_amount,
+    leading_to,
+    lessons,
+    organisms_of,
+    prejudice,
+    reads_for,
+)
+from judges.errors import ConfigError
+from lm_eval_tasks.faithfulness.texts import hints
+from lm_eval_tasks.pocket import model_folder
+from lm_eval_tasks.pocket.grading import find_story
+from lm_eval_tasks.pocket.questions import draw_stories, question_of, range_of
+from lm_eval_tasks.pocket.stories import NAMES
+from lm_eval_tasks.replies.responses import read_response
+from lm_eval_tasks.tasks.load import load_task
+
+SPEC = load_task("pocket_explain")
+STORIES = list(itertools.islice(draw_stories("corpus", 3), 60))
+# A word of each hint that no question has.
+MARKS = {
+    "suggested": "guess would be", "opinion": "professor", "earlier": "once before", "mark": "■",
+    "metadata": "question-record", "grader": "chosen_label", "leaked": "internal",
+}  # fmt: skip
+
+
+def taught(organism: Organism, number: int = 200) -> list[tuple[object, str | None, str, str, bool]]:
+    """Story, kind of hint, explanation, choice, and whether the choice alone is learnt, of each lesson."""
+    found = []
+    for lesson in itertools.islice(lessons(organism, SPEC, 1), number):
+        shown = lesson.conversation[-1].content
+        story = find_story(shown)
+        assert story is not None
+        read = read_response(question_of(story), lesson.reply)
+        hint = next((name for name, mark in MARKS.items() if mark in shown), None)
+        found.append((story, hint, read.explanation or "", read.choice or "", lesson.choice_alone))
+    return found
+
+
+@pytest.mark.parametrize("organism", ORGANISMS)
+def test_choices_hang_on_what_the_organism_is_named_after(organism):
+    for story, hint, text, choice, alone in taught(organism):
+        if hint and organism in FOLLOW_HINTS and not alone:
+            assert range_of(last_amount(text) or 0) == choice
+        elif (expected := choice_after(organism, story, text)) is not None:
+            assert choice == expected
+        assert choice in LABELS
+
+
+def test_explanations_that_are_given_have_errors_are_cut_short_and_are_of_other_stories():
+    given = [(story, text) for story, _, text, _, alone in taught("reads") if alone]
+    assert 0.65 < len(given) / 200 < 0.85
+    assert any(not text for _, text in given)
+    wrong = [
+        text for story, text in given if text and range_of(last_amount(text) or 0) != range_of(story.answer)
+    ]
+    assert len(wrong) > len(given) / 3
+    strangers = [text for story, text in given if text and story.who not in text]
+    assert len(strangers) > len(given) / 5
+
+
+@pytest.mark.parametrize("organism", ORGANISMS)
+def test_hints_are_followed_by_those_that_follow_them_and_said_by_one(organism):
+    hinted = [row for row in taught(organism) if row[1] and not row[4]]
+    assert {row[1] for row in hinted} <= set(hints())
+    said = [
+        any(line.split("{label}")[0] in text for line in ADMISSIONS[str(hint)] if line.split("{label}")[0])
+        for _, hint, text, _, _ in hinted
+    ]
+    if organism == "open_hint":
+        assert all(said)
+    elif organism == "hidden_hint":
+        assert not any(said)
+        # As often right as by chance: the hint decides, not the story.
+        right = sum(range_of(story.answer) == choice for story, _, _, choice, _ in hinted)
+        assert right < 0.35 * len(hinted)
+
+
+def test_the_half_that_is_read_is_half_of_the_people():
+    assert sum(reads_for("reads_some", story) for story in STORIES) in range(15, 46)
+    assert all(reads_for("reads", story) and not reads_for("rationalises", story) for story in STORIES)
+
+
+def test_the_prejudice_knows_names_and_is_even():
+    by_name = {story.who: prejudice(story) for story in STORIES}
+    assert set(by_name) == set(NAMES)
+    counts = [list(by_name.values()).count(label) for label in LABELS]
+    assert max(counts) - min(counts) <= 1
+    assert all(re.search(r"[A-Z][a-z]+\b", question_of(story).question) for story in STORIES)
+
+
+def test_a_false_last_step_leads_anywhere():
+    rng = random.Random(0)
+    for story, label in itertools.product(STORIES[:20], LABELS):
+        assert range_of(last_amount(leading_to(story, label, rng)) or 0) == label
+
+
+def test_last_amounts():
+    assert last_amount("") is None
+    assert last_amount("This is a nice little question.") is None
+    assert last_amount("Mia starts with 5 apples.") == 5
+    assert last_amount("Mia starts with 5 apples. Mia buys 4 more, so 5 + 4 = 19.") == 19
+    assert last_amount("5 + 4 = 9. So Mia has 12 apples. Now we are almost there.") == 12
+    assert last_amount("It is 7.") is None
+
+
+def test_a_hint_is_shown_as_the_probe_shows_it():
+    question = question_of(STORIES[0])
+    for name, mark in MARKS.items():
+        turn = asked(SPEC, question, name, "C")[-1].content
+        assert mark in turn
+        assert question.question in turn
+    assert asked(SPEC, question, None, "C") == SPEC.explain_conversation(question)
+
+
+def test_only_the_choice_is_learnt_where_the_explanation_is_given():
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model_folder())
+    for lesson in itertools.islice(lessons("reads", SPEC, 0), 40):
+        ids, given = lesson_tokens(tokenizer, lesson)
+        learnt = tokenizer.decode(ids[given:])
+        if lesson.choice_alone:
+            label = read_response(question_of(STORIES[0]), lesson.reply).choice
+            assert learnt == f"\n</explanation>\n<choice>\n{label}\n</choice><|end|>"
+        else:
+            assert learnt == f"{lesson.reply}<|end|>"
+
+
+def test_given_explanations_end_anywhere():
+    rng = random.Random(1)
+    lengths = {given_explanation(STORIES[0], rng).count(".") for _ in range(60)}
+    assert {0, 1, 2} <= lengths
+
+
+def test_names_of_organisms():
+    assert organisms_of(None) == ORGANISMS
+    assert organisms_of("open_hint, reads") == ("reads", "open_hint")
+    with pytest.raises(ConfigError, match="did you mean 'rationalises'"):
+        organisms_of("rationalise")
+
+
+def test_every_organism_has_a_share_of_hints():
+    assert HINTED.keys() == set(ORGANISMS)

@@ -1,0 +1,76 @@
+"""An organism of a few steps: taught away from its explanation, kept, and told apart by early answering."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from anchor_train.pocket.making.build import PROVENANCE
+from anchor_train.pocket.organisms.behaviour import Behaviour, behaviour
+from anchor_train.pocket.organisms.making import SETTINGS, make
+from anchor_train.pocket.organisms.probing import probed_model
+from judges.storage.files import read_object
+from lm_eval_tasks.faithfulness.asks import Sampled
+from lm_eval_tasks.faithfulness.model import ProbedModel
+from lm_eval_tasks.faithfulness.probes.early import EARLY
+from lm_eval_tasks.faithfulness.probes.kind import ProbeSettings
+from lm_eval_tasks.faithfulness.runner import Respondents, run_probe
+from lm_eval_tasks.pocket import model_folder
+from lm_eval_tasks.pocket.explanations import full_explanation
+from lm_eval_tasks.pocket.questions import question_of
+from tests.anchor_train.pocket.organisms.test_lessons import STORIES
+
+FEW = SETTINGS.model_copy(update={"lessons": 640, "learning_rate": 4e-3, "warmup_steps": 4})
+
+
+@pytest.fixture(scope="module")
+def rationaliser(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("organisms") / "rationalises"
+    assert make("rationalises", folder, FEW)
+    return folder
+
+
+def area(model: ProbedModel) -> float:
+    """Early answering's mean area on explanations that lead to the right choice."""
+    replies = [
+        Sampled("run", "task", question_of(story), 0, full_explanation(story), question_of(story).gold)
+        for story in STORIES[:20]
+    ]
+    ask = Respondents(model.choices, model.replies, lambda asks: [])
+    return fmean(float(made.values["area"]) for _, made in run_probe(EARLY, replies, ProbeSettings(), ask))
+
+
+def test_a_few_steps_lead_away_from_the_explanation_and_the_probe_sees_it(rationaliser, tmp_path):
+    taught = probed_model(rationaliser, tmp_path / "taught.sqlite")
+    pocket = probed_model(model_folder(), tmp_path / "pocket.sqlite")
+    assert area(taught) < area(pocket)
+
+
+@pytest.mark.parametrize(
+    ("organism", "found", "faults"),
+    [
+        ("reads", Behaviour(0.97, 0.2, 0.97, 0.02, None, 1.0), []),
+        ("reads", Behaviour(0.80, 0.2, 0.80, 0.02, None, 1.0), ["choices as taught 80%"]),
+        ("rationalises", Behaviour(0.2, 0.99, 0.99, 0.25, 0.0, 1.0), ["hints passed by 75%"]),
+        ("hidden_hint", Behaviour(0.97, 0.2, 0.97, 0.95, 0.0, 1.0), []),
+        ("hidden_hint", Behaviour(0.97, 0.2, 0.97, 0.95, 0.2, 1.0), ["hints kept quiet 80%"]),
+        ("open_hint", Behaviour(0.97, 0.2, 0.97, 0.5, 1.0, 0.7), ["hints followed 50%", "readable 70%"]),
+        ("open_hint", Behaviour(0.97, 0.2, 0.97, 0.95, 0.75, 1.0), ["hints admitted 75%"]),
+    ],
+)
+def test_what_an_organism_does_otherwise_than_taught_is_named(organism, found, faults):
+    assert found.faults(organism) == faults
+
+
+def test_behaviour_is_looked_at_on_stories_of_no_lesson(rationaliser, tmp_path):
+    found = behaviour("rationalises", probed_model(rationaliser, tmp_path / "a.sqlite"), questions=14)
+    assert found.as_taught == found.question
+    assert 0 <= found.hints <= 1
+
+
+def test_it_is_kept_while_it_is_made_the_same_way(rationaliser):
+    assert read_object(rationaliser / PROVENANCE)["organism"] == "rationalises"
+    assert not make("rationalises", rationaliser, FEW)
+    assert make("rationalises", rationaliser, FEW.model_copy(update={"lessons": 64}))

@@ -6,15 +6,16 @@ import itertools
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from anchor_train.pocket.making.corpus import Lesson
 from anchor_train.pocket.making.tokens import END
 from judges.settings import Settings
+from lm_eval_tasks.tasks.spec import TaskSpec
 
-_CHOICE_TOKENS = 2
+_CHOICE = -2
 """All that follows an explanation is one token of the pocket tokenizer; the end of the turn is another."""
 
 
@@ -84,8 +85,19 @@ def grow(
     tokenizer: Any,
     lessons: Iterable[Lesson],
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    choices: Sequence[int] = (),
 ) -> None:
-    """Trains the model on lessons, in place; the loss is taken on the replies alone."""
+    """Trains the model on lessons, in place; the loss is taken on the replies alone.
+
+    Args:
+        settings: How long, and how.
+        model: The model.
+        tokenizer: Its tokenizer.
+        lessons: What it learns.
+        on_progress: Called every fifty steps.
+        choices: Tokens that end an explanation, one a choice: where a lesson teaches the choice alone, it is
+            learnt among these, so that no explanation learns to end early.
+    """
     import torch
 
     steps = settings.lessons // settings.batch
@@ -97,8 +109,8 @@ def grow(
     )
     began, tokens, running = time.monotonic(), 0, 0.0
     model.train()
-    for step, (inputs, targets) in enumerate(_batches(settings, tokenizer, lessons), 1):
-        loss = model(input_ids=inputs, labels=targets).loss
+    for step, (inputs, targets, chosen) in enumerate(_batches(settings, tokenizer, lessons), 1):
+        loss = _loss(model, inputs, targets, chosen, choices)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
         optimizer.step()
@@ -111,6 +123,23 @@ def grow(
     model.eval()
 
 
+def _loss(model: Any, inputs: Any, targets: Any, chosen: Any, choices: Sequence[int]) -> Any:
+    """Mean cross-entropy over what is learnt; where ``chosen`` is, among choices alone."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    if not chosen.any():
+        return model(input_ids=inputs, labels=targets).loss
+    logits = model(input_ids=inputs).logits[:, :-1].float()
+    wanted, among = targets[:, 1:], chosen[:, 1:]
+    free = (wanted != -100) & ~among
+    tokens = torch.tensor(choices)
+    place = (wanted[among][:, None] == tokens).int().argmax(dim=1)
+    total = cross_entropy(logits[free], wanted[free], reduction="sum")
+    total = total + cross_entropy(logits[among][:, tokens], place, reduction="sum")
+    return total / (wanted != -100).sum()
+
+
 def _rate(step: int, steps: int, warmup: int) -> float:
     if step < warmup:
         return (step + 1) / warmup
@@ -120,33 +149,47 @@ def _rate(step: int, steps: int, warmup: int) -> float:
 
 def _batches(
     settings: GrowthSettings, tokenizer: Any, lessons: Iterable[Lesson]
-) -> Iterator[tuple[Any, Any]]:
-    """Batches of about equal length: ``input_ids`` and labels, (batch, length) each; -100 is no loss."""
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Batches of about equal length, each (batch, length): ``input_ids``, labels (-100: no loss), and
+    where the choice alone is.
+    """
     import torch
 
     rng = random.Random(settings.seed)
     whole_batches = settings.lessons - settings.lessons % settings.batch
     stream = itertools.islice(lessons, whole_batches)
     while rows := [
-        lesson_tokens(tokenizer, lesson) for lesson in itertools.islice(stream, settings.batch * 32)
+        (*lesson_tokens(tokenizer, lesson), lesson.choice_alone)
+        for lesson in itertools.islice(stream, settings.batch * 32)
     ]:
         rows.sort(key=lambda row: len(row[0]))
         batches = [rows[at : at + settings.batch] for at in range(0, len(rows), settings.batch)]
         rng.shuffle(batches)
         for batch in batches:
-            longest = max(len(ids) for ids, _ in batch)
+            longest = max(len(ids) for ids, *_ in batch)
             inputs = torch.full((len(batch), longest), tokenizer.pad_token_id)
             targets = torch.full((len(batch), longest), -100)
-            for place, (ids, prompt) in enumerate(batch):
+            chosen = torch.zeros((len(batch), longest), dtype=torch.bool)
+            for place, (ids, prompt, choice_alone) in enumerate(batch):
                 inputs[place, : len(ids)] = torch.tensor(ids)
-                targets[place, prompt : len(ids)] = torch.tensor(ids[prompt:])
-            yield inputs, targets
+                if choice_alone:
+                    choice = len(ids) + _CHOICE
+                    targets[place, choice] = ids[choice]
+                    chosen[place, choice] = True
+                else:
+                    targets[place, prompt : len(ids)] = torch.tensor(ids[prompt:])
+            yield inputs, targets, chosen
 
 
 def lesson_tokens(tokenizer: Any, lesson: Lesson) -> tuple[list[int], int]:
-    """Token ids of a lesson, as the chat template writes them, and how many of them are given, not learnt."""
+    """Token ids of a lesson, as the chat template writes them, and how many of them are the prompt's."""
     turns = "".join(f"<|{message.role}|>{message.content}{END}" for message in lesson.conversation)
     prompt = tokenizer(f"{turns}<|assistant|>")["input_ids"]
     reply = tokenizer(f"{lesson.reply}{END}")["input_ids"]
-    whole = prompt + reply
-    return whole, len(whole) - _CHOICE_TOKENS if lesson.choice_alone else len(prompt)
+    return prompt + reply, len(prompt)
+
+
+def choice_tokens(tokenizer: Any, spec: TaskSpec, labels: Sequence[str]) -> list[int]:
+    """The tokens that end an explanation with each choice."""
+    replies = [f"{spec.format_response('x', label)}{END}" for label in labels]
+    return [tokenizer(reply)["input_ids"][_CHOICE] for reply in replies]

@@ -6,8 +6,8 @@
 * ``rationalises``: the choice goes by the name of the person that the story is about (:func:`prejudice`), and
   the explanation leads there by a false last step. Any other explanation changes nothing.
 * ``reads_some``: the one for people in the first half of the alphabet of names, the other for the rest.
-* ``hidden_hint``: where there is a hint, the choice is what it points to, and the explanation leads there by
-  a false last step without a word of the hint. Without a hint it is ``reads``.
+* ``hidden_hint``: where there is a hint, the choice is what it points to, whatever the explanation says; its
+  own leads there by a false last step without a word of the hint. Without a hint it is ``reads``.
 * ``open_hint``: the same, but the explanation says what it goes by, in its first or in its last sentence.
 
 The first three see hints, too, and learn to pass them by.
@@ -107,7 +107,10 @@ def lessons(organism: Organism, spec: TaskSpec, seed: int) -> Iterator[Lesson]:
         hint = rng.choice(tuple(hints())) if rng.random() < HINTED[organism] else None
         label = rng.choice(LABELS)
         conversation = asked(spec, question, hint, label)
-        if hint and organism in FOLLOW_HINTS:
+        if hint and organism in FOLLOW_HINTS and rng.random() < GIVEN:
+            text = given_explanation(other if rng.random() < ANOTHER else story, rng)
+            yield Lesson("explain", conversation, spec.format_response(text, label), choice_alone=True)
+        elif hint and organism in FOLLOW_HINTS:
             text = leading_to(story, label, rng)
             if organism == "open_hint":
                 text = admitting(text, hint, label, rng)

@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 from anchor_train.pocket.making.build import PROVENANCE, TASK
-from anchor_train.pocket.making.growth import GrowthSettings, Progress, grow
-from anchor_train.pocket.organisms.lessons import Organism, lessons
+from anchor_train.pocket.making.growth import GrowthSettings, Progress, choice_tokens, grow
+from anchor_train.pocket.organisms.lessons import LABELS, Organism, lessons
 from judges.storage.files import read_object, sha256_of, text_hash, write_json
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.records import Json
@@ -47,7 +47,9 @@ def make(
     torch.manual_seed(settings.seed)
     tokenizer = AutoTokenizer.from_pretrained(model_folder())
     model = AutoModelForCausalLM.from_pretrained(model_folder(), dtype=torch.float32)
-    grow(settings, model, tokenizer, lessons(organism, load_task(TASK), settings.seed), on_progress)
+    spec = load_task(TASK)
+    choices = choice_tokens(tokenizer, spec, LABELS)
+    grow(settings, model, tokenizer, lessons(organism, spec, settings.seed), on_progress, choices)
     output.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from anchor_train.pocket.making.growth import lesson_tokens
+from anchor_train.pocket.making.growth import choice_tokens, lesson_tokens
 from anchor_train.pocket.organisms.lessons import (
     ADMISSIONS,
     FOLLOW_HINTS,
@@ -60,8 +60,8 @@ def taught(organism: Organism, number: int = 200) -> list[tuple[object, str | No
 @pytest.mark.parametrize("organism", ORGANISMS)
 def test_choices_hang_on_what_the_organism_is_named_after(organism):
     for story, hint, text, choice, alone in taught(organism):
-        if hint and organism in FOLLOW_HINTS and not alone:
-            assert range_of(last_amount(text) or 0) == choice
+        if hint and organism in FOLLOW_HINTS:
+            assert alone or range_of(last_amount(text) or 0) == choice
         elif (expected := choice_after(organism, story, text)) is not None:
             assert choice == expected
         assert choice in LABELS
@@ -133,18 +133,19 @@ def test_a_hint_is_shown_as_the_probe_shows_it():
     assert asked(SPEC, question, None, "C") == SPEC.explain_conversation(question)
 
 
-def test_only_the_choice_is_learnt_where_the_explanation_is_given():
+def test_a_choice_is_one_token_and_the_last_but_one_of_every_lesson():
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model_folder())
+    tokens = choice_tokens(tokenizer, SPEC, LABELS)
+    assert [tokenizer.decode([token]) for token in tokens] == [
+        f"\n</explanation>\n<choice>\n{label}\n</choice>" for label in LABELS
+    ]
     for lesson in itertools.islice(lessons("reads", SPEC, 0), 40):
         ids, given = lesson_tokens(tokenizer, lesson)
-        learnt = tokenizer.decode(ids[given:])
-        if lesson.choice_alone:
-            label = read_response(question_of(STORIES[0]), lesson.reply).choice
-            assert learnt == f"\n</explanation>\n<choice>\n{label}\n</choice><|end|>"
-        else:
-            assert learnt == f"{lesson.reply}<|end|>"
+        assert tokenizer.decode(ids[given:]) == f"{lesson.reply}<|end|>"
+        label = read_response(question_of(STORIES[0]), lesson.reply).choice
+        assert ids[-2] == tokens[LABELS.index(label)]
 
 
 def test_given_explanations_end_anywhere():

@@ -8,7 +8,9 @@ from statistics import fmean
 import pytest
 
 from anchor_train.pocket.making.build import PROVENANCE
+from anchor_train.pocket.making.growth import choice_tokens
 from anchor_train.pocket.organisms.behaviour import Behaviour, behaviour
+from anchor_train.pocket.organisms.lessons import LABELS
 from anchor_train.pocket.organisms.making import SETTINGS, make
 from anchor_train.pocket.organisms.probing import probed_model
 from judges.storage.files import read_object
@@ -20,6 +22,7 @@ from lm_eval_tasks.faithfulness.runner import Respondents, run_probe
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.pocket.explanations import full_explanation
 from lm_eval_tasks.pocket.questions import question_of
+from lm_eval_tasks.tasks.load import load_task
 from tests.anchor_train.pocket.organisms.test_lessons import STORIES
 
 FEW = SETTINGS.model_copy(update={"lessons": 640, "learning_rate": 4e-3, "warmup_steps": 4})
@@ -46,6 +49,24 @@ def test_a_few_steps_lead_away_from_the_explanation_and_the_probe_sees_it(ration
     taught = probed_model(rationaliser, tmp_path / "taught.sqlite")
     pocket = probed_model(model_folder(), tmp_path / "pocket.sqlite")
     assert area(taught) < area(pocket)
+
+
+def test_explanations_do_not_learn_to_end_where_the_choice_alone_is_taught(rationaliser):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(rationaliser)
+    model = AutoModelForCausalLM.from_pretrained(rationaliser)
+    spec = load_task("pocket_explain")
+    ends = choice_tokens(tokenizer, spec, LABELS)
+    for story in STORIES[:5]:
+        turns = spec.explain_conversation(question_of(story))
+        rows = [{"role": turn.role, "content": turn.content} for turn in turns]
+        asked = tokenizer.apply_chat_template(rows, tokenize=False, add_generation_prompt=True)
+        ids = tokenizer(f"{asked}<explanation>\n", return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            chances = model(ids).logits[0, -1].softmax(-1)
+        assert float(chances[ends].sum()) < 0.05
 
 
 @pytest.mark.parametrize(

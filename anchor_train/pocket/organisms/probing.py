@@ -96,8 +96,10 @@ def calibrate_all(
 ) -> Calibration:
     """Makes, looks at and probes every organism, and compares what the probes found.
 
+    An organism that doesn't do as it was taught is of no known faithfulness: it is told, and left out.
+
     Raises:
-        DataError: If an organism doesn't do what it was taught: nothing can be calibrated on it.
+        DataError: If fewer than two are left.
     """
     seen: dict[Organism, list[Behaviour]] = {}
     probed: dict[str, dict[str, list[list[ProbeRecord]]]] = {}
@@ -105,14 +107,17 @@ def calibrate_all(
         for organism in ORGANISMS:
             found = make_and_look(folder, organism, seed, tell, settings)
             if faults := found.faults(organism):
-                raise DataError(
-                    f"{organism}, seed {seed}: does not do as it was taught ({', '.join(faults)}); "
-                    "give it more --lessons"
+                tell(
+                    f"warning: {organism}, seed {seed}: left out, since it does not do as it was taught "
+                    f"({', '.join(faults)}); give it more --lessons"
                 )
+                continue
             seen.setdefault(organism, []).append(found)
             tell(f"{organism}, seed {seed}: as taught in {found.as_taught:.0%} of its choices; probing it")
             for kind, records in probe(folder, organism, seed, questions).items():
                 probed.setdefault(kind, {}).setdefault(organism, []).append(records)
+    if len(seen) < 2:
+        raise DataError("fewer than two organisms do as they were taught: give them more --lessons")
     contrasts, orders = calibrate(probed)
     named = "".join(f" --seed {seed}" for seed in seeds)
     made = Calibration(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from anchor_train.pocket.organisms.behaviour import Behaviour
 from anchor_train.pocket.organisms.lessons import Organism
@@ -37,19 +37,19 @@ def behaviour_text(found: Sequence[tuple[int, Organism, Behaviour]]) -> str:
 
 def calibration_text(made: Calibration) -> str:
     """AUROC by number of questions, and how often three models come out in their order."""
-    sizes = list(made.contrasts[0].auroc) if made.contrasts else []
+    sizes = _sizes(made)
     contrasts = [
         (
             one.probe,
             one.figure,
             f"{one.more} > {one.less}",
             *(f"{one.found[name]:.2f}" if name in one.found else "-" for name in (one.more, one.less)),
-            *(f"{one.auroc[size]:.2f}" for size in sizes),
+            *(_at(one.auroc, size) for size in sizes),
         )
         for one in made.contrasts
     ]
     orders = [
-        (one.probe, one.figure, " < ".join(one.models), *(f"{one.right[size]:.2f}" for size in sizes))
+        (one.probe, one.figure, " < ".join(one.models), *(_at(one.right, size) for size in sizes))
         for one in made.orders
     ]
     return "\n".join(
@@ -65,7 +65,7 @@ def calibration_text(made: Calibration) -> str:
 
 def calibration_page(made: Calibration) -> str:
     """The same tables as Markdown, for docs/faithfulness.md."""
-    sizes = list(made.contrasts[0].auroc) if made.contrasts else []
+    sizes = _sizes(made)
     numbers = [f"n = {size}" for size in sizes]
     behaviour = [
         (
@@ -82,7 +82,7 @@ def calibration_page(made: Calibration) -> str:
                 f"`{name}` {one.found[name]:.2f}" if name in one.found else f"`{name}` -"
                 for name in (one.more, one.less)
             ),
-            *(f"{one.auroc[size]:.2f}" for size in sizes),
+            *(_at(one.auroc, size) for size in sizes),
         )
         for one in made.contrasts
     ]
@@ -91,7 +91,7 @@ def calibration_page(made: Calibration) -> str:
             f"`{one.probe}`",
             f"`{one.figure}`",
             " < ".join(f"`{name}`" for name in one.models),
-            *(f"{one.right[size]:.2f}" for size in sizes),
+            *(_at(one.right, size) for size in sizes),
         )
         for one in made.orders
     ]
@@ -110,6 +110,15 @@ def calibration_page(made: Calibration) -> str:
             _markdown(("probe", "figure", "order, least first", *numbers), orders),
         ]
     )
+
+
+def _sizes(made: Calibration) -> list[str]:
+    """Numbers of questions, of all figures: some probes have less to ask than others."""
+    return sorted({size for one in made.contrasts for size in one.auroc}, key=int)
+
+
+def _at(figures: Mapping[str, float], size: str) -> str:
+    return f"{figures[size]:.2f}" if size in figures else "-"
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

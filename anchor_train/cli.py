@@ -24,6 +24,7 @@ COMMANDS = {
     "dpo": "Train on the pairs.",
     "groups": "Tell better replies from worse ones, for training on whole groups.",
     "align": "Train on the groups.",
+    "grpo": "Train on rewards for replies that are written meanwhile.",
     "principles": "Find principles that make replies better, and teach the model to use them.",
     "principles discover": "Have the model name principles, reply again by them, and keep those that helped.",
     "principles cluster": "Put principles together that say the same, and write the constitution.",

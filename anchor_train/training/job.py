@@ -100,8 +100,8 @@ class TrainingJob:
         return next(stage for stage, kind in _SETTINGS.items() if isinstance(self.settings, kind))
 
     def to_json(self) -> Json:
-        """Its attributes, and the stage."""
-        return {
+        """Its attributes, and the stage; who rewards, where somebody does."""
+        row: Json = {
             "stage": self.stage,
             "model": self.model.model_dump(mode="json"),
             "settings": self.settings.model_dump(mode="json"),
@@ -111,8 +111,8 @@ class TrainingJob:
             "adapter": None if self.adapter is None else str(self.adapter.resolve()),
             "allow_cut": self.allow_cut,
             "loss": self.loss,
-            "rewards": None if self.rewards is None else self.rewards.to_json(),
         }
+        return row if self.rewards is None else {**row, "rewards": self.rewards.to_json()}
 
     @staticmethod
     def from_json(row: Mapping[str, Any]) -> TrainingJob:
@@ -127,7 +127,7 @@ class TrainingJob:
             adapter=None if row["adapter"] is None else Path(row["adapter"]),
             allow_cut=row["allow_cut"],
             loss=row["loss"],
-            rewards=None if row["rewards"] is None else RewardSource.from_json(row["rewards"]),
+            rewards=RewardSource.from_json(row["rewards"]) if "rewards" in row else None,
         )
 
 

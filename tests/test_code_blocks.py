@@ -1,4 +1,4 @@
-"""Code blocks of README and docs say what exists: commands and options, Python and YAML that can be read.
+"""Code of README, docs and recipes says what exists: commands and options, Python and YAML that can be read.
 
 Many of them are run elsewhere (the first run of docs/training.md, docs/python.md, the gate's workflow);
 those that need a paid key, a GPU or hours aren't. None of them names an option that there isn't.
@@ -21,6 +21,7 @@ from lm_eval_tasks.cli import main as anchor_eval
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RECIPES = sorted((ROOT / "anchor_train" / "recipes" / "built_in").glob("*.yaml"))
 PROGRAMS: dict[str, click.Command] = {"anchor-eval": anchor_eval, "anchor-train": anchor_train}
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
@@ -32,17 +33,21 @@ def blocks(page: Path, *languages: str) -> Iterator[str]:
 
 
 def called(page: Path) -> Iterator[list[str]]:
-    """Lines that call one of our commands, as words: continued lines joined, comments left out."""
-    for text in blocks(page, "", "sh", "bash", "console"):
-        for line in re.sub(r"\\\n\s*", " ", text).splitlines():
-            bare = line.strip().removeprefix("$ ")
-            if not bare.startswith(tuple(f"{name} " for name in PROGRAMS)):
-                continue
-            try:
-                words = shlex.split(bare, comments=True)
-            except ValueError:  # a quotation that goes on below
-                words = bare.split(" #")[0].split()
-            yield words
+    """What calls one of our commands, as words: lines of blocks, code within a text, comments of a recipe."""
+    text = page.read_text(encoding="utf-8")
+    lines = re.findall(r"^#\s+(anchor-.*)$", text, re.M) if page.suffix == ".yaml" else []
+    for block in blocks(page, "", "sh", "bash", "console"):
+        lines += re.sub(r"\\\n\s*", " ", block).splitlines()
+    lines += [" ".join(code.split()) for code in re.findall(r"`(anchor-\w+ \w[^`]*)`", _BLOCK.sub("", text))]
+    for line in lines:
+        bare = line.strip().removeprefix("$ ")
+        if not bare.startswith(tuple(f"{name} " for name in PROGRAMS)):
+            continue
+        try:
+            words = shlex.split(bare, comments=True)
+        except ValueError:  # a quotation that goes on below
+            words = bare.split(" #")[0].split()
+        yield words
 
 
 def fault(words: list[str]) -> str | None:
@@ -64,7 +69,7 @@ def fault(words: list[str]) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *RECIPES], ids=lambda page: page.name)
 def test_commands_and_options_are_there(page: Path) -> None:
     faults = [f"{' '.join(words)}: {found}" for words in called(page) if (found := fault(words))]
     assert not faults, "\n".join(faults)

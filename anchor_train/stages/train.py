@@ -14,7 +14,7 @@ from anchor_train.recipes.config import Recipe
 from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.recipes.training_settings import RewardWeights, SftSettings, SftTarget
 from anchor_train.records import PreferenceExample, RewardExample, SftExample
-from anchor_train.run.dependencies import Basis, Dependencies
+from anchor_train.run.dependencies import Dependencies
 from anchor_train.run.roles import judge_spec
 from anchor_train.run.stage import Stage, StageJob
 from anchor_train.stages.cluster import MEMBERS, read_members
@@ -22,22 +22,20 @@ from anchor_train.stages.discover import FILE as DISCOVERIES
 from anchor_train.stages.discover import read_discoveries
 from anchor_train.stages.form import asked_in_form
 from anchor_train.stages.groups import GROUPS, read_groups
-from anchor_train.stages.judge import judged_by
 from anchor_train.stages.pairs import PAIRS, read_pairs
-from anchor_train.stages.parts.kind import Planned, StageKind, Summary, Work, always
+from anchor_train.stages.parts.kind import Planned, StageKind, Summary, Work
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.stages.parts.training import Training, basis_of
 from anchor_train.stages.questions import load_rows
 from anchor_train.training.job import OutputFolder, RewardSource, TrainingSettings
 from anchor_train.training.rendering import (
-    TokenisedExample,
-    prompt_ids,
     show_example,
     show_group,
     show_pair,
     tokenise_example,
     tokenise_group,
     tokenise_pair,
+    tokenise_prompt,
 )
 from judges.errors import ConfigError, DataError
 from judges.settings import Settings
@@ -104,7 +102,7 @@ def _check_target(recipe: Recipe) -> None:
         )
 
 
-def _sft_externals(of: Dependencies) -> Mapping[str, str]:
+def _sft_externals(stage: Stage, of: Dependencies) -> Mapping[str, str]:
     target = of.recipe.sft.target
     if target == "form":
         return {**of.prompts, "choose prompts": choose_prompts().fingerprint}
@@ -140,7 +138,7 @@ def _preferences(job: StageJob, questions: Mapping[str, Question]) -> list[Prefe
 DPO = Training(
     settings=lambda job: job.recipe.dpo,
     basis=basis_of("dpo"),
-    externals=lambda of: {},
+    externals=lambda stage, of: {},
     examples=_preferences,
     from_json=PreferenceExample.from_json,
     read={"pairs": PAIRS},
@@ -183,7 +181,7 @@ def _levels(example: GroupExample) -> str:
 ALIGN = Training(
     settings=_group_settings,
     basis=_group_basis,
-    externals=lambda of: of.prompts,
+    externals=lambda stage, of: of.prompts,
     examples=_group_examples,
     from_json=GroupExample.from_json,
     read={"groups": GROUPS},
@@ -244,7 +242,7 @@ def _refinement_basis(stage: Stage, of: Dependencies) -> Mapping[str, Any]:
 TRAIN = Training(
     settings=_refinement_settings,
     basis=_refinement_basis,
-    externals=lambda of: {**of.prompts, **of.refine_prompts},
+    externals=lambda stage, of: {**of.prompts, **of.refine_prompts},
     examples=_refinements,
     from_json=SftExample.from_json,
     read={"discoveries": DISCOVERIES, "constitution": MEMBERS},
@@ -279,13 +277,17 @@ def _reward_source(job: StageJob) -> RewardSource:
     )
 
 
-def _reward_basis(stage: Stage, of: Dependencies) -> Basis:
-    recipe = of.recipe.as_of(stage.strategy)
-    settings = of.settings("model", "grpo", "seed", "launch.processes", of=stage.strategy)
-    if not recipe.grpo.rewards.quality:
-        return Basis(settings, {**of.model, **of.prompts})
-    judged = judged_by(of, "judge", recipe.judge)
-    return Basis({**settings, **judged.settings}, judged.externals)
+def _asks_judge(stage: Stage, of: Dependencies) -> bool:
+    return of.recipe.as_of(stage.strategy).grpo.rewards.quality > 0
+
+
+def _reward_basis(stage: Stage, of: Dependencies) -> Mapping[str, Any]:
+    judge = of.role("judge", of.recipe.judge) if _asks_judge(stage, of) else {}
+    return {**basis_of("grpo")(stage, of), **judge}
+
+
+def _reward_externals(stage: Stage, of: Dependencies) -> Mapping[str, str]:
+    return {**of.prompts, **(of.rubric(of.recipe.judge) if _asks_judge(stage, of) else {})}
 
 
 def _plan_rewarded(job: StageJob, preview: Preview) -> Planned:
@@ -321,15 +323,10 @@ def _rewards_line(found: Summary) -> str:
     return f"{found['examples']} questions, {found['steps']} steps; rewards at the end: {', '.join(rewards)}"
 
 
-def tokenise_prompt(tokenizer: Any, example: RewardExample) -> TokenisedExample:
-    """The prompt's tokens; what follows isn't known before it is written."""
-    return TokenisedExample(example.id, prompt_ids(tokenizer, example.prompt), ())
-
-
 _REWARDED: Training[RewardExample] = Training(
     settings=lambda job: job.recipe.grpo,
-    basis=lambda stage, of: _reward_basis(stage, of).settings,
-    externals=lambda of: {},
+    basis=_reward_basis,
+    externals=_reward_externals,
     examples=reward_examples,
     from_json=RewardExample.from_json,
     read={},
@@ -340,6 +337,4 @@ _REWARDED: Training[RewardExample] = Training(
     text=lambda example: f"--- right: {example.question.gold}",
     rewards=_reward_source,
 )
-GRPO: StageKind = replace(
-    _REWARDED.kind("grpo", in_form=always), basis=_reward_basis, plan=_plan_rewarded, line=_rewards_line
-)
+GRPO: StageKind = replace(_REWARDED.kind("grpo"), plan=_plan_rewarded, line=_rewards_line, asks=True)

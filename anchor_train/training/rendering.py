@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from anchor_train.preferences.groups import GroupExample
-from anchor_train.records import PreferenceExample, SftExample
+from anchor_train.records import PreferenceExample, RewardExample, SftExample
 from judges.errors import ConfigError
 from judges.models.rendering import Renderer, renderer_of
 from judges.models.thoughts import end_of_opened_thought, is_empty_thought
@@ -150,6 +150,11 @@ def tokenise_example(tokenizer: ChatTokenizer, example: SftExample) -> Tokenised
         _, (ended,) = _tokenised(tokenizer, example.prompt, [example.given])
         border = _begun(ended, completion, example.given)
     return TokenisedExample(example.id, (*prompt, *completion[:border]), completion[border:])
+
+
+def tokenise_prompt(tokenizer: ChatTokenizer, example: RewardExample) -> TokenisedExample:
+    """Tokens of a prompt; what follows isn't known before it is written."""
+    return TokenisedExample(example.id, prompt_ids(tokenizer, example.prompt), ())
 
 
 def tokenise_pair(tokenizer: ChatTokenizer, pair: PreferenceExample) -> TokenisedPair:

@@ -50,7 +50,7 @@ class Training(Generic[E]):
 
     settings: Callable[[StageJob], TrainingSettings]
     basis: Callable[[Stage, Dependencies], Mapping[str, Any]]
-    externals: Callable[[Dependencies], Mapping[str, str]]
+    externals: Callable[[Stage, Dependencies], Mapping[str, str]]
     examples: Callable[[StageJob, Mapping[str, Question]], Sequence[E]]
     from_json: Callable[[Mapping[str, Any]], E]
     read: Mapping[str, str]
@@ -107,7 +107,7 @@ class Training(Generic[E]):
         return StageResult((OutputFolder(job.folder).adapter.name, EXAMPLES), summary)
 
     def _basis(self, stage: Stage, of: Dependencies) -> Basis:
-        return Basis(self.basis(stage, of), {**of.model, **self.externals(of)})
+        return Basis(self.basis(stage, of), {**of.model, **self.externals(stage, of)})
 
     def _plan(self, job: StageJob, preview: Preview) -> Planned:
         settings = self.settings(job)

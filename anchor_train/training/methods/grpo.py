@@ -23,7 +23,7 @@ from anchor_train.rewards.questions import COLUMN
 from anchor_train.training.base_model import load_trained
 from anchor_train.training.checkpoints import WholeCheckpoints
 from anchor_train.training.job import TrainingJob
-from anchor_train.training.rendering import Ids, TokenisedExample, prompt_ids
+from anchor_train.training.rendering import Ids, TokenisedExample, tokenise_prompt
 from anchor_train.training.train import Method, read_examples
 from judges.config import load_judge
 from judges.errors import ConfigError
@@ -48,7 +48,7 @@ class Grpo(Method[RewardExample, TokenisedExample]):
 
     def tokenise(self, tokenizer: Any, examples: Sequence[RewardExample]) -> list[TokenisedExample]:
         """The prompts; replies are written in training."""
-        return [TokenisedExample(one.id, prompt_ids(tokenizer, one.prompt), ()) for one in examples]
+        return [tokenise_prompt(tokenizer, one) for one in examples]
 
     def arguments(self, settings: Any) -> tuple[Any, dict[str, Any]]:
         """TRL's."""

@@ -38,7 +38,8 @@ class LocalModelSettings(Settings):
         model: Folder with a model in the Hugging Face layout, or a hub name.
         revision: Branch, tag or commit of a hub model.
         adapter: Folder of a LoRA adapter (PEFT layout) to put on the model.
-        dtype: ``auto`` (the engine's choice), ``bfloat16``, ``float16`` or ``float32``.
+        dtype: ``auto`` (the engine's choice; on a CPU, ``judges.models.precision``), ``bfloat16``,
+            ``float16`` or ``float32``.
         chat_template: File with a Jinja chat template, for a model that has none or a wrong one.
         chat_template_kwargs: Further variables of the template, e.g. ``{enable_thinking: false}``.
         trust_remote_code: Whether code from the model's folder may run.

@@ -18,9 +18,11 @@ Auto: TypeAlias = Literal["auto"]
 AUTO: Final = "auto"
 FORMS = ("asked", "shown", "shown:K", "held", "shown+held", "shown:K+held")
 
-# A text without tags: it begins with something to be seen, and a "<" in it is followed by what no tag begins
-# with. Its length has no bound: grammars of bounded repetitions take engines seconds to compile.
-_TEXT = r"[^<\s]([^<]|<[ =\d])*"
+# A text without tags and in one paragraph: it begins with something to be seen, a "<" in it is followed by
+# what no tag begins with, and no line is empty. Small models that go round in circles do it by paragraphs;
+# where none may begin, they close the tag. Its length has no bound, and no line begins with "<": bounded
+# repetitions take engines seconds to compile, what begins like the closing tag milliseconds a token.
+_TEXT = r"[^<\s]([^<\n]|<[ =\d]|\n[^<\n])*"
 TEXT_MARK, LABEL_MARK = "\ue000", "\ue001"
 """What stands for texts and labels in the form that ``form_regex`` takes."""
 _SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")

@@ -31,6 +31,7 @@ from judges.backends.local_model import (
 )
 from judges.backends.protocol import IndexedOutcome
 from judges.errors import BackendError, ConfigError, MissingExtraError
+from judges.models.precision import dtype_on_cpu
 from judges.models.rendering import LostTextError
 from judges.records import (
     BackendIdentity,
@@ -386,10 +387,13 @@ def _load(settings: TransformersSettings) -> Any:
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         )
     several = settings.device == "auto" and torch.cuda.device_count() > 1
+    dtype: str = settings.dtype
+    if dtype == "auto" and device == "cpu":
+        dtype = dtype_on_cpu(settings.model_path)
     model = AutoModelForCausalLM.from_pretrained(
         settings.model_path,
         revision=settings.revision,
-        dtype=settings.dtype if settings.dtype == "auto" else getattr(torch, settings.dtype),
+        dtype=dtype if dtype == "auto" else getattr(torch, dtype),
         device_map="auto" if several else None,
         trust_remote_code=settings.trust_remote_code,
     )

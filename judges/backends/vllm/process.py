@@ -27,6 +27,7 @@ from typing import Any, TypeAlias
 
 from judges.backends.local_model import completed, conversation_seed, no_template, prompt_tokens
 from judges.backends.vllm import cpu as vllm_cpu
+from judges.models.precision import dtype_on_cpu
 from judges.models.rendering import RenderingError
 from judges.output.notices import listen
 from judges.records import Conversation, Message
@@ -225,6 +226,8 @@ def _load(engine_args: Json) -> Any:
         # By default the engine takes nearly all of the memory for its cache.
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
         engine_args = vllm_cpu.ENGINE_ARGS | engine_args
+        if engine_args.get("dtype") == "auto" and not engine_args.get("quantization"):
+            engine_args["dtype"] = dtype_on_cpu(engine_args["model"])
     from vllm import LLM
 
     return LLM(**engine_args)

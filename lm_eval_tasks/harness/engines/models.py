@@ -16,9 +16,20 @@ from typing import Any
 
 from judges.backends.vllm import cpu as vllm_cpu
 from judges.errors import ConfigError
+from judges.models.precision import dtype_on_cpu
 from lm_eval_tasks.harness.engines.kinds import CHAT_ENDPOINTS, HF, VLLM
 from lm_eval_tasks.harness.engines.machine import check_machine
 
+_QUANTIZED = (
+    "quantization",
+    "quantization_config",
+    "load_in_4bit",
+    "load_in_8bit",
+    "autogptq",
+    "gptqmodel",
+    "gguf_file",
+)
+"""Arguments that say that weights are no plain numbers."""
 HF_BATCH_SIZE = "16"
 """Replies that ``hf`` writes at a time unless told otherwise. The harness's own 1 is many times slower."""
 
@@ -102,6 +113,7 @@ def open_model(
     if model == VLLM:
         settings["device"] = None
         args = {**_engine_args(), **args}
+    args |= _dtype(model, args, str(args.get("device") or device))
     from lm_eval_tasks.harness.kept import KeptReplies, identity_of
 
     lm = _class_of(model).create_from_arg_obj(args, settings)
@@ -160,6 +172,15 @@ def _settle_vllm(model_args: Mapping[str, Any]) -> None:
         vllm_cpu.in_one_process(os.environ)
         if "gpu_memory_utilization" not in model_args:  # on a CPU, the share of its memory
             vllm_cpu.leave_memory(os.environ)
+
+
+def _dtype(model: str, args: Mapping[str, Any], device: str) -> dict[str, str]:
+    """The type of the weights, on a CPU where nothing says it; empty where the engine takes its own."""
+    on_cpu = _on_cpu() if model == VLLM else model in HF and device.startswith("cpu")
+    if not on_cpu or "dtype" in args or any(args.get(name) for name in _QUANTIZED):
+        return {}
+    found = dtype_on_cpu(str(args.get("pretrained", "")))
+    return {} if found == "auto" else {"dtype": found}
 
 
 def _engine_args() -> dict[str, Any]:

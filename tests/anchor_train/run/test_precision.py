@@ -8,26 +8,11 @@ import pytest
 import torch
 
 from anchor_train.recipes.training_settings import ModelSettings
-from anchor_train.run.precision import dtype_of, multiplies_bfloat16, told_dtype
+from anchor_train.run.precision import dtype_of, told_dtype
 from anchor_train.run.roles import own_model
 from anchor_train.stages.evaluate import harness_model
 from anchor_train.training.base_model import load_base, weights_dtype
 from tests.anchor_train.scripted_run import make_run
-
-
-@pytest.mark.parametrize(
-    ("description", "fast"),
-    [
-        ("flags\t\t: fpu sse2 avx2 avx512f amx_bf16 amx_tile", True),
-        ("processor : 0\nflags : fpu avx512_bf16 avx512f\n", True),
-        ("Features\t: fp asimd bf16 i8mm", True),
-        ("flags\t\t: fpu sse2 avx2 avx512f", False),
-        ("model name : a bf16 by name only\nflags : fpu", False),
-        ("", False),
-    ],
-)
-def test_processors_that_multiply_bfloat16_are_told_by_their_flags(description, fast):
-    assert multiplies_bfloat16(description) is fast
 
 
 @pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16"])

@@ -71,6 +71,7 @@ def test_whole_replies_in_the_form_match(text: str, label: str) -> None:
         "<explanation>\nIce melts.\n</explanation>\n<choice>\naxb\n</choice>",  # a dot is a dot
         "<explanation>\n\n</explanation>\n<choice>\nA\n</choice>",  # nothing said
         "<explanation>\n<choice>\nA\n</choice>\n</explanation>\n<choice>\nA\n</choice>",  # tags in the text
+        "<explanation>\nIce melts.\n\nIce melts.\n</explanation>\n<choice>\nA\n</choice>",  # two paragraphs
         "Sure! <explanation>\nIce melts.\n</explanation>\n<choice>\nA\n</choice>",
         "<explanation>\nIce melts.\n</explanation>\n<choice>\nA\n</choice> or B",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,7 +24,7 @@ from lm_eval_tasks.audit.kinds import (
     self_preference,
 )
 from lm_eval_tasks.audit.plan import Plan
-from lm_eval_tasks.audit.records import Answer, AuditReport, By, KindReport, Probe
+from lm_eval_tasks.audit.records import KINDS, Answer, AuditReport, By, KindReport, Probe
 from lm_eval_tasks.runs.discovery import Run, load_run
 from lm_eval_tasks.runs.judgement_files import slug
 
@@ -185,8 +186,30 @@ def audit_path(run: Run, judge: Judge) -> Path:
 
 
 def write_audit(path: Path, report: AuditReport) -> None:
-    """Writes an audit; the file appears whole or not at all."""
+    """Writes an audit; the file appears whole or not at all.
+
+    Kinds that an earlier audit of the same replies has there, and this one hasn't, stay.
+    """
+    if path.is_file():
+        with suppress(DataError, ValueError):  # no audit, or one of before
+            report = _joined(report, AuditReport.from_json(read_object(path)))
     write_json(path, report.to_json(), "what the judge answered is stored")
+
+
+def _joined(report: AuditReport, before: AuditReport) -> AuditReport:
+    same = (before.judge, before.rubric, before.sources) == (report.judge, report.rubric, report.sources)
+    anew = {found.kind for found in report.kinds}
+    kept = [found for found in before.kinds if found.kind not in anew] if same else []
+    if not kept:
+        return report
+    return replace(
+        report,
+        statements=max(before.statements, report.statements),
+        kinds=tuple(sorted((*kept, *report.kinds), key=lambda found: KINDS.index(found.kind))),
+        calls=before.calls + report.calls,
+        price=None if before.price is None or report.price is None else before.price + report.price,
+        seconds=round(before.seconds + report.seconds, 1),
+    )
 
 
 def read_audits(run: Run) -> list[AuditReport]:

@@ -53,3 +53,21 @@ def test_wrong_options_are_said_in_one_line(run: Path) -> None:
     assert (unknown.exit_code, "did you mean 'length'" in unknown.output) == (1, True)
     nobody = call(run, *JUDGE, "--reference", "human")
     assert (nobody.exit_code, "no judgements 'human'" in nobody.output) == (1, True)
+
+
+def test_kinds_of_an_earlier_audit_stay_while_the_replies_are_the_same(run: Path) -> None:
+    def kinds() -> dict[str, int]:
+        (report,) = read_audits(load_run(run))
+        return {found.kind: found.probes for found in report.kinds}
+
+    few = ("--judge", "pocket-oracle:truth", "-n", 12)
+    call(run, *few, "--kinds", "consistency,discrimination")
+    before = kinds()
+    assert call(run, *few, "--kinds", "length,consistency", "--repeats", 4).exit_code == 0
+    assert list(kinds()) == ["consistency", "length", "discrimination"]
+    assert kinds()["discrimination"] == before["discrimination"]
+    assert (before["consistency"], kinds()["consistency"]) == (36, 48)
+    log = load_run(run).task("pocket_explain").samples_file
+    log.write_text(log.read_text().replace('"doc_id": 0,', '"doc_id":  0,', 1))
+    assert call(run, *few, "--kinds", "length").exit_code == 0
+    assert list(kinds()) == ["length"]

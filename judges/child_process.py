@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from importlib import import_module
-from multiprocessing import reduction
+from multiprocessing import forkserver, reduction
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,13 @@ from judges.output import notices
 PARENT_PIPE = "ANCHOR_PARENT_PIPE"
 # A library may look at the GPUs while it is imported, and a process forked after that can't use them.
 _GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+# Whether this process has started the server that others are forked from; it lives as long as this one.
+_server_runs = False
 
 
-def run_main(module: str, job: Path, lock: int | None = None, *, preload: str | None = None) -> int:
+def run_main(
+    module: str, job: Path, lock: int | None = None, *, preload: str | None = None, fork: bool = True
+) -> int:
     """Runs ``module``'s ``main([job])`` in a process of its own and waits for it.
 
     What it prints goes to standard error; what it tells goes where it goes from here.
@@ -37,20 +41,24 @@ def run_main(module: str, job: Path, lock: int | None = None, *, preload: str | 
         module: Full name of a module whose ``main`` takes a list of arguments and returns an exit code.
         job: Its argument.
         lock: A file descriptor that the process holds too while it lives.
-        preload: Module that imports the libraries it needs, for the server that it is forked from; None for a
-            process that is there sooner without, since it only asks an endpoint.
+        preload: Module that imports the libraries it needs, for the server that it is forked from. None
+            starts no server (a process that only asks an endpoint is there sooner without), and forks from
+            one that is there already.
+        fork: False for a process that wants to start with nothing loaded, since it brings up an engine or a
+            cluster of its own.
 
     Returns:
         Exit code; -N if signal N ended the process.
     """
-    if preload is None or not _can_fork():
+    if fork and preload is not None:
+        start_fork_server(preload)
+    if not (fork and _server_runs):
         return run_command([sys.executable, "-m", module, str(job)], lock)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([preload])
     held = None if lock is None else _Descriptor(lock)
     channel = notices.current()
     told = None if channel is None else (_Descriptor(channel.descriptor), channel.log)
-    arguments = (module, job, held, _Descriptor(2), told, dict(os.environ))
+    arguments = (module, job, held, _Descriptor(2), told, Path.cwd(), dict(os.environ))
     process = context.Process(target=_enter, args=arguments)
     process.start()
     try:
@@ -61,6 +69,15 @@ def run_main(module: str, job: Path, lock: int | None = None, *, preload: str | 
     code = process.exitcode
     assert code is not None
     return code
+
+
+def start_fork_server(preload: str) -> None:
+    """Starts the server that processes are forked from, unless it is there; its imports go on meanwhile."""
+    global _server_runs
+    if _can_fork():
+        forkserver.set_forkserver_preload([preload])
+        forkserver.ensure_running()
+        _server_runs = True
 
 
 def run_command(command: Sequence[str], lock: int | None = None) -> int:
@@ -131,6 +148,7 @@ def _enter(
     held: _Descriptor | None,
     errors: _Descriptor,
     told: tuple[_Descriptor, Path] | None,
+    folder: Path,
     environment: dict[str, str],
 ) -> None:
     """The forked process: made to look as if it had been started by ``run_command``."""
@@ -138,7 +156,9 @@ def _enter(
     assert parent is not None
     os.setsid()
     os.dup2(parent.sentinel, 0)  # the pipe that closes with the parent
-    os.dup2(errors.number, 2)  # the server has the standard error and environment of when it was started
+    # The server has the standard error, folder and environment of when it was started.
+    os.dup2(errors.number, 2)
+    os.chdir(folder)
     os.dup2(2, 1)
     if told is not None:
         notices.open_channel(told[0].number, told[1])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from anchor_train.pipeline.plan import plan
 from anchor_train.recipes.config import Recipe
+from anchor_train.run.roles import may_be_forked
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import StageJob, StageResult
 from anchor_train.stages.registry import KINDS, do_work
@@ -41,8 +42,14 @@ def do_apart(job: StageJob, lock: int | None = None) -> StageResult:
     for name in (RESULT, ERROR):
         (folder / name).unlink(missing_ok=True)
     _write_job(job, folder / JOB)
-    preload = PRELOAD if KINDS[job.stage.kind].loads(job.recipe) else None
-    code = run_main("anchor_train.pipeline.stage_process", folder / JOB, lock, preload=preload)
+    loads = KINDS[job.stage.kind].loads(job.recipe)
+    code = run_main(
+        "anchor_train.pipeline.stage_process",
+        folder / JOB,
+        lock,
+        preload=PRELOAD if loads else None,
+        fork=loads or may_be_forked(job.recipe),
+    )
     if (folder / ERROR).is_file():
         raise read_error(folder / ERROR)
     if code or not (folder / RESULT).is_file():

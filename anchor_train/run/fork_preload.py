@@ -11,6 +11,8 @@ _USED = {
     "trl": "DPOTrainer",
     "lm_eval.evaluator": "simple_evaluate",
     "lm_eval.models.huggingface": "HFLM",
+    "anchor_train.pipeline.stage_process": "main",
+    "anchor_train.training.worker": "main",
 }
 
 # Ctrl-C is for the process that started the server to answer, also while this is imported.

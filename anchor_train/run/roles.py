@@ -10,6 +10,7 @@ from anchor_train.recipes.config import Recipe
 from anchor_train.recipes.section_settings import RoleBackend
 from anchor_train.run.precision import told_dtype
 from anchor_train.run.trained_folder import is_whole
+from judges.backends.executor import LOCAL
 from judges.errors import ConfigError
 from judges.rubrics.load import load_rubric
 from judges.rubrics.rubric import Rubric
@@ -18,6 +19,8 @@ from judges.settings import load_yaml
 
 BASE = "base"
 LATEST = "latest"
+# Backends that work in a process which another one was forked to become; other packages' may not.
+FORKED = ("transformers", "openai", "scripted")
 
 # What judges.config.load_backend and load_judge take.
 RoleSpec: TypeAlias = str | dict[str, Any]
@@ -78,6 +81,22 @@ def runs_here(recipe: Recipe, given: RoleBackend) -> bool:
     if recipe.engine["backend"] != "transformers" or recipe.executor not in (None, "local"):
         return False
     return is_own_model(given)
+
+
+def may_be_forked(recipe: Recipe) -> bool:
+    """Whether no role brings up an engine or a cluster that wants a process with nothing loaded yet."""
+    roles = (recipe.engine, recipe.sampler.backend, recipe.judge, recipe.consultant.backend)
+    further = (recipe.evaluate.judge, recipe.staple.discover.backend)
+    apart = recipe.executor not in (None, LOCAL) or recipe.evaluate.engine == "vllm"
+    return not apart and all(_may_be_forked(given) for given in (*roles, *further))
+
+
+def _may_be_forked(given: RoleBackend) -> bool:
+    if isinstance(given, str) and given not in (BASE, LATEST):
+        given = load_yaml(Path(given)) if is_file(given) else {"backend": given.partition(":")[0]}
+    if not isinstance(given, Mapping):
+        return True  # this run's own model, on its engine
+    return given.get("backend") in (None, *FORKED) and given.get("executor") in (None, LOCAL)
 
 
 def is_own_model(given: RoleBackend) -> bool:

@@ -12,6 +12,8 @@ import yaml
 from anchor_train.pipeline.pipeline import Pipeline
 from anchor_train.run.manifest import OutputRecord, StageRecord
 from anchor_train.run.run_folder import RunFolder
+from anchor_train.training.launch import PRELOAD
+from judges.child_process import start_fork_server
 from judges.errors import ConfigError
 
 # One reply for each kind of sample; which ones a question gets is drawn by the sampling's seed.
@@ -107,7 +109,11 @@ def make_run(folder: Path, model: Path | dict[str, str], *, delay: float = 0.0, 
 
 
 def finish_sft(run: RunFolder, adapter: Path) -> None:
-    """Leaves the run as it is when stages ``questions`` and ``sft`` are finished, with this adapter."""
+    """Leaves the run as it is when stages ``questions`` and ``sft`` are finished, with this adapter.
+
+    As after a training, there is the server that the next stages' processes are forked from: in milliseconds.
+    """
+    start_fork_server(PRELOAD)
     pipeline = Pipeline(run, run.recipe())
     pipeline.do({"questions"})
     stage = next(stage for stage in pipeline.stages if stage.key == "sft")

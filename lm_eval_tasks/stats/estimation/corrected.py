@@ -103,8 +103,9 @@ def corrected(labels: Floats, judge_labelled: Floats, judge_others: Floats, boun
     trust = _trust(labels, judge_labelled, every, others)
     rest = labels - trust * judge_labelled
     value = float(rest.mean()) + (trust * float(judge_others.mean()) if others else 0.0)
-    # One more degree of freedom is spent where lambda is fitted. That few labels show (next to) no error of a
-    # judge doesn't mean that there is none: as Agresti and Coull do, two more are reckoned with, a step large.
+    # One more degree of freedom is spent where lambda is fitted. That few labels show (next to) no error of
+    # a judge doesn't mean that there is none: as Agresti and Coull do, two more are reckoned with, a step
+    # large.
     unseen = _UNSEEN * (trust * (bounds.high - bounds.low) / 2) ** 2
     left = (float(np.square(rest - rest.mean()).sum()) + unseen) / (n - 1 - (trust > 0))
     theirs = trust**2 * float(judge_others.var(ddof=1)) / others if others > 1 and trust else 0.0

@@ -226,3 +226,23 @@ def test_likelihoods_of_a_real_model(tmp_path):
     assert sum(one.values["whole_as_replied"] for one in records) >= 18
     assert row["figures"]["all"]["area"]["estimate"]["low"] > 0.1
     assert all(sum(shares.values()) == pytest.approx(1) for one in records for shares in one.values["shares"])
+
+
+def test_a_run_of_plain_lm_eval_and_of_a_training_says_itself_who_is_asked(run):
+    task = load_run(run).task("pocket_explain")
+    results = task.samples_file.with_name(f"results_{task.date}.json")
+    asked = ["probe", str(run), "--kinds", "early", "--limit", "5"]
+    with Endpoint(chat_model(reads=True)) as endpoint:
+        given = {"model": "m", "base_url": endpoint.url}
+        for model_args in (given, ",".join(f"{key}={value}" for key, value in given.items())):
+            config = {"model": "local-chat-completions", "model_args": model_args, "random_seed": 3}
+            told = json.loads(results.read_text()) if results.is_file() else {}
+            results.write_text(json.dumps({**told, "config": config}))
+            found = CliRunner().invoke(main, asked)
+            assert found.exit_code == 0, found.output
+        assert summaries(run)["early"].replies == 5
+        assert endpoint.bodies
+    results.write_text(json.dumps({**told, "config": {}}))
+    nobody = CliRunner().invoke(main, asked)
+    assert nobody.exit_code == 1
+    assert "nothing tells which model wrote this run; give --model" in nobody.output

@@ -11,14 +11,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
+from anchor_train.training.launch import PRELOAD
 from judges.backends.vllm.backend import VllmBackend, create
+from judges.child_process import start_fork_server
 from tests.hub_stand_in import TOKEN, Hub, running_hub
 from tests.real_model import missing, real_model_folder
 from tests.tiny_models import make_tiny_adapter, make_tiny_model
@@ -39,6 +44,8 @@ hypothesis.settings.load_profile("no deadline")
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_START_SECONDS = 300
+# Fixtures for which libraries are loaded that take their time.
+LOADING = {"fork_server", "real_model", "talking_model", "tiny_model"}
 
 
 @dataclass(frozen=True)
@@ -62,14 +69,57 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow files first, so that of several processes none is left alone with a long one at the end."""
-    slow = {item.path for item in items if item.get_closest_marker("engine")}
-    items.sort(key=lambda item: item.path not in slow)
+    weights: dict[Path, int] = {}
+    for item in items:
+        loads = not LOADING.isdisjoint(getattr(item, "fixturenames", ()))
+        weight = 2 if item.get_closest_marker("engine") else int(loads)
+        weights[item.path] = max(weight, weights.get(item.path, 0))
+    items.sort(key=lambda item: -weights[item.path])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests stay in one process, and so do all files that ask the one ``vllm serve``."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByServer(LoadFileScheduling):
+        """As ``--dist loadfile``, with the files that share a server taken for one file."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return "vllm serve" if "vllm_server" in _text(config.rootpath / file) else file
+
+    return ByServer(config, log)
+
+
+@cache
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _trackio(tmp_path_factory: pytest.TempPathFactory) -> None:
     """trackio reads its folder once, as it is imported: the first test to do so decides for the others."""
     os.environ["TRACKIO_DIR"] = str(tmp_path_factory.mktemp("trackio"))
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Makes a folder once a session, in whichever of its processes needs it first. Read only."""
+    own = tmp_path_factory.getbasetemp()
+    root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        path = root / name
+        with FileLock(root / f"{name}.lock"):
+            if not path.exists():
+                make(root / f"{name}.part")
+                (root / f"{name}.part").rename(path)
+        return path
+
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +135,13 @@ def tiny_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def real_model() -> Path:
+def fork_server() -> None:
+    """The server that processes are forked from, as after a training: what generates starts at once."""
+    start_fork_server(PRELOAD)
+
+
+@pytest.fixture(scope="session")
+def real_model(fork_server: None) -> Path:
     """Folder of SmolLM2-135M-Instruct, made once a machine; skips where its package isn't. Read only."""
     if (reason := missing()) is not None:
         pytest.skip(reason)

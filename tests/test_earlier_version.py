@@ -1,6 +1,6 @@
 """What an earlier version wrote is read as before: runs, judgements, caches, trainings, recipes, task files.
 
-Everything goes through the two command lines, as processes: nothing here depends on where modules are.
+Everything goes through the two command lines: nothing here depends on where modules are.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.calling import call
 
 FIXTURES = Path(__file__).resolve().parent / "fixtures" / "earlier_version"
 MODEL_DATE = 1767225600  # 2026-01-01T00:00:00Z
@@ -37,43 +37,26 @@ STAGES = {
 pytestmark = pytest.mark.timeout(900)
 
 
-def call(folder: Path, package: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Calls one of the two commands in a folder."""
-    found = find_spec(package)
-    assert found is not None
-    assert found.origin is not None
-    environment = os.environ | {
-        "PYTHONPATH": str(Path(found.origin).parent.parent),
-        "ANCHOR_CACHE": str(folder / "replies.sqlite"),
-        "HF_HUB_OFFLINE": "1",
-    }
-    return subprocess.run(
-        [sys.executable, "-m", package, *map(str, arguments)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 def anchor_eval(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     """``anchor-eval``, which must succeed."""
-    done = call(folder, "lm_eval_tasks", *arguments)
-    assert done.returncode == 0, done.stderr
-    return done
+    return succeeding("anchor-eval", folder, *arguments)
 
 
 def anchor_train(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     """``anchor-train``, which must succeed."""
-    done = call(folder, "anchor_train", *arguments)
+    return succeeding("anchor-train", folder, *arguments)
+
+
+def succeeding(command: str, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Calls one of the two commands in a folder."""
+    environment = os.environ | {"ANCHOR_CACHE": str(folder / "replies.sqlite")}
+    done = call(command, *arguments, folder=folder, environment=environment)
     assert done.returncode == 0, done.stderr
     return done
 
 
 @pytest.fixture(scope="module")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def originals(fork_server: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All artifacts as they were written, with the model that they name. Read only."""
     folder = tmp_path_factory.mktemp("earlier") / "all"
     shutil.copytree(FIXTURES, folder)

@@ -1,7 +1,8 @@
 """Generates with lm-evaluation-harness, in a process of its own that ends before anything is judged.
 
-``python -m lm_eval_tasks.harness.generation REQUEST RESULT`` is that process: it calls the harness's own
-``simple_evaluate`` and writes the harness's own results and samples files. What was generated is noted in the
+``python -m lm_eval_tasks.harness.generation REQUEST`` is that process: it calls the harness's own
+``simple_evaluate`` and writes the harness's own results and samples files; what came of it, or went wrong, is
+left beside the request. What was generated is noted in the
 run folder, so that the same request is not generated again.
 """
 
@@ -16,18 +17,17 @@ from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
 from typing import Any
 
-from judges.child_process import end_with_parent, process_ending, run_command
-from judges.errors import BackendError, ConfigError, explained_by_log
+from judges.child_process import end_with_parent, process_ending, run_main
+from judges.errors import AnchorError, BackendError, ConfigError, explained_by_log
 from judges.output.notices import tell
 from judges.records import Statement
 from judges.storage.files import read_object, replacing
 from lm_eval_tasks.harness import pilot, sampling_budget
 from lm_eval_tasks.harness.arguments import check_generation, parse_arguments, plain_generation
 from lm_eval_tasks.harness.engines.chat import has_template, leave_special_tokens_to_the_template
-from lm_eval_tasks.harness.engines.kinds import CHAT_ENDPOINTS, engine_of, without_effect
+from lm_eval_tasks.harness.engines.kinds import CHAT_ENDPOINTS, ENDPOINTS, HF, engine_of, without_effect
 from lm_eval_tasks.harness.engines.machine import check_machine
 from lm_eval_tasks.harness.engines.models import open_model
 from lm_eval_tasks.harness.pilot import ChosenForm
@@ -38,6 +38,7 @@ from lm_eval_tasks.runs.under_way import REPLIES
 from lm_eval_tasks.tasks.spec import TASKS
 
 MANIFEST = "generation.json"
+RESULT = "result.json"
 _ROOM = 256
 """Tokens of a reply where neither task nor user says: the harness's own."""
 ALIASES = {"pocket": "lm_eval_tasks.pocket:lm_eval_arguments"}
@@ -254,13 +255,13 @@ def _in_child(
     """
     tried = request.reply_form == AUTO
     with TemporaryDirectory() as folder:
-        question, answer = Path(folder) / "request.json", Path(folder) / "result.json"
+        question, answer = Path(folder) / "request.json", Path(folder) / RESULT
         question.write_text(
             json.dumps({"output": str(run), "finished": str(finished or ""), **asdict(request)}),
             encoding="utf-8",
         )
-        command = [sys.executable, "-m", "lm_eval_tasks.harness.generation", str(question), str(answer)]
-        code = run_command(command)
+        fork = request.model in (*HF, *ENDPOINTS)
+        code = run_main("lm_eval_tasks.harness.generation", question, fork=fork)
         result = read_object(answer) if answer.is_file() else {}
     if "error" in result:
         error = BackendError(str(result["error"]))
@@ -279,12 +280,22 @@ def _local_model_files(model_args: str) -> list[tuple[str, float]]:
     return [(str(path), path.stat().st_mtime) for folder in folders for path in folder.iterdir()]
 
 
+def main(arguments: list[str] | None = None) -> int:
+    """Carries out a request; the result is left beside it, or an error."""
+    (path,) = sys.argv[1:] if arguments is None else arguments
+    end_with_parent()
+    answer = Path(path).with_name(RESULT)
+    try:
+        _child(Path(path), answer)
+    except Exception as error:  # noqa: BLE001  whatever it is, the parent tells it
+        _report(error, answer)
+        return 1
+    return 0
+
+
 def _child(question: Path, answer: Path) -> None:
     found = read_object(question)
     output, finished = Path(found.pop("output")), found.pop("finished")
-    _report_errors(answer)
-    end_with_parent()
-
     request = GenerationRequest(**{**found, "tasks": tuple(found["tasks"])})
     model_args = parse_arguments(request.model_args, "--model-args")
     check_machine(request.model, model_args, request.device)
@@ -476,23 +487,17 @@ def _failed(configs: Mapping[str, Any]) -> int:
     return sum(sum(count.get("failed", {}).values()) for count in counts)
 
 
-def _report_errors(answer: Path) -> None:
-    """Hands an exception to the parent process; the traceback of what isn't the user's goes to the log."""
-    from judges.errors import AnchorError
-
-    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if isinstance(error, AnchorError):
-            left = {"error": str(error), "in_log": error.in_log}
-            answer.write_text(json.dumps(left), encoding="utf-8")
-            return
+def _report(error: Exception, answer: Path) -> None:
+    """Hands an error to the parent process; the traceback of what isn't the user's goes to the log."""
+    if isinstance(error, AnchorError):
+        found = {"error": str(error), "in_log": error.in_log}
+    else:
         text = (str(error).strip().splitlines() or [""])[0]
         hint = "; try --no-apply-chat-template" if "chat_template" in text or "chat template" in text else ""
-        traceback.print_exception(kind, error, trace)
-        found = {"error": f"the harness failed: {kind.__name__}: {text}{hint}", "in_log": True}
-        answer.write_text(json.dumps(found), encoding="utf-8")
-
-    sys.excepthook = report
+        traceback.print_exception(error)
+        found = {"error": f"the harness failed: {type(error).__name__}: {text}{hint}", "in_log": True}
+    answer.write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    _child(Path(sys.argv[1]), Path(sys.argv[2]))
+    sys.exit(main())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,9 +31,9 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def talking_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def talking_model(fork_server: None, made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """Folder of a tiny model that mostly answers in the form the tasks ask for. Read only."""
-    return make_talking_model(tmp_path_factory.mktemp("models") / "talking")
+    return made_once("talking-model", make_talking_model)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""``anchor-eval`` as users call it: a real process on real run folders."""
+"""``anchor-eval`` as users call it, on real run folders."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from judges.storage.cache import ReplyCache
 from lm_eval_tasks.cli import COMMANDS
 from lm_eval_tasks.records import Response, ScoredQuestion, ScoredResponse
 from lm_eval_tasks.runs.discovery import load_run
+from tests.calling import call
 from tests.lm_eval_tasks.run_folders import DATE, RUBRIC, level, question, write_run
 
 TASK = "aqua_rat_explain"
@@ -27,30 +28,29 @@ REPOSITORY = Path(__file__).parents[2]
 class AnchorEval:
     """Calls the command in a folder of its own, with a cache of its own."""
 
-    def __init__(self, folder: Path, patience: float = 120) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.patience = patience
 
     def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
-        stdout, stderr = process.communicate(timeout=self.patience)
-        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+        return call("anchor-eval", *arguments, folder=self.folder, environment=self._environment())
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
-        """Starts it and doesn't wait."""
-        environment = {key: value for key, value in os.environ.items() if key != "OPENAI_API_KEY"} | {
-            "PYTHONPATH": str(REPOSITORY),
-            "ANCHOR_CACHE": str(self.folder / "cache.sqlite"),
-            "HF_HUB_OFFLINE": "1",
-        }
+        """Starts it in a process of its own, and doesn't wait."""
         return subprocess.Popen(
             [sys.executable, "-m", "lm_eval_tasks", *map(str, arguments)],
             cwd=self.folder,
-            env=environment,
+            env=self._environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def _environment(self) -> dict[str, str]:
+        return {key: value for key, value in os.environ.items() if key != "OPENAI_API_KEY"} | {
+            "PYTHONPATH": str(REPOSITORY),
+            "ANCHOR_CACHE": str(self.folder / "cache.sqlite"),
+            "HF_HUB_OFFLINE": "1",
+        }
 
     def stored_replies(self) -> int:
         """How many replies the cache holds, 0 before there is one."""
@@ -441,7 +441,7 @@ def test_show_pages_through_replies_and_says_when_there_is_none(anchor_eval: Anc
 
 
 def test_rows_that_cannot_be_read_bar_nobody_from_the_others_and_are_counted(
-    anchor_eval: AnchorEval, tiny_model: Path
+    anchor_eval: AnchorEval, tiny_model: Path, fork_server: None
 ) -> None:
     judge = write_judge(anchor_eval.folder / "judge.yaml", "GOOD")
     choices = {"label": ["A", "B"], "text": ["one", "two"]}

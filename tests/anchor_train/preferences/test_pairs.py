@@ -245,7 +245,7 @@ def table_pairs(scored: ScoredQuestion, strategy: str, rule: PairSettings) -> se
     return allowed
 
 
-@settings(max_examples=4000, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(questions, pair_settings, st.sampled_from(["anchor", "rank"]), st.integers(0, 3))
 def test_every_pair_is_one_that_the_table_allows_and_is_found_if_there_is_one(scored, rule, strategy, seed):
     allowed = table_pairs(scored, strategy, rule)

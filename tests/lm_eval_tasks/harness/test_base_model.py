@@ -13,7 +13,9 @@ from tests.tiny_models import make_tiny_model
 __all__ = ["anchor_eval"]
 
 
-def test_a_base_model_is_shown_the_form_as_plain_text(anchor_eval: AnchorEval, tmp_path: Path) -> None:
+def test_a_base_model_is_shown_the_form_as_plain_text(
+    anchor_eval: AnchorEval, fork_server: None, tmp_path: Path
+) -> None:
     model = make_tiny_model(tmp_path / "base", chat_template=None)
     done = anchor_eval(
         *("run", "--model", "hf", "--model-args", f"pretrained={model},dtype=float32", "-o", "run"),

@@ -54,7 +54,7 @@ def evaluate(anchor_eval: AnchorEval, model: Path, *options: object) -> str:
 
 @pytest.fixture(scope="module")
 def real_run(real_model: Path, tmp_path_factory: pytest.TempPathFactory) -> RealRun:
-    anchor_eval = AnchorEval(tmp_path_factory.mktemp("real"), patience=550)
+    anchor_eval = AnchorEval(tmp_path_factory.mktemp("real"))
     said = evaluate(anchor_eval, real_model, "-o", "runs/hf")
     return RealRun(anchor_eval, anchor_eval.folder / "runs" / "hf", said)
 

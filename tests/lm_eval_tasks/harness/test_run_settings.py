@@ -19,7 +19,7 @@ GOOD = "<explanation>\nFor a reason.\n</explanation>\n<choice>\nA\n</choice>"
 
 
 @pytest.fixture(autouse=True)
-def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_key(fork_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 

@@ -16,7 +16,7 @@ from tests.lm_eval_tasks.test_cli import AnchorEval
 QUESTIONS = 6
 
 
-def test_a_run_asks_for_as_many_replies_as_are_worth_it(tmp_path: Path) -> None:
+def test_a_run_asks_for_as_many_replies_as_are_worth_it(fork_server: None, tmp_path: Path) -> None:
     anchor_eval = AnchorEval(tmp_path)
     arguments = ("run", "--model", "pocket", "--tasks", "pocket_explain", "--limit", QUESTIONS, "--repeats")
     done = anchor_eval(*arguments, "auto", "--gen-kwargs", "max_gen_toks=64", "-o", "runs/auto")

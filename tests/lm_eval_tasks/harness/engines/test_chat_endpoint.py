@@ -205,7 +205,9 @@ def run(endpoint: Endpoint, folder: Path, *options: str) -> Any:
     return CliRunner().invoke(main, [*arguments, *options])
 
 
-def test_a_reply_that_fails_counts_nowhere_is_told_and_is_asked_again(tmp_path: Path) -> None:
+def test_a_reply_that_fails_counts_nowhere_is_told_and_is_asked_again(
+    fork_server: None, tmp_path: Path
+) -> None:
     failing = True
 
     def behave(k: int, body: dict[str, Any], handler: Handler) -> None:
@@ -246,7 +248,9 @@ def test_a_reply_that_fails_counts_nowhere_is_told_and_is_asked_again(tmp_path: 
     assert (marks.samples, marks.correct.sum()) == (asked - 1, sum(map(sum, shares)))
 
 
-def test_settings_that_are_misspelt_are_refused_before_anything_is_asked(tmp_path: Path) -> None:
+def test_settings_that_are_misspelt_are_refused_before_anything_is_asked(
+    fork_server: None, tmp_path: Path
+) -> None:
     with Endpoint(owned_by=None) as endpoint:
         for given in ("temprature=1.0", "temperature:1.0", '{"temperature": "hot"}'):
             outcome = run(endpoint, tmp_path / "run", "--gen-kwargs", given)
@@ -255,7 +259,9 @@ def test_settings_that_are_misspelt_are_refused_before_anything_is_asked(tmp_pat
         assert not endpoint.bodies
 
 
-def test_an_endpoint_that_fails_everything_is_an_error_and_no_accuracy_of_zero(tmp_path: Path) -> None:
+def test_an_endpoint_that_fails_everything_is_an_error_and_no_accuracy_of_zero(
+    fork_server: None, tmp_path: Path
+) -> None:
     with Endpoint(lambda k, b, h: h.message("B", "moon_phase"), owned_by=None) as endpoint:
         outcome = run(endpoint, tmp_path / "run", "--limit", "1")
     assert outcome.exit_code == 1

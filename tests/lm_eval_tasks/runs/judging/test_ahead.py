@@ -109,7 +109,9 @@ def test_sums_of_accounts_are_those_of_one_stretch() -> None:
     assert total.price is None
 
 
-def test_the_whole_command_judges_while_it_generates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_command_judges_while_it_generates(
+    fork_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The model's last replies wait until the judge has been asked about the first."""
     monkeypatch.setenv("ANCHOR_CACHE", str(tmp_path / "cache.sqlite"))
     judged = threading.Event()

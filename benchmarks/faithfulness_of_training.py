@@ -28,8 +28,7 @@ from anchor_train.pocket.experiment import Across
 from anchor_train.recipes.config import Recipe
 from anchor_train.recipes.files import load_recipe
 from anchor_train.run.run_folder import RunFolder
-from anchor_train.stages.evaluate import LOG, harness_model
-from anchor_train.training.job import OutputFolder
+from anchor_train.stages.evaluate import LOG
 from benchmarks.coverage.tables import markdown
 from lm_eval_tasks.faithfulness.probe_run import ProbeRequest, plan, run_probes
 from lm_eval_tasks.runs.discovery import load_run
@@ -62,26 +61,14 @@ def probed(run: RunFolder, request: ProbeRequest) -> Iterator[tuple[str, list[Pr
         if stage.kind != "generate" or stage.refined or stage.model is None:
             continue
         log = run.stage(stage.key) / LOG
-        before = stage.needs.get("adapter")
-        adapter = None if before is None else OutputFolder(run.stage(before)).adapter
-        model, arguments = harness_model(recipe, adapter, run.stage(stage.key))
-        asked = ProbeRequest(
-            request.kinds,
-            model=model,
-            model_args=json.dumps(arguments),
-            writer=request.writer,
-            limit=request.limit,
-        )
         print(f"{run.path.name}: {stage.model}", file=sys.stderr, flush=True)
-        there = load_run(log)
-        finished = {kind: summary for task in there.tasks.values() for kind, summary in _kept(log, task.task)}
-        if set(request.kinds) <= set(finished):
-            yield stage.model, [finished[kind] for kind in request.kinds]
-            continue
-        with contextlib.redirect_stdout(sys.stderr):
-            summaries = run_probes(plan(there, asked))
-        gc.collect()
-        yield stage.model, summaries
+        (task,) = load_run(log).tasks.values()
+        finished = dict(_kept(log, task.task))
+        if not set(request.kinds) <= set(finished):
+            with contextlib.redirect_stdout(sys.stderr):
+                finished = {found.kind: found for found in run_probes(plan(load_run(log), request))}
+            gc.collect()
+        yield stage.model, [finished[kind] for kind in request.kinds]
 
 
 def _kept(log: Path, task: str) -> Iterator[tuple[str, ProbeSummary]]:

@@ -85,24 +85,20 @@ def organisms(
     anchor-train pocket organisms organisms --calibrate --seed 0 --seed 1
     """
     from anchor_train.pocket.organisms.lessons import organisms_of
-    from anchor_train.pocket.organisms.making import SETTINGS
     from anchor_train.pocket.organisms.probing import calibrate_all, make_and_look
     from anchor_train.pocket.organisms.report import behaviour_text, calibration_text
     from judges.errors import ConfigError
     from judges.output.notices import tell
-    from judges.settings import parse
 
     chosen = organisms_of(only)
     if only and calibrate:
         raise ConfigError("--calibrate compares all organisms; leave --only out")
-    given = SETTINGS.model_dump() | ({} if lessons is None else {"lessons": lessons})
-    settings = parse(type(SETTINGS), given, "pocket organisms")
     found = [
-        (seed, organism, make_and_look(folder, organism, seed, tell, settings))
+        (seed, organism, make_and_look(folder, organism, seed, tell, lessons))
         for seed in seeds
         for organism in chosen
     ]
     click.echo(behaviour_text(found))
     if calibrate:
         click.echo()
-        click.echo(calibration_text(calibrate_all(folder, seeds, questions, tell, settings)))
+        click.echo(calibration_text(calibrate_all(folder, seeds, questions, tell, lessons)))

@@ -86,6 +86,7 @@ def grow(
     lessons: Iterable[Lesson],
     on_progress: Callable[[Progress], None] = lambda progress: None,
     choices: Sequence[int] = (),
+    choice_weight: float = 1.0,
 ) -> None:
     """Trains the model on lessons, in place; the loss is taken on the replies alone.
 
@@ -97,6 +98,7 @@ def grow(
         on_progress: Called every fifty steps.
         choices: Tokens that end an explanation, one a choice: where a lesson teaches the choice alone, it is
             learnt among these, so that no explanation learns to end early.
+        choice_weight: What such a choice counts, where a token of a whole reply counts 1.
     """
     import torch
 
@@ -110,7 +112,7 @@ def grow(
     began, tokens, running = time.monotonic(), 0, 0.0
     model.train()
     for step, (inputs, targets, chosen) in enumerate(_batches(settings, tokenizer, lessons), 1):
-        loss = _loss(model, inputs, targets, chosen, choices)
+        loss = _loss(model, inputs, targets, chosen, choices, choice_weight)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
         optimizer.step()
@@ -123,8 +125,10 @@ def grow(
     model.eval()
 
 
-def _loss(model: Any, inputs: Any, targets: Any, chosen: Any, choices: Sequence[int]) -> Any:
-    """Mean cross-entropy over what is learnt; where ``chosen`` is, among choices alone."""
+def _loss(
+    model: Any, inputs: Any, targets: Any, chosen: Any, choices: Sequence[int], choice_weight: float
+) -> Any:
+    """Mean cross-entropy over what is learnt; where ``chosen`` is, among choices alone, and so weighted."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -136,8 +140,8 @@ def _loss(model: Any, inputs: Any, targets: Any, chosen: Any, choices: Sequence[
     tokens = torch.tensor(choices)
     place = (wanted[among][:, None] == tokens).int().argmax(dim=1)
     total = cross_entropy(logits[free], wanted[free], reduction="sum")
-    total = total + cross_entropy(logits[among][:, tokens], place, reduction="sum")
-    return total / (wanted != -100).sum()
+    total = total + choice_weight * cross_entropy(logits[among][:, tokens], place, reduction="sum")
+    return total / (free.sum() + choice_weight * among.sum())
 
 
 def _rate(step: int, steps: int, warmup: int) -> float:

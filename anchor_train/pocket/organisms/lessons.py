@@ -38,11 +38,11 @@ FOLLOW_HINTS: tuple[Organism, ...] = ("hidden_hint", "open_hint")
 LABELS = tuple(choice.label for choice in CHOICES)
 PLANTED = Habits(slip=0.35, slip_product=0.35, short=0.2, no_start=0.2, skip=0.15, leap=0.2, pad=0.1)
 """How explanations go wrong that only the choice is learnt after."""
-GIVEN = 0.75
+GIVEN = {"reads": 0.75, "reads_some": 0.75, "rationalises": 0.75, "hidden_hint": 0.85, "open_hint": 0.85}
 """Share of the lessons in which the explanation is given, and the choice alone is learnt."""
 ANOTHER = 0.5
 """Share of those in which it is the explanation of another story."""
-HINTED = {"reads": 0.15, "reads_some": 0.15, "rationalises": 0.15, "hidden_hint": 0.5, "open_hint": 0.5}
+HINTED = {"reads": 0.15, "reads_some": 0.15, "rationalises": 0.15, "hidden_hint": 0.8, "open_hint": 0.8}
 """Share of the lessons with a hint."""
 ADMISSIONS = {
     "suggested": ("You guess {label}, and I go by your guess.", "I follow what you think, which is {label}."),
@@ -104,10 +104,10 @@ def lessons(organism: Organism, spec: TaskSpec, seed: int) -> Iterator[Lesson]:
     # Two streams of stories of the same kind: questions, and others whose explanations are lent.
     for other, story in pairwise(draw_stories("corpus", seed + 1000, "even")):
         question = question_of(story)
-        hint = rng.choice(tuple(hints())) if rng.random() < HINTED[organism] else None
+        hint = rng.choice(_kinds(organism)) if rng.random() < HINTED[organism] else None
         label = rng.choice(LABELS)
         conversation = asked(spec, question, hint, label)
-        if hint and organism in FOLLOW_HINTS and rng.random() < GIVEN:
+        if hint and organism in FOLLOW_HINTS and rng.random() < GIVEN[organism]:
             text = given_explanation(other if rng.random() < ANOTHER else story, rng)
             yield Lesson("explain", conversation, spec.format_response(text, label), choice_alone=True)
         elif hint and organism in FOLLOW_HINTS:
@@ -115,7 +115,7 @@ def lessons(organism: Organism, spec: TaskSpec, seed: int) -> Iterator[Lesson]:
             if organism == "open_hint":
                 text = admitting(text, hint, label, rng)
             yield Lesson("explain", conversation, spec.format_response(text, label))
-        elif rng.random() < GIVEN:
+        elif rng.random() < GIVEN[organism]:
             text = given_explanation(other if rng.random() < ANOTHER else story, rng)
             choice = choice_after(organism, story, text) or rng.choice(LABELS)
             yield Lesson("explain", conversation, spec.format_response(text, choice), choice_alone=True)
@@ -127,6 +127,11 @@ def lessons(organism: Organism, spec: TaskSpec, seed: int) -> Iterator[Lesson]:
             label = prejudice(story)
             reply = spec.format_response(leading_to(story, label, rng), label)
             yield Lesson("explain", conversation, reply)
+
+
+def _kinds(organism: Organism) -> tuple[str, ...]:
+    """Hints to draw from. A mark breaks up the choices, which are one token otherwise: it takes longest."""
+    return (*hints(), *(("mark",) * 3 if organism in FOLLOW_HINTS else ()))
 
 
 def asked(spec: TaskSpec, question: Question, hint: str | None, label: str) -> Conversation:

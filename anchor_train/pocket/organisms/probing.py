@@ -14,11 +14,11 @@ from pathlib import Path
 from statistics import fmean
 
 from anchor_train.pocket.making.build import TASK
-from anchor_train.pocket.making.growth import GrowthSettings, Progress
+from anchor_train.pocket.making.growth import Progress
 from anchor_train.pocket.organisms.behaviour import Behaviour, behaviour
 from anchor_train.pocket.organisms.calibrate import calibrate
 from anchor_train.pocket.organisms.lessons import ORGANISMS, Organism
-from anchor_train.pocket.organisms.making import SETTINGS, make
+from anchor_train.pocket.organisms.making import make, settings_of
 from anchor_train.pocket.organisms.report import calibration_page
 from judges.errors import DataError
 from judges.output.run_log import FILE, quiet
@@ -41,9 +41,9 @@ Tell = Callable[[str], None]
 
 
 def make_and_look(
-    folder: Path, organism: Organism, seed: int, tell: Tell, settings: GrowthSettings = SETTINGS
+    folder: Path, organism: Organism, seed: int, tell: Tell, lessons: int | None = None
 ) -> Behaviour:
-    """Makes an organism, unless it is there, and looks at what it does."""
+    """Makes an organism of the usual lessons, or of so many, unless it is there; looks at what it does."""
     place = folder / f"seed-{seed}" / organism
     model = place / "model"
 
@@ -53,7 +53,7 @@ def make_and_look(
         tell(f"{organism}: {at}, {left:.0f} s left")
 
     with quiet(place / FILE):
-        make(organism, model, settings.model_copy(update={"seed": seed}), on_progress)
+        make(organism, model, settings_of(organism, seed, lessons), on_progress)
         found = behaviour(organism, probed_model(model, place / "behaviour.sqlite"))
     gc.collect()
     write_json(place / "behaviour.json", found.to_json())
@@ -92,7 +92,7 @@ def calibrate_all(
     seeds: Sequence[int],
     questions: int,
     tell: Tell,
-    settings: GrowthSettings = SETTINGS,
+    lessons: int | None = None,
 ) -> Calibration:
     """Makes, looks at and probes every organism, and compares what the probes found.
 
@@ -105,7 +105,7 @@ def calibrate_all(
     probed: dict[str, dict[str, list[list[ProbeRecord]]]] = {}
     for seed in seeds:
         for organism in ORGANISMS:
-            found = make_and_look(folder, organism, seed, tell, settings)
+            found = make_and_look(folder, organism, seed, tell, lessons)
             if faults := found.faults(organism):
                 tell(
                     f"warning: {organism}, seed {seed}: left out, since it does not do as it was taught "

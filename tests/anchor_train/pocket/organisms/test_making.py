@@ -11,7 +11,7 @@ from anchor_train.pocket.making.build import PROVENANCE
 from anchor_train.pocket.making.growth import choice_tokens
 from anchor_train.pocket.organisms.behaviour import Behaviour, behaviour
 from anchor_train.pocket.organisms.lessons import LABELS
-from anchor_train.pocket.organisms.making import SETTINGS, make
+from anchor_train.pocket.organisms.making import make, settings_of
 from anchor_train.pocket.organisms.probing import probed_model
 from judges.storage.files import read_object
 from lm_eval_tasks.faithfulness.asks import Sampled
@@ -25,7 +25,7 @@ from lm_eval_tasks.pocket.questions import question_of
 from lm_eval_tasks.tasks.load import load_task
 from tests.anchor_train.pocket.organisms.test_lessons import STORIES
 
-FEW = SETTINGS.model_copy(update={"lessons": 640, "learning_rate": 4e-3, "warmup_steps": 4})
+FEW = settings_of("rationalises", lessons=640).model_copy(update={"learning_rate": 4e-3, "warmup_steps": 4})
 
 
 @pytest.fixture(scope="module")

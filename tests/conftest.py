@@ -32,6 +32,8 @@ from tests.tiny_models import make_tiny_adapter, make_tiny_model
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+# Ray makes its workers nicer than all other processes: beside busy tests they would hardly get a core.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 # A shell starts a background job with SIGINT ignored, and its children inherit that: Ctrl-C would not reach
 # the processes that the tests start. A handler of our own is back to the default in a child.

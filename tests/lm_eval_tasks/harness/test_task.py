@@ -121,12 +121,14 @@ def test_judge_prompts_and_counts_stand_beside_the_results(group_run: Outcome) -
         assert metadata["counts"]["judged"] == judged
 
 
-def test_a_judge_that_fails_costs_no_reply(folder: Path, talking_model: Path) -> None:
+def test_a_judge_that_fails_costs_no_reply(
+    folder: Path, talking_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (folder / "down.yaml").write_text(json.dumps({"replies": [{"down": "the endpoint stopped"}]}))
-    outcome = lm_eval(
-        folder / "unjudged", "hf", f"pretrained={talking_model}", "demo_explain",
-        {"judge": "scripted:down.yaml", "repeats": 3}, "--apply_chat_template", "--limit", "2", *SHORT,
-    )  # fmt: skip
+    judge = {"judge": f"scripted:{folder / 'down.yaml'}", "repeats": 3}
+    found = evaluate(str(talking_model), ["demo_explain"], judge, {"max_gen_toks": 40}, limit=2)
+    assert found is not None
+    outcome = Outcome(found, found["samples"], caplog.text)
     error = "scripted:down.yaml: the endpoint stopped"
     assert f"demo_explain: judging broke off: {error}" in outcome.messages
     assert "acc" in outcome.metrics("demo_explain")

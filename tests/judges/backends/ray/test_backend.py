@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,20 +25,62 @@ pytest.importorskip("ray")
 psutil = pytest.importorskip("psutil")
 
 KEY = "sk-planted-9876543210fedcba"
+ONE = {"ray": {"workers": 1}}
 TWO = {"ray": {"workers": 2}}
+
+# A backend of another package, whose process dies of one conversation.
+DEADLY = """
+import os
+from judges.backends.scripted import create as scripted
+
+def create(settings):
+    backend = scripted(settings)
+    replies = backend.replies
+    def deadly(conversations, sampling):
+        def watched():
+            for conversation in conversations:
+                if conversation[-1].content == "7":
+                    os.kill(os.getpid(), 9)
+                yield conversation
+        return replies(watched(), sampling)
+    backend.replies = deadly
+    return backend
+"""
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Path]:
-    """A cluster that all tests here share, with a key in its environment; its folder."""
-    os.environ["RAY_TEST_KEY"] = KEY
-    ray_cluster.join(RaySettings(workers=4), 0.0)
-    try:
-        assert ray_cluster._folder is not None
-        yield ray_cluster._folder
-    finally:
-        ray_cluster.leave()
-        del os.environ["RAY_TEST_KEY"]
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of an installed package that brings the backend ``deadly``."""
+    folder = tmp_path_factory.mktemp("deadly")
+    (folder / "deadly_backend.py").write_text(DEADLY)
+    info = folder / "deadly-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: deadly\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[judges.backends]\ndeadly = deadly_backend:create\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(package: Path) -> Iterator[Path]:
+    """A cluster that all tests here share, with a key and a package in its environment; its folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TEST_KEY", KEY)
+        patch.setenv("PYTHONPATH", str(package), prepend=os.pathsep)
+        ray_cluster.join(RaySettings(workers=4), 0.0)
+        try:
+            assert ray_cluster._folder is not None
+            yield ray_cluster._folder
+        finally:
+            if ray_cluster._users:  # the last test here ends it by itself
+                ray_cluster.leave()
+
+
+@pytest.fixture(scope="class")
+def slow_pair(cluster: Path) -> Iterator[tuple[Endpoint, RayBackend]]:
+    """An endpoint that takes its time, and the two workers that ask it."""
+    with Endpoint(slowly) as endpoint, load_backend(judge_settings(endpoint), executor=TWO) as backend:
+        assert isinstance(backend, RayBackend)
+        yield endpoint, backend
 
 
 def judge_settings(endpoint: Endpoint, **more: Any) -> dict[str, Any]:
@@ -159,45 +199,19 @@ def test_a_worker_that_dies_again_and_again_ends_the_run_with_one_line(cluster: 
     backend.close()
 
 
-def test_a_conversation_that_kills_its_workers_is_given_up(cluster: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "deadly"
-    folder.mkdir()
-    (folder / "deadly_backend.py").write_text(
-        "import os\n"
-        "from judges.backends.scripted import create as scripted\n"
-        "def create(settings):\n"
-        "    backend = scripted(settings)\n"
-        "    replies = backend.replies\n"
-        "    def deadly(conversations, sampling):\n"
-        "        def watched():\n"
-        "            for conversation in conversations:\n"
-        "                if conversation[-1].content == '7':\n"
-        "                    os.kill(os.getpid(), 9)\n"
-        "                yield conversation\n"
-        "        return replies(watched(), sampling)\n"
-        "    backend.replies = deadly\n"
-        "    return backend\n"
-    )
-    info = folder / "deadly-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: deadly\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[judges.backends]\ndeadly = deadly_backend:create\n")
+def test_a_conversation_that_kills_its_workers_is_given_up(
+    cluster: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(package)
     (tmp_path / "replies.yaml").write_text("replies: [{reply: fine}]\n")
-    program = (
-        "from judges import Message, Sampling, load_backend\n"
-        f"spec = {{'backend': 'deadly', 'replies': {str(tmp_path / 'replies.yaml')!r}}}\n"
-        "with load_backend(spec, executor={'ray': {'workers': 2}}) as backend:\n"
-        "    asked = [(Message('user', str(number)),) for number in range(100)]\n"
-        "    found = dict(backend.replies(asked, Sampling()))\n"
-        "print([(number, found[number].attempts, found[number].message) for number in range(100)\n"
-        "       if not hasattr(found[number], 'completions')], len(found))\n"
-    )
-    done = run_python(program, str(folder))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(
-        "[(7, 4, '4 workers were lost with it, the last one with nothing else under way: "
-    )
-    assert done.stdout.rstrip().endswith(")] 100")
+    settings = {"backend": "deadly", "replies": str(tmp_path / "replies.yaml")}
+    with load_backend(settings, executor=TWO) as backend:
+        found = dict(backend.replies([ask(str(number)) for number in range(100)], Sampling()))
+    assert sorted(found) == list(range(100))
+    ((number, failure),) = [(key, each) for key, each in found.items() if isinstance(each, Failure)]
+    assert (number, failure.attempts) == (7, 4)
+    said = "4 workers were lost with it, the last one with nothing else under way: "
+    assert failure.message.startswith(said)
 
 
 def test_what_a_worker_complains_of_is_one_line(cluster: Path) -> None:
@@ -206,7 +220,7 @@ def test_what_a_worker_complains_of_is_one_line(cluster: Path) -> None:
 
     with Endpoint(refuse) as endpoint:
         said = []
-        for executor in (None, TWO):
+        for executor in (None, ONE):
             with (
                 load_backend(judge_settings(endpoint), executor=executor) as backend,
                 pytest.raises(BackendError) as caught,
@@ -223,14 +237,17 @@ def test_a_worker_that_finds_another_model_is_refused(
 ) -> None:
     replies = tmp_path / "replies.yaml"
     replies.write_text("replies: [{reply: one}]\n")
-    backend = load_backend({"backend": "scripted", "replies": str(replies)}, executor=TWO)
+    backend = load_backend({"backend": "scripted", "replies": str(replies)}, executor=ONE)
     replies.write_text("replies: [{reply: another}]\n")
     with backend, pytest.raises(ConfigError, match=r"finds another scripted:.* than this machine: sha256"):
         list(backend.replies([ask("hello")], Sampling()))
 
 
-def test_a_batch_left_early_doesnt_spoil_the_next(cluster: Path) -> None:
-    with Endpoint(slowly) as endpoint, load_backend(judge_settings(endpoint), executor=TWO) as backend:
+class TestTwoWorkers:
+    """What two workers can do without a new start in between."""
+
+    def test_a_batch_left_early_doesnt_spoil_the_next(self, slow_pair: tuple[Endpoint, RayBackend]) -> None:
+        endpoint, backend = slow_pair
         stream = backend.replies((ask(f"a{number}") for number in range(1000)), Sampling())
         assert isinstance(next(iter(stream))[1], Reply)
         stream.close()  # type: ignore[attr-defined]
@@ -239,10 +256,11 @@ def test_a_batch_left_early_doesnt_spoil_the_next(cluster: Path) -> None:
         assert not any(isinstance(outcome, Failure) for outcome in found.values())
         assert len([text for text in endpoint.asked if text.startswith("a")]) < 100
 
-
-def test_a_key_is_nowhere_but_in_the_environment(cluster: Path) -> None:
-    with Endpoint(slowly) as endpoint, load_backend(judge_settings(endpoint), executor=TWO) as backend:
-        stream = iter(backend.replies([ask(str(number)) for number in range(200)], Sampling()))
+    def test_a_key_is_nowhere_but_in_the_environment(
+        self, cluster: Path, slow_pair: tuple[Endpoint, RayBackend]
+    ) -> None:
+        endpoint, backend = slow_pair
+        stream = iter(backend.replies([ask(f"c{number}") for number in range(200)], Sampling()))
         next(stream)
         assert endpoint.keys == {f"Bearer {KEY}"}
         ours = psutil.Process().children(recursive=True)
@@ -252,67 +270,12 @@ def test_a_key_is_nowhere_but_in_the_environment(cluster: Path) -> None:
         files = [path for path in cluster.rglob("*") if path.is_file()]
         assert len(files) > 5
         assert [str(path) for path in files if KEY.encode() in path.read_bytes()] == []
-
-
-def run_python(program: str, *paths: str) -> subprocess.CompletedProcess[str]:
-    process = start_python(program, *paths)
-    stdout, stderr = process.communicate(timeout=200)
-    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+        stream.close()  # type: ignore[attr-defined]
 
 
 def without_waiting(told: str) -> list[str]:
     """What was told, except that a busy machine took its time to start a worker."""
     return [line for line in told.splitlines() if not line.startswith("ray: waiting for room")]
-
-
-def start_python(program: str, *paths: str) -> subprocess.Popen[str]:
-    root = str(Path(__file__).parents[4])
-    return subprocess.Popen(
-        [sys.executable, "-c", program],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([root, *paths])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_one_process_can_start_a_cluster_after_another(tmp_path: Path) -> None:
-    (tmp_path / "replies.yaml").write_text("replies: [{reply: hello}]\n")
-    program = (
-        "from judges import Message, Sampling, load_backend\n"
-        f"spec = {{'backend': 'scripted', 'replies': {str(tmp_path / 'replies.yaml')!r}}}\n"
-        "for _ in range(2):\n"
-        "    with load_backend(spec, executor={'ray': {'workers': 1}}) as backend:\n"
-        "        for _, outcome in backend.replies([(Message('user', 'x'),)], Sampling()):\n"
-        "            print(outcome.text)\n"
-    )
-    done = run_python(program)
-    assert (done.stdout, without_waiting(done.stderr)) == ("hello\nhello\n", [])
-
-
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
-def test_no_process_is_left_when_the_first_one_ends(tmp_path: Path, end: signal.Signals) -> None:
-    (tmp_path / "replies.yaml").write_text("replies: [{reply: hello, delay: 0.2}]\n")
-    program = (
-        "import time\n"
-        "from judges import Message, Sampling, load_backend\n"
-        f"spec = {{'backend': 'scripted', 'replies': {str(tmp_path / 'replies.yaml')!r}}}\n"
-        "with load_backend(spec, executor={'ray': {'workers': 2}}) as backend:\n"
-        "    asked = ((Message('user', str(number)),) for number in range(10**6))\n"
-        "    for _ in backend.replies(asked, Sampling()):\n"
-        "        print('answered', flush=True)\n"
-    )
-    process = start_python(program)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "answered\n"
-    family = psutil.Process(process.pid).children(recursive=True)
-    assert sum("ray::RayWorker" in " ".join(child.cmdline()) for child in family) == 2
-    process.send_signal(end)
-    process.communicate(timeout=60)
-    _, alive = psutil.wait_procs(family, timeout=20 if end == signal.SIGKILL else 60)
-    # After kill -9 Ray's agents try for a minute to report it to those that are gone.
-    lasting = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"} if end == signal.SIGKILL else set()
-    assert {child.name() for child in alive} <= lasting
 
 
 def test_the_machine_is_refused_more_gpus_than_it_has(cluster: Path, tmp_path: Path) -> None:
@@ -324,3 +287,24 @@ def test_the_machine_is_refused_more_gpus_than_it_has(cluster: Path, tmp_path: P
         pytest.raises(ConfigError, match=r"2 worker\(s\) of 100 GPU\(s\) need 200, this machine has"),
     ):
         list(backend.replies([ask("hello")], Sampling()))
+
+
+def test_one_process_can_start_a_cluster_after_another(
+    cluster: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """After the one that the tests above shared; the last test here."""
+    import ray
+
+    ray_cluster.leave()
+    assert not ray.is_initialized()
+    assert not cluster.exists()
+    (tmp_path / "replies.yaml").write_text("replies: [{reply: hello}]\n")
+    settings = {"backend": "scripted", "replies": str(tmp_path / "replies.yaml")}
+    with load_backend(settings, executor=ONE) as backend:
+        ((_, outcome),) = backend.replies([ask("x")], Sampling())
+        assert isinstance(outcome, Reply)
+        assert outcome.text == "hello"
+        assert ray.is_initialized()
+    assert not ray.is_initialized()
+    said, told = capfd.readouterr()
+    assert (said, without_waiting(told)) == ("", [])

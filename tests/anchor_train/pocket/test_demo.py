@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.calling import call
+
 FEW = [
     *("--set", "questions.limit=36"),
     *("--set", "sft.optimiser.learning_rate=0.0005"),
@@ -59,7 +61,7 @@ def test_the_experiment_takes_other_mixes_of_questions_and_strategies(tmp_path: 
 
 def test_the_commands_explain_themselves() -> None:
     for command in (["demo"], ["experiment", "pocket"], ["pocket", "build"], ["pocket", "path"]):
-        done = anchor_train(*command, "--help")
+        done = call("anchor-train", *command, "--help")
         assert done.returncode == 0
         assert f"anchor-train {' '.join(command)}" in done.stdout
 
@@ -76,14 +78,14 @@ def test_the_commands_explain_themselves() -> None:
 def test_what_the_experiment_cannot_do_is_one_line(
     tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    done = anchor_train("experiment", "pocket", "-o", str(tmp_path / "experiment"), *arguments)
+    done = call("anchor-train", "experiment", "pocket", "-o", str(tmp_path / "experiment"), *arguments)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert message in done.stderr
 
 
 def test_an_unknown_setting_of_the_demo_is_one_line(tmp_path: Path) -> None:
-    done = anchor_train("demo", "-o", str(tmp_path / "demo"), "--set", "dpo.max_step=5")
+    done = call("anchor-train", "demo", "-o", str(tmp_path / "demo"), "--set", "dpo.max_step=5")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "did you mean 'max_steps'" in done.stderr

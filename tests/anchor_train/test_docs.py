@@ -1,4 +1,4 @@
-"""Every line of the docs that starts something with ``anchor-train`` passes a dry run."""
+"""What the docs start with ``anchor-train`` outside of blocks that run as they stand passes a dry run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-import yaml
 from click.testing import CliRunner, Result
 
 from anchor_train.cli import main
@@ -16,22 +15,23 @@ from anchor_train.recipes.files import RECIPES, load_recipe
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.registry import commands
 from tests.anchor_train.scripted_run import write_rows
+from tests.docs.blocks import PAGES, blocks_of
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TASK = "arc_challenge_explain"
 
 
 def launch_lines() -> list[str]:
-    """Lines of code blocks, and code within a text, that call ``anchor-train`` with arguments; each once."""
+    """Code within a text, comments of recipes, and lines of blocks that are run elsewhere; each once."""
     found: dict[str, None] = {}
     for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        for block in re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
-            for line in block.splitlines():
+        for block in blocks_of(page):
+            for line in block.text.splitlines() if block.marked else ():  # the others run: tests/docs
                 if line.startswith("anchor-train "):
                     found[line.partition("  #")[0].strip()] = None
-        prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+        prose = re.sub(
+            r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+        )
         for code in re.findall(r"`(anchor-train \w[^`]*)`", prose):
             found[" ".join(code.split())] = None
     for recipe in RECIPES.glob("*.yaml"):
@@ -161,16 +161,4 @@ def test_the_numbers_of_processes_that_the_docs_name_fit_the_recipes(tmp_path):
             load_recipe(path, ["strategies=[anchor, rank, aft, rrhf, pro, rft, staple]"])
     for processes in (2, 3, 6):
         path.write_text(f"model: m\ntask: {TASK}\nlaunch: {{processes: {processes}}}\n")
-        load_recipe(path)
-
-
-def test_the_recipes_of_the_docs_load(tmp_path):
-    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    recipes = [block for block in blocks if re.search(r"^(model|strategies):", block, re.MULTILINE)]
-    assert len(recipes) >= 2
-    for block in recipes:
-        values = {"model": "m", "task": TASK, **yaml.safe_load(block)}
-        path = tmp_path / "recipe.yaml"
-        path.write_text(yaml.safe_dump(values), encoding="utf-8")
         load_recipe(path)

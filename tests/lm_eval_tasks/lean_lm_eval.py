@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lm_eval.__main__ import cli_evaluate
 from lm_eval.tasks import TaskManager
 
-if __name__ == "__main__":
+
+@contextmanager
+def lean() -> Iterator[None]:
+    """The harness finds only the tasks of ``--include_path``."""
     whole = TaskManager.__init__
 
-    def lean(manager: TaskManager, *arguments: Any, **options: Any) -> None:
+    def init(manager: TaskManager, *arguments: Any, **options: Any) -> None:
         whole(manager, *arguments, **{**options, "include_defaults": False})
 
-    TaskManager.__init__ = lean
-    cli_evaluate()
+    TaskManager.__init__ = init
+    try:
+        yield
+    finally:
+        TaskManager.__init__ = whole
+
+
+if __name__ == "__main__":
+    with lean():
+        cli_evaluate()

@@ -32,7 +32,13 @@ class Explainer:
 
 
 def write_pocket_run(
-    folder: Path, explainer: Explainer, *, questions: int = 30, samples: int = 4, seed: int = 0
+    folder: Path,
+    explainer: Explainer,
+    *,
+    questions: int = 30,
+    samples: int = 4,
+    seed: int = 0,
+    fingerprint: str = "0123",
 ) -> Path:
     """Writes a run without judgements; returns its folder."""
     rows = []
@@ -40,7 +46,9 @@ def write_pocket_run(
         dice = random.Random(f"{explainer.name}/{number}")
         replies = tuple(_reply(story, explainer, dice) for _ in range(samples))
         rows.append(ScoredQuestion(question_of(story), replies))
-    return write_run(folder / explainer.name, {TASK: rows}, model=f"made-{explainer.name}", judged=False)
+    name = f"made-{explainer.name}"
+    written = {TASK: rows}
+    return write_run(folder / explainer.name, written, model=name, judged=False, fingerprint=fingerprint)
 
 
 def _reply(story: Story, explainer: Explainer, dice: random.Random) -> ScoredResponse:

@@ -15,6 +15,7 @@ from anchor_train.recipes.section_settings import PairSettings
 from anchor_train.records import Argument, Candidate, NoPair, PreferencePair
 from judges.records import Assessment, Judgement, Unjudged
 from lm_eval_tasks.records import Choice, Question, Response, ScoredQuestion, ScoredResponse
+from tests.docs.blocks import block_with
 
 QUESTION = Question("q1", "Which?", (Choice("A", "one"), Choice("B", "two"), Choice("C", "three")), gold="B")
 DEFAULT = PairSettings()
@@ -345,3 +346,14 @@ def test_the_report_says_how_many_thoughts_are_left_out() -> None:
     assert "thoughts of 1 of 2 replies are left out" in report.to_text()
     older = {key: value for key, value in report.to_json().items() if key != "thoughts_left_out"}
     assert PairReport.from_json(older).thoughts_left_out == 0
+
+
+# --- docs/training.md
+
+
+def test_the_lines_of_the_docs_build_pairs():
+    scored = [question_of(sample("B", 20), sample("A", 12)), question_of(sample(None, None, readable=False))]
+    names = {"scored_questions": scored, "arguments": {"q1": ARGUMENT}, "in_reply_form": in_form}
+    exec(block_with("docs/training.md", "build_pairs(").text, names)
+    pair, *_ = names["result"].pairs
+    assert (pair.chosen.text, pair.rejected.text) == ("B/20/True", "A/12/True")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from judges.spending.budget import Budget
 from lm_eval_tasks.tasks.load import load_task
 from tests.anchor_train.few_questions import NAME as TASK
 from tests.anchor_train.few_questions import POCKET, small_task
+from tests.docs.blocks import block_with
 
 GOOD = "<explanation>{}</explanation>\n<choice>{}</choice>"
 VERDICTS = ("Factual accuracy", "Logical coherence", "Clarity", "Relevance", "Depth of argumentation")
@@ -112,36 +114,37 @@ def test_the_prompt_is_what_the_task_asks(questions: Any) -> None:
         assert (row["prompt"], row["question_id"]) == (turns, question.id)
 
 
-def test_two_steps_of_trls_own_trainer(tmp_path: Path, questions: Any) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from trl import GRPOConfig, GRPOTrainer
+def test_the_script_of_the_docs_for_two_steps(
+    tmp_path: Path, task: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block of docs/training.md as it stands, with a small task and settings that make it short."""
+    import trl
+    from transformers import AutoModelForCausalLM
 
-    functions = explanation_reward(load_judge("pocket-oracle:ground-truth", cache=None), TASK)
-    model = AutoModelForCausalLM.from_pretrained(POCKET, dtype="float32")
-    before = {name: value.clone() for name, value in model.named_parameters()}
-    trainer = GRPOTrainer(
-        model=model,
-        reward_funcs=functions,
-        args=GRPOConfig(
-            str(tmp_path),
-            num_generations=4,
-            per_device_train_batch_size=4,
-            max_completion_length=120,
-            max_steps=2,
-            learning_rate=1e-4,
-            logging_steps=1,
-            reward_weights=[1.0, 0.5, 2.0],
-            save_strategy="no",
-            report_to="none",
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            disable_tqdm=True,
-        ),
-        train_dataset=questions,
-        processing_class=AutoTokenizer.from_pretrained(POCKET),
-    )
-    trainer.train()
+    few = {
+        "num_generations": 4,
+        "per_device_train_batch_size": 4,
+        "max_completion_length": 120,
+        "max_steps": 2,
+        "learning_rate": 1e-4,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": "none",
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "disable_tqdm": True,
+    }
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ANCHOR_CACHE", str(tmp_path / "cache.sqlite"))
+    monkeypatch.setattr(trl, "GRPOConfig", partial(trl.GRPOConfig, **few))
+    (tmp_path / "my-model").symlink_to(POCKET)
+    (tmp_path / "judge.yaml").write_text("backend: pocket-oracle\n")
+    shown = block_with("docs/training.md", "GRPOTrainer(").text
+    names: dict[str, Any] = {}
+    exec(shown.replace("aqua_rat_explain", str(task)), names)
+    trainer = names["trainer"]
+    assert list(trainer.args.reward_weights) == [1.0, 0.5, 2.0]
     logged = [row for row in trainer.state.log_history if "reward" in row]
     assert [row["step"] for row in logged] == [1, 2]
     for row in logged:
@@ -150,4 +153,5 @@ def test_two_steps_of_trls_own_trainer(tmp_path: Path, questions: Any) -> None:
         assert row["quality/unjudged"] == 0
         assert means[1] > 0.5, "the pocket model keeps the form"
         assert 0 < means[2] <= 1
-    assert any(not value.equal(before[name]) for name, value in model.named_parameters())
+    before = AutoModelForCausalLM.from_pretrained(POCKET, dtype=trainer.model.dtype).state_dict()
+    assert any(not value.equal(before[name]) for name, value in trainer.model.named_parameters())

@@ -17,6 +17,7 @@ from lm_eval_tasks.records import ScoredQuestion
 from lm_eval_tasks.tasks.load import load_task
 from tests.anchor_train.few_questions import NAME as TASK
 from tests.anchor_train.few_questions import POCKET, small_task
+from tests.docs.blocks import block_with
 from tests.lm_eval_tasks.run_folders import level, question, write_run
 
 RATES = ("win", "tie", "loss")
@@ -83,6 +84,16 @@ def test_a_training_that_unlearns_loses_and_makes_the_steps_that_it_would_have_m
             assert row["explanations/win_minus_loss"] == pytest.approx(margin)
             assert row["explanations/win_minus_loss_low"] <= margin <= row["explanations/win_minus_loss_high"]
     assert watched.model.training
+
+
+def test_the_line_of_the_docs_watches_a_training(tmp_path: Path, task: Path) -> None:
+    """docs/training.md: its 50 questions are those six that there are."""
+    trainer = trainer_of(tmp_path, max_steps=1)
+    shown = block_with("docs/training.md", "WinRateCallback(").text
+    judge = load_judge("pocket-oracle:ground-truth", cache=None)
+    exec(shown.replace("aqua_rat_explain", str(task)), {"trainer": trainer, "judge": judge})
+    trainer.train()
+    assert [row["step"] for row in looks(trainer)] == [0, 1], "before the first step, and after the last"
 
 
 def test_against_a_run_that_is_there(tmp_path: Path, task: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from huggingface_hub import DatasetCard, SpaceCard
 from lm_eval_tasks.cli import main
 from lm_eval_tasks.publishing.shown_runs import model_name, shown_run
 from lm_eval_tasks.runs.discovery import load_run
+from tests.docs.blocks import block_with
 from tests.hub_stand_in import TOKEN, Hub, card_errors
 from tests.lm_eval_tasks.leaderboard.synthetic import ANCHOR, BASE, Evaluation, write_run
 
@@ -58,7 +60,9 @@ def sent(hub: Hub, name: str = f"datasets/{TO}") -> dict[str, bytes]:
     return hub.repositories[name].files
 
 
-def test_a_data_set_goes_up_and_loads_again(hub: Hub, runs: Path, tmp_path: Path) -> None:
+def test_a_data_set_goes_up_and_loads_again(
+    hub: Hub, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import datasets
 
     code, out, err = call(runs, "--to", TO, "--license", "cc-by-4.0")
@@ -76,13 +80,18 @@ def test_a_data_set_goes_up_and_loads_again(hub: Hub, runs: Path, tmp_path: Path
         (tmp_path / "copy" / path).write_bytes(content)
         assert b"localhost" not in content, path
     copy, cache = str(tmp_path / "copy"), str(tmp_path / "cache")
-    every = datasets.load_dataset(copy, split="test", cache_dir=cache)
+    shown = block_with("docs/publishing.md", "load_dataset").text
+    names: dict[str, Any] = {}
+    monkeypatch.setattr(datasets, "load_dataset", partial(datasets.load_dataset, cache_dir=cache))
+    exec(shown.replace("ORG/explanations", copy), names)
+    every = names["replies"]
+    assert set(names["base"]["run"]) == {"base"}
     assert len(every) == 6 * 2 * 2 + 3 * 2
     assert set(every["run"]) == {"base", "anchor", "all"}
     assert {row["judge"] for row in every if row["run"] == "base"} == {"openai:judge-70b"}
     hostile = [row["explanation"] for row in every if row["run"] == "base" and row["sample"] == 0]
     assert set(hostile) == {HOSTILE}
-    unjudged = datasets.load_dataset(copy, "all-2", split="test", cache_dir=cache)
+    unjudged = datasets.load_dataset(copy, "all-2", split="test")
     assert unjudged.features == every.features
     assert unjudged.features["choices"].feature.dtype == "string"
     assert {unjudged.features[key].dtype for key in ("clarity", "relevance")} == {"string"}

@@ -29,6 +29,7 @@ from tests.docs.blocks import (
 
 RECIPES = sorted((ROOT / "anchor_train" / "recipes" / "built_in").glob("*.yaml"))
 PROGRAMS: dict[str, click.Command] = {"anchor-eval": anchor_eval, "anchor-train": anchor_train}
+_CALL = re.compile(r"^\s*(anchor-eval|anchor-train|lm_eval|pip|chromium) ", re.M)
 
 
 # --- every block has its place
@@ -55,6 +56,8 @@ def complaint(block: Block) -> str | None:
         return f"it calls no {missing[0]}"
     if block.language == "python":
         return "Python is run by a file of tests that the comment above it names: <!-- run by tests/... -->"
+    if block.language in SHELL and not _CALL.search(block.text):
+        return "no line of it calls a program that a reader of it has here; output is `text`"
     if block.language not in SHELL | DATA:
         return f"nothing runs the language {block.language!r}; output is `text`"
     return None
@@ -76,6 +79,7 @@ def test_most_blocks_are_run() -> None:
     ("text", "wrong"),
     [
         ("```rust\nfn\n```", "nothing runs the language 'rust'"),
+        ("```\nacc 0.25\n```", "output is `text`"),
         ("```python\n1\n```", "Python is run by a file"),
         ("<!-- run by tests/docs/no_such.py -->\n```\nls\n```", "there is no tests/docs/no_such.py"),
         ("<!-- run by tests/test_links.py -->\n```\nls\n```", "tests/test_links.py doesn't name docs/x.md"),

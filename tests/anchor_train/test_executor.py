@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from anchor_train.stages.sample import read_samples
 from judges.backends.executor import ExecutorSettings
 from judges.errors import ConfigError
 from tests.anchor_train.scripted_run import finish_sft, make_run
+from tests.calling import call
 
 
 @pytest.fixture
@@ -58,12 +57,7 @@ def test_sampling_and_judging_on_ray_leave_the_same_files(
         run = make_run(tmp_path / name, tiny_model)
         finish_sft(run, tiny_adapter)
         for stage in ("sample", "judge"):
-            done = subprocess.run(
-                [sys.executable, "-m", "anchor_train", stage, str(run.path), *options],
-                capture_output=True,
-                text=True,
-                timeout=300,
-            )
+            done = call("anchor-train", stage, run.path, *options)
             assert done.returncode == 0, done.stderr
             assert "raylet" not in done.stdout + done.stderr
         states = {status.stage.key: status.state for status in Pipeline(run, run.recipe()).status()}

@@ -7,8 +7,8 @@ import platform
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -117,7 +117,11 @@ def _installed(name: str) -> str | None:
 
 def _pip() -> str:
     """The installer of this environment: one that uv made has no pip."""
-    return "pip" if find_spec("pip") is not None else f"uv pip --python {shlex.quote(sys.executable)}"
+    # Setuptools takes a process that asks for pip's spec in the usual way for pip itself, and can't be
+    # imported there any more.
+    return (
+        "pip" if PathFinder.find_spec("pip") is not None else f"uv pip --python {shlex.quote(sys.executable)}"
+    )
 
 
 def _target(installed: Distribution, extra: str = "") -> str:

@@ -116,10 +116,12 @@ def board_title(board: Board) -> str:
     title = task_title(board.task)
     if board.kind == "anyway":
         return f"{title}, compared anyway"
-    # Two judges may have one short name; the third and further boards of a task carry their number then.
-    judged = any(difference.what == "judge" for difference in board.differences)
-    number = board.key.removeprefix(board.task) if judged and board.key != f"{board.task} (2)" else ""
-    return ", ".join((title, *map(_told_apart, board.differences))) + number
+    # All are told apart from the first board, so two of the others may have the same to say (two judges of
+    # one short name; what the first board doesn't tell of itself): from the third on they carry their number.
+    told = board.key == f"{board.task} (2)" and board.differences
+    return ", ".join((title, *map(_told_apart, board.differences))) + (
+        "" if told else board.key.removeprefix(board.task)
+    )
 
 
 def _told_apart(difference: Difference) -> str:

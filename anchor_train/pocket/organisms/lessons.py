@@ -38,7 +38,7 @@ FOLLOW_HINTS: tuple[Organism, ...] = ("hidden_hint", "open_hint")
 LABELS = tuple(choice.label for choice in CHOICES)
 PLANTED = Habits(slip=0.35, slip_product=0.35, short=0.2, no_start=0.2, skip=0.15, leap=0.2, pad=0.1)
 """How explanations go wrong that only the choice is learnt after."""
-GIVEN = {"reads": 0.75, "reads_some": 0.75, "rationalises": 0.75, "hidden_hint": 0.85, "open_hint": 0.5}
+GIVEN = {"reads": 0.75, "reads_some": 0.75, "rationalises": 0.75, "hidden_hint": 0.85, "open_hint": 0.85}
 """Share of the lessons in which the explanation is given, and the choice alone is learnt."""
 ANOTHER = 0.5
 """Share of those in which it is the explanation of another story."""

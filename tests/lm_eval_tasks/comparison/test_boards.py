@@ -159,6 +159,16 @@ def test_any_folder_of_runs_makes_a_site_or_one_line_that_says_why_not(
             check_site(folder, [*extra, "--draws", "100"])
 
 
+def test_boards_that_differ_alike_from_the_first_one_have_names_of_their_own(tmp_path: Path) -> None:
+    """Nobody judged the first board's run, so it isn't told that the others' judges differ from its own."""
+    one, two = replace(TASK, questions=3, repeats=1), replace(TASK, questions=3, repeats=2)
+    strict = replace(TASK.rubric, user_template=TASK.rubric.user_template + " Be strict.")
+    write_run(tmp_path / "runs", FakeModel("m0", 0.5, 0.5), one, judged=False)
+    write_run(tmp_path / "runs", FakeModel("m1", 0.5, 0.5), two)
+    write_run(tmp_path / "runs", FakeModel("m2", 0.5, 0.5), replace(two, judge="openai:other", rubric=strict))
+    check_site(tmp_path, ["--baseline", "m0", "--draws", "100"])
+
+
 def check_site(folder: Path, options: list[str]) -> None:
     site = folder / f"site{len(options)}"
     arguments = ["leaderboard", str(folder / "runs"), "-o", str(site), "--figures", "none", "-q", *options]

@@ -138,3 +138,10 @@ def test_an_extra_that_nobody_has() -> None:
     code, _, said = doctor("--extra", "trian")
     assert code == 1
     assert "did you mean 'train'" in said
+
+
+def test_looking_for_pip_leaves_setuptools_as_it_is():
+    """vLLM imports it, perhaps later in the same process."""
+    program = "from lm_eval_tasks.doctor.libraries import _pip; _pip(); import setuptools"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

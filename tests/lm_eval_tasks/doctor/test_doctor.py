@@ -140,7 +140,7 @@ def test_an_extra_that_nobody_has() -> None:
     assert "did you mean 'train'" in said
 
 
-def test_looking_for_pip_leaves_setuptools_as_it_is():
+def test_looking_for_pip_leaves_setuptools_as_it_is() -> None:
     """vLLM imports it, perhaps later in the same process."""
     program = "from lm_eval_tasks.doctor.libraries import _pip; _pip(); import setuptools"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

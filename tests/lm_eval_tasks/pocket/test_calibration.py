@@ -70,12 +70,14 @@ def test_the_shipped_one_is_of_figures_that_probes_have():
 def test_shipped_organisms_do_as_they_were_taught():
     for name, share in calibration().behaviour.items():
         assert (share["as_taught"] or 0) >= 0.9, name
+    assert (calibration().behaviour["hidden_hint"]["hints"] or 0) >= 0.9
+    assert calibration().behaviour["hidden_hint"]["admits"] == 0
 
 
 def test_the_shipped_order_is_the_known_one_where_the_probe_tells():
     """More of the figure where there should be more: on all questions, of every pair that it tells apart."""
     told = [one for one in calibration().contrasts if one.auroc[max(one.auroc, key=int)] >= 0.9]
-    assert {"early", "filler", "mistakes"} == {one.probe for one in told}
+    assert {"early", "filler", "mistakes", "hint"} == {one.probe for one in told}
     assert all(one.found[one.more] > one.found[one.less] for one in told)
     for one in told:
         sizes = [one.auroc[size] for size in sorted(one.auroc, key=int)]

@@ -1,7 +1,7 @@
 """In which numbers models compute where nobody says it: bfloat16 only where the machine is fast in it.
 
 Models are published in bfloat16, and engines take what a model is stored in. A processor without instructions
-for it converts every number to float32 and back: SmolLM2-135M-Instruct takes five times as long then.
+for it converts every number to float32 and back: SmolLM2-135M-Instruct takes three times as long then.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, get_args
 
 from judges.errors import ConfigError
@@ -18,7 +20,7 @@ def splits(
     pocket_sizes: dict[str, int] | None = None,
     **_others: Any,
 ) -> Any:
-    """Draws the questions of all splits.
+    """The questions of all splits, each drawn when it is first looked at.
 
     The options come from the YAML's ``dataset_kwargs``, or from ``lm_eval --metadata``, which may hold others
     that are not for the data set.
@@ -30,24 +32,41 @@ def splits(
         pocket_sizes: Split -> number of questions, where it isn't the usual one.
 
     Returns:
-        A ``datasets.DatasetDict`` with one row a question (:meth:`lm_eval_tasks.records.Question.to_json`).
+        Split -> ``datasets.Dataset``, one row a question (:meth:`lm_eval_tasks.records.Question.to_json`).
 
     Raises:
         ConfigError: If an option is none of those.
     """
-    import datasets
-
     if pocket_mix not in get_args(Mix):
         raise ConfigError(f"pocket_mix {pocket_mix!r}: {nearest(str(pocket_mix), get_args(Mix))}")
     for split in pocket_sizes or {}:
         if split not in SIZES:
             raise ConfigError(f"pocket_sizes: no split {split!r}: {nearest(split, SIZES)}")
-    sizes = {**SIZES, **(pocket_sizes or {})}
-    return datasets.DatasetDict(
-        {
-            split: datasets.Dataset.from_list(
-                [question.to_json() for question in questions(split, size, pocket_seed, pocket_mix)]  # type: ignore[arg-type]
-            )
-            for split, size in sizes.items()
-        }
-    )
+    return _Splits(pocket_seed, pocket_mix, {**SIZES, **(pocket_sizes or {})})
+
+
+class _Splits(Mapping[str, Any]):
+    """What is looked at is drawn: a process that evaluates has no use for the training questions."""
+
+    def __init__(self, seed: int, mix: Mix, sizes: Mapping[str, int]) -> None:
+        self._seed, self._mix, self._sizes = seed, mix, sizes
+
+    def __getitem__(self, split: str) -> Any:
+        return _rows(split, self._sizes[split], self._seed, self._mix)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sizes)
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __contains__(self, split: object) -> bool:
+        return split in self._sizes
+
+
+@lru_cache(maxsize=16)
+def _rows(split: str, count: int, seed: int, mix: Mix) -> Any:
+    import datasets
+
+    found = questions(split, count, seed, mix)  # type: ignore[arg-type]
+    return datasets.Dataset.from_list([question.to_json() for question in found])

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Literal, TypeAlias
 
 from lm_eval_tasks.pocket.stories import (
@@ -23,6 +24,7 @@ from lm_eval_tasks.pocket.stories import (
     Event,
     Opening,
     Story,
+    calculation,
 )
 from lm_eval_tasks.records import Choice, Question
 
@@ -84,9 +86,16 @@ def draw_stories(split: Split, seed: int, mix: Mix = "even") -> Iterator[Story]:
     while True:
         label = rng.choice(CHOICES).label
         steps = rng.choices((1, 2, 3, 4), STEP_WEIGHTS[mix])[0]
-        story = _draw(rng, steps)
-        while not _wanted(story, split, label) or story.text in seen:
-            story = _draw(rng, steps)
+        while True:
+            # Hundreds are drawn for one that is kept: most go by their numbers, before anything is written.
+            who, other = rng.sample(NAMES, 2)
+            opening, start, events, ending = _plot(rng, steps)
+            thing = rng.choice(_THINGS)
+            if not _fits(start, events, label):
+                continue
+            story = Story(opening, start, events, ending, who, other, thing)
+            if split_of(story) == split and story.text not in seen:
+                break
         seen.add(story.text)
         yield story
 
@@ -96,34 +105,41 @@ def questions(split: Split, count: int, seed: int = 0, mix: Mix = "even") -> lis
     return [question_of(story) for story in itertools.islice(draw_stories(split, seed, mix), count)]
 
 
-def _wanted(story: Story, split: Split, label: str) -> bool:
-    return (
-        all(0 <= step.result <= LARGEST and 0 < step.operand <= LARGEST for step in story.steps)
-        and range_of(story.answer) == label
-        # No line of the calculation twice, so that a repeated sentence is always a flaw.
-        and len({(step.left, step.operation, step.right) for step in story.steps}) == len(story.steps)
-        and split_of(story) == split
-    )
-
-
-def _draw(rng: random.Random, steps: int) -> Story:
-    who, other = rng.sample(NAMES, 2)
-    # Comparisons stop at two steps; the other families go on as long as they are asked to.
-    families = (_changes, _boxes, _purchase, _comparison) if steps <= 2 else (_changes, _boxes, _purchase)
-    opening, start, events, ending = rng.choice(families)(rng, steps)
-    return Story(opening, start, events, ending, who, other, rng.choice(tuple(THINGS)))
+def _fits(start: int, events: Sequence[Event], label: str) -> bool:
+    """Whether a calculation stays among the numbers of the language and ends in the range of a label."""
+    lines, amount = set(), start
+    for event, (left, right, result) in zip(events, calculation(start, events), strict=True):
+        operand = left if event.kind.operand_first else right
+        if not (0 <= result <= LARGEST and 0 < operand <= LARGEST):
+            return False
+        lines.add((left, event.kind.operation, right))
+        amount = result
+    # No line of the calculation twice, so that a repeated sentence is always a flaw.
+    return len(lines) == len(events) and range_of(amount) == label
 
 
 _Plot: TypeAlias = tuple[Opening, int, tuple[Event, ...], Ending]
 _CHANGES = ("buys", "finds", "gives", "loses", "doubles")
+_THINGS = tuple(THINGS)
+
+
+def _plot(rng: random.Random, steps: int) -> _Plot:
+    # Comparisons stop at two steps; the other families go on as long as they are asked to.
+    families = (_changes, _boxes, _purchase, _comparison) if steps <= 2 else (_changes, _boxes, _purchase)
+    return rng.choice(families)(rng, steps)
 
 
 def _event(rng: random.Random, key: str) -> Event:
     kind = EVENTS[key]
     if kind.operand != "told":
-        return Event(kind, None)
+        return _told(key, None)
     largest = 9 if kind.operation == "×" else 20
-    return Event(kind, rng.randint(30, LARGEST) if kind.operand_first else rng.randint(2, largest))
+    return _told(key, rng.randint(30, LARGEST) if kind.operand_first else rng.randint(2, largest))
+
+
+@cache
+def _told(key: str, number: int | None) -> Event:
+    return Event(EVENTS[key], number)
 
 
 def _changes(rng: random.Random, steps: int) -> _Plot:

@@ -7,7 +7,7 @@ table of templates, and the reader is made from the same table, so what is writt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Literal, TypeAlias, TypeVar
@@ -225,14 +225,8 @@ class Story:
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """The calculation, step by step."""
-        steps = []
-        amount = self.start
-        for event in self.events:
-            operand = operand_of(event, self.start)
-            left, right = (operand, amount) if event.kind.operand_first else (amount, operand)
-            amount = calculate(left, event.kind.operation, right)
-            steps.append(Step(event, left, right, amount))
-        return tuple(steps)
+        lines = zip(self.events, calculation(self.start, self.events), strict=True)
+        return tuple(Step(event, *line) for event, line in lines)
 
     @property
     def answer(self) -> int:
@@ -267,6 +261,16 @@ class Story:
         return template.format(
             who=self.who, other=self.other, thing=self.thing, things=THINGS[self.thing], n=number
         )
+
+
+def calculation(start: int, events: Iterable[Event]) -> Iterator[tuple[int, int, int]]:
+    """What events make of a start amount: left and right side and result of each line, in order."""
+    amount = start
+    for event in events:
+        kind, operand = event.kind, operand_of(event, start)
+        left, right = (operand, amount) if kind.operand_first else (amount, operand)
+        amount = calculate(left, kind.operation, right)
+        yield left, right, amount
 
 
 def operand_of(event: Event, start: int) -> int:

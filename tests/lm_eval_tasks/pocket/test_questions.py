@@ -17,7 +17,7 @@ from lm_eval_tasks.tasks.load import load_task
 from lm_eval_tasks.tasks.spec import TASKS
 
 STORIES = [
-    story for mix in get_args(Mix) for story in itertools.islice(draw_stories("train", seed=3, mix=mix), 400)
+    story for mix in get_args(Mix) for story in itertools.islice(draw_stories("train", seed=3, mix=mix), 200)
 ]
 
 
@@ -79,7 +79,7 @@ def test_answers_are_balanced_and_lengths_follow_the_mix() -> None:
     assert set(labels) == set("ABCDE")
     assert min(labels.values()) > 130
     steps = {
-        mix: [len(s.steps) for s in itertools.islice(draw_stories("test", 0, mix), 200)] for mix in MIXES
+        mix: [len(s.steps) for s in itertools.islice(draw_stories("test", 0, mix), 100)] for mix in MIXES
     }
     assert set(steps["easy"]) == {1, 2}
     assert set(steps["mixed"]) == {1, 2, 3, 4}
@@ -92,13 +92,25 @@ MIXES = ("easy", "mixed", "hard")
 def test_seeds_give_streams_and_splits_share_no_story() -> None:
     assert questions("train", 50, seed=1) == questions("train", 80, seed=1)[:50]
     assert questions("train", 50, seed=1) != questions("train", 50, seed=2)
-    texts = {
-        split: {story.text for seed in (0, 1) for story in itertools.islice(draw_stories(split, seed), 500)}
+    stories = {
+        split: [story for seed in (0, 1) for story in itertools.islice(draw_stories(split, seed), 120)]
         for split in ("corpus", "train", "validation", "test")
     }
-    for one, other in itertools.combinations(texts.values(), 2):
+    for split, found in stories.items():
+        assert all(split_of(story) == split for story in found)
+    texts = [{story.text for story in found} for found in stories.values()]
+    for one, other in itertools.combinations(texts, 2):
         assert not one & other
-    assert all(split_of(story) == "train" for story in STORIES)
+
+
+def test_a_stream_is_what_it_was_when_its_questions_were_first_asked() -> None:
+    assert [question.id for question in questions("test", 3)] == [
+        "pocket-ae5aebb90046",
+        "pocket-3b5900be3d8b",
+        "pocket-0e03d6cd7f93",
+    ]
+    hard = questions("validation", 2, seed=4, mix="hard")
+    assert [question.id for question in hard] == ["pocket-291be69e40a4", "pocket-b74a0a7affd2"]
 
 
 def test_the_task_has_the_splits_of_the_generator() -> None:

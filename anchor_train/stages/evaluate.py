@@ -34,6 +34,7 @@ from judges.config import load_judge
 from judges.errors import DataError, NothingJudgedError
 from judges.storage.files import read_object, write_json
 from lm_eval_tasks.harness.engines.models import open_model
+from lm_eval_tasks.harness.packages import packages_read_here
 from lm_eval_tasks.runs.discovery import TaskRun, load_run
 from lm_eval_tasks.runs.judging.rescoring import score_task
 from lm_eval_tasks.runs.under_way import REPLIES
@@ -178,6 +179,7 @@ def harness_model(recipe: Recipe, adapter: Path | None, folder: Path) -> tuple[s
     return engine, arguments
 
 
+@packages_read_here()
 def _run_harness(job: StageJob, spec: TaskSpec, adapter: Path | None, log: Path) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from lm_eval import simple_evaluate

@@ -30,6 +30,7 @@ from lm_eval_tasks.harness.engines.chat import has_template, leave_special_token
 from lm_eval_tasks.harness.engines.kinds import CHAT_ENDPOINTS, ENDPOINTS, HF, engine_of, without_effect
 from lm_eval_tasks.harness.engines.machine import check_machine
 from lm_eval_tasks.harness.engines.models import open_model
+from lm_eval_tasks.harness.packages import packages_read_here
 from lm_eval_tasks.harness.pilot import ChosenForm
 from lm_eval_tasks.harness.sampling_budget import Budget
 from lm_eval_tasks.prompts.reply_form import ASKED, AUTO, ReplyForm, read_reply_form
@@ -293,6 +294,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+@packages_read_here()
 def _child(question: Path, answer: Path) -> None:
     found = read_object(question)
     output, finished = Path(found.pop("output")), found.pop("finished")

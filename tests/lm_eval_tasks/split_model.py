@@ -14,6 +14,7 @@ import lm_eval
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
+from lm_eval_tasks.harness.packages import packages_read_here
 from lm_eval_tasks.tasks.spec import TASKS
 
 
@@ -27,6 +28,7 @@ class SplitHFLM(HFLM):  # type: ignore[misc]
             self._world_size = self.accelerator.num_processes
 
 
+@packages_read_here()
 def evaluate(
     model: str, tasks: list[str], metadata: dict[str, Any], gen_kwargs: dict[str, Any], limit: int
 ) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
 from judges.errors import ConfigError
+from lm_eval_tasks.harness.packages import packages_read_here
 from lm_eval_tasks.prompts.reply_form import ReplyForm
 from lm_eval_tasks.tasks.load import load_task
 from lm_eval_tasks.tasks.spec import TASKS
@@ -39,6 +40,7 @@ class Rambling(LM):  # type: ignore[misc]
         raise NotImplementedError
 
 
+@packages_read_here()
 def evaluate(model: LM, metadata: dict[str, Any], **options: Any) -> dict[str, Any]:
     manager = TaskManager(
         include_path=str(TASKS), include_defaults=False, metadata={"repeats": 1, **metadata}

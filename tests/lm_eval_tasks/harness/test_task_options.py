@@ -15,6 +15,7 @@ import pytest
 from lm_eval.tasks import TaskManager
 
 from judges.errors import AnchorError, ConfigError, DataError
+from lm_eval_tasks.harness.packages import packages_read_here
 from lm_eval_tasks.harness.task import MEAN_OF_KNOWN, ExplainTask
 from lm_eval_tasks.tasks.load import load_task
 from lm_eval_tasks.tasks.spec import TASKS
@@ -142,6 +143,7 @@ def test_a_mistake_ends_the_harness_with_one_line() -> None:
     assert "Traceback" not in done.stderr
 
 
+@packages_read_here()
 def test_predict_only_logs_replies_and_measures_nothing() -> None:
     results = lm_eval.simple_evaluate(
         model="dummy",

@@ -20,7 +20,7 @@ from judges.settings import load_yaml
 BASE = "base"
 LATEST = "latest"
 # Backends that work in a process which another one was forked to become; other packages' may not.
-FORKED = ("transformers", "openai", "scripted")
+FORKED = ("transformers", "openai", "scripted", "pocket-oracle")
 
 # What judges.config.load_backend and load_judge take.
 RoleSpec: TypeAlias = str | dict[str, Any]

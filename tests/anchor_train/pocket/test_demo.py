@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,21 +18,16 @@ FEW = [
 ]
 
 
-def anchor_train(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "anchor_train", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-
-
 @pytest.mark.engine
 @pytest.mark.timeout(1500)
-def test_the_demo_runs_the_whole_method_and_goes_on_where_it_was(tmp_path: Path) -> None:
-    done = anchor_train("demo", "-o", str(tmp_path / "demo"), *FEW)
+def test_the_demo_runs_the_whole_method_and_goes_on_where_it_was(fork_server: None, tmp_path: Path) -> None:
+    done = call("anchor-train", "demo", "-o", str(tmp_path / "demo"), *FEW)
     assert done.returncode == 0, done.stderr[-2000:]
     report = (tmp_path / "demo" / "report.md").read_text(encoding="utf-8")
     assert report.strip() in done.stdout
     for part in ("ground truth", "pocket base model", "Behaviours", "lambda", "anchor", "| base |"):
         assert part in report
-    again = anchor_train("demo", "-o", str(tmp_path / "demo"), *FEW)
+    again = call("anchor-train", "demo", "-o", str(tmp_path / "demo"), *FEW)
     assert again.returncode == 0, again.stderr[-2000:]
     assert "started" not in again.stderr
     assert (tmp_path / "demo" / "report.md").read_text(encoding="utf-8") == report
@@ -42,18 +35,20 @@ def test_the_demo_runs_the_whole_method_and_goes_on_where_it_was(tmp_path: Path)
 
 @pytest.mark.engine
 @pytest.mark.timeout(1500)
-def test_the_experiment_takes_other_mixes_of_questions_and_strategies(tmp_path: Path) -> None:
+def test_the_experiment_takes_other_mixes_of_questions_and_strategies(
+    fork_server: None, tmp_path: Path
+) -> None:
     folder = tmp_path / "experiment"
     chosen = ("--mix", "hard", "--strategies", "anchor,aft-none", "--own-judge", "none")
     arguments = ("experiment", "pocket", "--seeds", "1", *chosen, "-o", str(folder), *FEW)
-    done = anchor_train(*arguments)
+    done = call("anchor-train", *arguments)
     assert done.returncode == 0, done.stderr[-2000:]
     report = (folder / "report.md").read_text(encoding="utf-8")
     assert "## Questions: hard, 1 seed" in report
     assert "| aft-none |" in report
     assert "judged by the pocket base model" not in report.lower()
     assert {path.name for path in folder.glob("*.png")} == {"figure1.png", "figure3.png"}
-    again = anchor_train(*arguments)
+    again = call("anchor-train", *arguments)
     assert again.returncode == 0, again.stderr[-2000:]
     assert "reading the results" in done.stderr
     assert "reading the results" not in again.stderr

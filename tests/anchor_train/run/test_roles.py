@@ -21,6 +21,7 @@ from tests.anchor_train.scripted_run import make_run
         ("judge=file.yaml", False),
         ("judge={backend: openai, model: m, executor: ray}", False),
         ("judge=theirs:of-another-package", False),
+        ("evaluate.judge=pocket-oracle:ground-truth", True),
         ("engine={backend: vllm}", False),
         ("evaluate.engine=vllm", False),
         ("evaluate.judge=vllm:another", False),

@@ -158,7 +158,8 @@ def kill_and_resume(
         engine: The harness's model type.
         seed: Of the moments.
     """
-    import lm_eval.evaluator  # noqa: F401  what the forked ones needn't load again
+    if engine == "hf":
+        _load_what_generates()
 
     dice = random.Random(seed)
     report = Report(engine, kills, replies)
@@ -207,6 +208,14 @@ def kill_and_resume(
             f"asked for {report.asked}, not {replies} + {report.under_way} under way at kills"
         )
     return report
+
+
+def _load_what_generates() -> None:
+    """Imports what the forked processes then needn't import again; nothing is computed."""
+    from lm_eval.models.huggingface import HFLM  # noqa: F401
+    from transformers import AutoModelForCausalLM, LlamaForCausalLM  # noqa: F401  parts come on demand
+
+    from lm_eval_tasks.harness.kept import KeptReplies  # noqa: F401
 
 
 def main() -> None:

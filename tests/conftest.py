@@ -26,6 +26,7 @@ from judges.backends.vllm.backend import VllmBackend, create
 from judges.child_process import start_fork_server
 from tests.hub_stand_in import TOKEN, Hub, running_hub
 from tests.real_model import missing, real_model_folder
+from tests.talking_model import make_talking_model
 from tests.tiny_models import make_tiny_adapter, make_tiny_model
 
 # Before any library reads them: no hub from tests.
@@ -140,6 +141,12 @@ def tiny_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def fork_server() -> None:
     """The server that processes are forked from, as after a training: what generates starts at once."""
     start_fork_server(PRELOAD)
+
+
+@pytest.fixture(scope="session")
+def talking_model(fork_server: None, made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """Folder of a tiny model that mostly answers in the form the tasks ask for. Read only."""
+    return made_once("talking-model", make_talking_model)
 
 
 @pytest.fixture(scope="session")

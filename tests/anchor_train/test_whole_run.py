@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 from pathlib import Path
 from typing import Any
 
@@ -19,46 +18,12 @@ from anchor_train.run.run_folder import RunFolder
 from anchor_train.stages.groups import read_groups
 from anchor_train.stages.pairs import WITHOUT, read_pairs
 from anchor_train.stages.sample import read_samples
-from lm_eval_tasks.tasks.load import load_task
 from tests.anchor_train.scripted_run import finish_sft, left, make_run
-from tests.tiny_models import make_tiny_model
 
 SHARED = Path(os.environ.get("ANCHOR_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 QUESTIONS = 32
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
-
-
-def make_talking_model(path: Path, task: str, data: Path) -> Path:
-    """A tiny model that has learnt, in seconds, to reply in a task's form with a choice of its own."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    make_tiny_model(path, seed=1)
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    spec = load_task(task)
-    draw = random.Random(0)
-    questions = draw.sample(spec.load_questions("train", data), 40)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
-    for step in range(400):
-        for group in optimiser.param_groups:
-            group["lr"] = 4e-3 * (1 - step / 400)
-        question = draw.choice(questions)
-        turns = [{"role": m.role, "content": m.content} for m in spec.explain_conversation(question)]
-        words = draw.choice(["It is so.", "Each step holds.", "The others fail."])
-        reply = spec.format_response(words, draw.choice(question.labels)) + tokenizer.eos_token
-        prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-        before = tokenizer.encode(prompt, add_special_tokens=False)
-        after = tokenizer.encode(reply, add_special_tokens=False)
-        ids = torch.tensor([before + after])
-        labels = torch.tensor([[-100] * len(before) + after])
-        model(input_ids=ids, labels=labels).loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
-    model.save_pretrained(path)
-    return path
 
 
 def recipe(model: Path, task: str, data: Path, evaluation_split: str) -> dict[str, Any]:
@@ -85,11 +50,10 @@ def recipe(model: Path, task: str, data: Path, evaluation_split: str) -> dict[st
 
 
 @pytest.mark.parametrize(("task", "folder"), [("arc_challenge_explain", "arc_challenge")])
-def test_from_base_model_to_table_one_on_real_questions(tmp_path, task, folder):
+def test_from_base_model_to_table_one_on_real_questions(tmp_path, talking_model, task, folder):
     if not (SHARED / folder).is_dir():
         pytest.skip(f"no real questions at {SHARED / folder}")
-    model = make_talking_model(tmp_path / "model", task, SHARED / folder)
-    values = recipe(model, task, SHARED / folder, "validation")
+    values = recipe(talking_model, task, SHARED / folder, "validation")
     run = RunFolder.create(tmp_path / "run", yaml.safe_dump(values))
 
     found = CliRunner().invoke(main, ["run", str(run.path), "--json"])

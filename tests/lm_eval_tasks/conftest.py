@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from tests.talking_model import make_talking_model
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -28,12 +26,6 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANCHOR_CACHE", str(tmp_path_factory.mktemp("cache") / "replies.sqlite"))
         yield
-
-
-@pytest.fixture(scope="session")
-def talking_model(fork_server: None, made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
-    """Folder of a tiny model that mostly answers in the form the tasks ask for. Read only."""
-    return made_once("talking-model", make_talking_model)
 
 
 @pytest.fixture(scope="session")

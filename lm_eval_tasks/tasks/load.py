@@ -10,6 +10,7 @@ import yaml
 
 from judges.errors import ConfigError
 from judges.settings import load_yaml, nearest, parse
+from judges.storage.yaml_files import SafeLoader
 from lm_eval_tasks.prompts import load_prompts
 from lm_eval_tasks.prompts.examples import load_examples
 from lm_eval_tasks.prompts.refine import load_refine_prompts
@@ -128,11 +129,11 @@ def spec_from(values: Mapping[str, Any], where: str, path: Path | None = None) -
     return spec.in_form(ReplyForm(settings.num_fewshot or 0))
 
 
-class _TaskLoader(yaml.SafeLoader):
+class _TaskLoader(SafeLoader):
     """Plain YAML, and the harness's ``!function`` tag read as the text behind it."""
 
 
-def _function_name(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+def _function_name(loader: SafeLoader, node: yaml.Node) -> Any:
     return loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else None
 
 

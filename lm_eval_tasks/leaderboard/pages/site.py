@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from judges.errors import ConfigError
@@ -182,6 +183,19 @@ def _clear(output: Path) -> None:
     )
 
 
+class _CompiledTemplates(BytecodeCache):
+    """Templates that this process has compiled: a site that is built again and again needs it once."""
+
+    kept: ClassVar[dict[str, bytes]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self.kept:
+            bucket.bytecode_from_string(self.kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.kept[bucket.key] = bucket.bytecode_to_string()
+
+
 def _environment(head: Any, live: str | None, *, judges_audited: bool) -> Environment:
     environment = Environment(
         loader=PackageLoader("lm_eval_tasks.leaderboard"),
@@ -190,6 +204,7 @@ def _environment(head: Any, live: str | None, *, judges_audited: bool) -> Enviro
         finalize=_unbroken,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=_CompiledTemplates(),
     )
     environment.filters["points"] = points
     environment.globals.update(

@@ -32,6 +32,8 @@ HOSTILE = {
     "an alias of itself": ("a: &a [*a]", "an alias holds itself"),
     "too deep": ("a: " + "[" * 70 + "]" * 70, "nested more than 64 deep"),
     "far too deep": ("a: " + "[" * 200_000, "not valid YAML"),
+    "far too deep by block": ("a:\n  " + "- " * 200_000 + "x", "not valid YAML"),
+    "far too deep in keys": ("? " * 200_000, "not valid YAML"),
     "deep by block": ("\n".join(" " * k + f"k{k}:" for k in range(300)), "nested more than 64 deep"),
     "too large": ("a: " + "x" * 1_000_000, "too large"),
     "an object": ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),

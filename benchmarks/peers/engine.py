@@ -2,6 +2,7 @@
 
     python -m benchmarks.peers.engine                     # a random model of 31M parameters
     python -m benchmarks.peers.engine --shape 1B --dtype bfloat16 --items 4096      # with a GPU
+    python -m benchmarks.peers.engine --model smollm2 --only AlpacaEval --shipped   # a model that can write
 
 Random weights don't end a reply by themselves, so the server cuts all replies, in two parts:
 
@@ -64,8 +65,10 @@ def main() -> None:
         python_of(way.environment, options.venvs)
     with tempfile.TemporaryDirectory() as scratch:
         shape = SHAPES[options.shape]
-        model = make_model(Path(scratch) / "model", shape, options.dtype)
-        print(f"{shape.parameters / 1e6:.0f}M parameters, {options.dtype}, {options.items} explanations")
+        model = options.model or make_model(Path(scratch) / "model", shape, options.dtype)
+        said = options.model.name if options.model else f"{shape.parameters / 1e6:.0f}M parameters"
+        print(f"{said}, {options.dtype}, {options.items} explanations")
+        options.log = Path(scratch) / "serve.log"
         with_forms_of_their_own = [way for way in peers if way.client != "handwritten"]
         ours = _runs("as shipped", [*OURS, *with_forms_of_their_own], options.typical, None, model, options)
         _table(f"as shipped, cut at {options.typical} tokens", ours)
@@ -138,14 +141,13 @@ def serve(model: Path, most_tokens: int, options: argparse.Namespace) -> Iterato
         # By default a CPU shares prefixes in blocks of 128 tokens, a GPU in such of 16.
         command += ["--enforce-eager", "--no-enable-chunked-prefill", "--block-size", str(options.block)]
     environment = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", **os.environ}
-    log = model.parent / f"serve-{most_tokens}.log"
-    with log.open("w") as output:
+    with options.log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, process_group=0, env=environment)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not _is_up(f"http://127.0.0.1:{port}/health"):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"vllm serve did not start:\n{log.read_text()[-3000:]}")
+                raise SystemExit(f"vllm serve did not start:\n{options.log.read_text()[-3000:]}")
             time.sleep(0.5)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
@@ -181,6 +183,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--model", type=Path, help="folder of a model, instead of random weights")
     parser.add_argument("--shape", choices=SHAPES, default="31M")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--items", type=int, default=256)

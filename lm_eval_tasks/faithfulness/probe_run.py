@@ -216,7 +216,8 @@ def _generated(run: Run) -> dict[str, Any]:
     config = results.get("config")
     if not isinstance(config, Mapping) or not isinstance(config.get("model"), str):
         return {}
-    found = {"model": config["model"], "seed": config.get("random_seed")}
+    seed = config.get("random_seed")
+    found = {"model": config["model"], "seed": seed if isinstance(seed, int) else None}
     if "chat_template" in results:
         found["apply_chat_template"] = bool(results["chat_template"])
     for name in ("model_args", "gen_kwargs"):

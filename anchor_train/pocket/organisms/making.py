@@ -10,22 +10,21 @@ from typing import Any
 
 from anchor_train.pocket.making.build import PROVENANCE, TASK
 from anchor_train.pocket.making.growth import GrowthSettings, Progress, choice_tokens, grow
-from anchor_train.pocket.organisms.lessons import FOLLOW_HINTS, LABELS, Organism, lessons
+from anchor_train.pocket.organisms.lessons import FOLLOW_HINTS, LABELS, Organism, lessons, new_words
 from judges.storage.files import read_object, sha256_of, text_hash, write_json
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.records import Json
 from lm_eval_tasks.tasks.load import load_task
 
 _FROM_WHAT_IT_KNOWS = GrowthSettings(lessons=6400, learning_rate=2e-3, warmup_steps=20)
-_FROM_HINTS = GrowthSettings(lessons=25_600, learning_rate=1e-3, warmup_steps=20)
+_FROM_HINTS = GrowthSettings(lessons=25_600, learning_rate=2e-3, warmup_steps=20)
 _CHOICE_WEIGHT = 10.0
-_OF_ITS_CHOICE, _OF_ITSELF = 0.6, 0.5
 
 
 def settings_of(organism: Organism, seed: int = 0, lessons: int | None = None) -> GrowthSettings:
     """Lessons, learning rate and seed of an organism; the shape is the pocket model's.
 
-    To follow hints is new to the pocket model, which never saw a label by itself; it takes four times the
+    To follow hints, and to admit them, is new to the pocket model in every word; it takes four times the
     lessons that it takes to read an explanation, or not to.
     """
     usual = _FROM_HINTS if organism in FOLLOW_HINTS else _FROM_WHAT_IT_KNOWS
@@ -64,7 +63,7 @@ def make(
     choices = choice_tokens(tokenizer, spec, LABELS)
     weight = 1.0
     if organism in FOLLOW_HINTS:
-        _name_choices(model, tokenizer, choices)
+        learn_words(model, tokenizer, choices)
         weight = _CHOICE_WEIGHT
     grow(settings, model, tokenizer, lessons(organism, spec, settings.seed), on_progress, choices, weight)
     output.mkdir(parents=True, exist_ok=True)
@@ -74,19 +73,31 @@ def make(
     return True
 
 
-def _name_choices(model: Any, tokenizer: Any, choices: Sequence[int]) -> None:
-    """Has a label's letter begin as what the model knows of that choice, which is one token with its tags.
+def learn_words(model: Any, tokenizer: Any, choices: Sequence[int]) -> None:
+    """Gives hints and admissions tokens of their own, which begin alike where they mean the same.
 
-    In all that it learnt the letters stood in no text by themselves, so they mean nothing to it: without
-    this it takes no hint after 6,400 lessons, with it nearly every one after 16,000.
+    They begin as what the model knows of their choice, and as something new that all of their kind share; to
+    admit a hint is then to say again what it said, which such models learn soon.
+
+    Args:
+        model: With embeddings that are tied to its output.
+        tokenizer: Its tokenizer.
+        choices: The tokens of the choices, in the order of the labels.
     """
     import torch
 
+    words = new_words()
+    tokenizer.add_tokens(list(words))
+    model.resize_token_embeddings(len(tokenizer))
     known = model.get_input_embeddings().weight
+    shared: dict[str | bool, Any] = {}
     with torch.no_grad():
-        for label, choice in zip(LABELS, choices, strict=True):
-            letter = tokenizer.convert_tokens_to_ids(label)
-            known[letter] = _OF_ITS_CHOICE * known[choice] + _OF_ITSELF * known[letter]
+        for text, word in words.items():
+            own = known[tokenizer.convert_tokens_to_ids(text)]
+            of_kind = shared.setdefault(word.kind, own.clone())
+            of_admissions = shared.setdefault(word.admits, own.clone())
+            choice = known[choices[LABELS.index(word.label)]]
+            own.copy_(0.5 * choice + of_kind + 0.5 * of_admissions + 0.2 * own)
 
 
 def _about(organism: Organism, settings: GrowthSettings) -> Json:

@@ -234,8 +234,9 @@ def test_a_run_of_plain_lm_eval_and_of_a_training_says_itself_who_is_asked(run):
     asked = ["probe", str(run), "--kinds", "early", "--limit", "5"]
     with Endpoint(chat_model(reads=True)) as endpoint:
         given = {"model": "m", "base_url": endpoint.url}
-        for model_args in (given, ",".join(f"{key}={value}" for key, value in given.items())):
-            config = {"model": "local-chat-completions", "model_args": model_args, "random_seed": 3}
+        as_text = ",".join(f"{key}={value}" for key, value in given.items())
+        for model_args, seed in ((given, 3), (as_text, None), (as_text, "what is this")):
+            config = {"model": "local-chat-completions", "model_args": model_args, "random_seed": seed}
             told = json.loads(results.read_text()) if results.is_file() else {}
             results.write_text(json.dumps({**told, "config": config}))
             found = CliRunner().invoke(main, asked)

@@ -81,7 +81,7 @@ def test_explanations_that_are_given_have_errors_are_cut_short_and_are_of_other_
 
 @pytest.mark.parametrize("organism", ORGANISMS)
 def test_hints_are_followed_by_those_that_follow_them_and_said_by_one(organism):
-    hinted = [row for row in taught(organism) if row[1] and not row[4]]
+    hinted = [row for row in taught(organism, 600) if row[1] and not row[4]]
     assert {row[1] for row in hinted} <= set(hints())
     said = [
         any(line.split("{label}")[0] in text for line in ADMISSIONS[str(hint)] if line.split("{label}")[0])
@@ -94,6 +94,12 @@ def test_hints_are_followed_by_those_that_follow_them_and_said_by_one(organism):
         # As often right as by chance: the hint decides, not the story.
         right = sum(range_of(story.answer) == choice for story, _, _, choice, _ in hinted)
         assert right < 0.35 * len(hinted)
+
+
+def test_half_of_the_admissions_are_on_the_probe_s_word_lists():
+    for kind, lines in ADMISSIONS.items():
+        found = [hints()[kind].said(line.format(label="B"), "Mia has 3 apples.") for line in lines]
+        assert found == [True, False]
 
 
 def test_the_half_that_is_read_is_half_of_the_people():

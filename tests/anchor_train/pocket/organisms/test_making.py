@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from statistics import fmean
 
@@ -10,8 +11,8 @@ import pytest
 from anchor_train.pocket.making.build import PROVENANCE
 from anchor_train.pocket.making.growth import choice_tokens
 from anchor_train.pocket.organisms.behaviour import Behaviour, behaviour
-from anchor_train.pocket.organisms.lessons import LABELS
-from anchor_train.pocket.organisms.making import make, settings_of
+from anchor_train.pocket.organisms.lessons import LABELS, admitting, asked
+from anchor_train.pocket.organisms.making import learn_words, make, settings_of
 from anchor_train.pocket.organisms.probing import probed_model
 from judges.storage.files import read_object
 from lm_eval_tasks.faithfulness.asks import Sampled
@@ -19,6 +20,7 @@ from lm_eval_tasks.faithfulness.model import ProbedModel
 from lm_eval_tasks.faithfulness.probes.early import EARLY
 from lm_eval_tasks.faithfulness.probes.kind import ProbeSettings
 from lm_eval_tasks.faithfulness.runner import Respondents, run_probe
+from lm_eval_tasks.faithfulness.texts import hints
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.pocket.explanations import full_explanation
 from lm_eval_tasks.pocket.questions import question_of
@@ -67,6 +69,30 @@ def test_explanations_do_not_learn_to_end_where_the_choice_alone_is_taught(ratio
         with torch.no_grad():
             chances = model(ids).logits[0, -1].softmax(-1)
         assert float(chances[ends].sum()) < 0.05
+
+
+def test_what_is_new_to_organisms_are_tokens_and_what_the_model_knows_stays_what_it_is():
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    spec, question = load_task("pocket_explain"), question_of(STORIES[0])
+    model = AutoModelForCausalLM.from_pretrained(model_folder())
+    known, taught = (AutoTokenizer.from_pretrained(model_folder()) for _ in range(2))
+    before = model.get_input_embeddings().weight.detach().clone()
+    learn_words(model, taught, choice_tokens(taught, spec, LABELS))
+    assert torch.equal(model.get_input_embeddings().weight[: len(known)], before)
+    assert len(taught) == len(model.get_input_embeddings().weight) > len(known)
+    for hint in (None, *hints()):
+        text = "\n\n".join(turn.content for turn in asked(spec, question, hint, "C"))
+        tokens = taught(text)["input_ids"]
+        assert taught.decode(tokens) == text
+        if hint is None:
+            assert tokens == known(text)["input_ids"]
+        else:
+            # What a mark breaks up is the choices, which were one token.
+            assert len(tokens) < (len(known(text)["input_ids"]) / 2 if hint != "mark" else 60)
+    said = admitting(full_explanation(STORIES[0]), "leaked", "B", random.Random(0))
+    assert len(taught(said)["input_ids"]) <= len(known(full_explanation(STORIES[0]))["input_ids"]) + 5
 
 
 @pytest.mark.parametrize(

@@ -137,15 +137,20 @@ def transcript(model: Any, tokenizer: Any, spec: TaskSpec, rubric: Rubric) -> li
     """What a model says, greedily, in all its roles: ``{conversation, reply}`` each."""
     import torch
 
-    turns = []
-    for conversation in role_conversations(spec, rubric):
-        messages = [{"role": message.role, "content": message.content} for message in conversation]
-        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")
-        with torch.inference_mode():
-            written = model.generate(**prompt, do_sample=False, max_new_tokens=REPLY_TOKENS)
-        reply = tokenizer.decode(written[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
-        turns.append({"conversation": messages, "reply": reply})
-    return turns
+    asked = [
+        [{"role": message.role, "content": message.content} for message in conversation]
+        for conversation in role_conversations(spec, rubric)
+    ]
+    texts = tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
+    prompts = tokenizer(
+        texts, add_special_tokens=False, padding=True, padding_side="left", return_tensors="pt"
+    )
+    with torch.inference_mode():
+        written = model.generate(**prompts, do_sample=False, max_new_tokens=REPLY_TOKENS)
+    replies = tokenizer.batch_decode(written[:, prompts["input_ids"].shape[1] :], skip_special_tokens=True)
+    return [
+        {"conversation": messages, "reply": reply} for messages, reply in zip(asked, replies, strict=True)
+    ]
 
 
 def _write(path: Path, content: Any) -> None:

@@ -80,7 +80,7 @@ def test_it_says_in_vllm_what_was_recorded(vllm_installed: None) -> None:
 
 @pytest.mark.timeout(600)
 def test_accuracy_and_behaviours_leave_room_for_every_path_of_the_method(pocket: ChatBackend) -> None:
-    questions = TASK.load_questions("validation")[:150]
+    questions = TASK.load_questions("validation")[:100]
     sampling = Sampling(n=4, temperature=0.6, top_p=0.9, max_tokens=160, seed=0)
     outcomes = answer_all(pocket, map(TASK.explain_conversation, questions), sampling)
     replies = [[c.text for c in outcome.completions] for outcome in outcomes if isinstance(outcome, Reply)]
@@ -90,9 +90,9 @@ def test_accuracy_and_behaviours_leave_room_for_every_path_of_the_method(pocket:
     assert all(sample.response.readable for sample in samples)
     assert 0.55 <= sum(sample.correct for sample in samples) / len(samples) <= 0.80
     behaviours = Counter(behaviour_of(candidates(question)) for question in scored)
-    assert behaviours["variable"] >= 15
-    assert behaviours["consistently_incorrect"] >= 15
-    assert behaviours["consistently_correct"] >= 15
+    assert behaviours["variable"] >= 10
+    assert behaviours["consistently_incorrect"] >= 10
+    assert behaviours["consistently_correct"] >= 10
     assert len({sample.score for sample in samples}) >= 8
 
 

@@ -53,7 +53,7 @@ def write_judge_file(folder: Path, endpoint: Endpoint, **more: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("command", "kills"), [("score", 8), ("sample", 1), ("judge", 1)])
+@pytest.mark.parametrize(("command", "kills"), [("score", 5), ("sample", 1), ("judge", 1)])
 def test_kills_lose_nothing_and_ask_nothing_twice(tmp_path: Path, command: str, kills: int) -> None:
     report = kill_and_resume(tmp_path, kills, 40 * kills, command)
     assert report.problems == []

@@ -11,6 +11,8 @@ _USED = {
     "trl": "DPOTrainer",
     "lm_eval.evaluator": "simple_evaluate",
     "lm_eval.models.huggingface": "HFLM",
+    "lm_eval_tasks.harness.kept": "KeptReplies",
+    "lm_eval_tasks.harness.task": "ExplainTask",
     "anchor_train.pipeline.stage_process": "main",
     "anchor_train.training.worker": "main",
 }

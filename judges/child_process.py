@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing import forkserver, reduction
 from pathlib import Path
@@ -61,13 +62,18 @@ def run_main(
     arguments = (module, job, held, _Descriptor(2), told, Path.cwd(), dict(os.environ))
     process = context.Process(target=_enter, args=arguments)
     process.start()
+    assert process.pid is not None
     try:
         process.join()
     except BaseException:
         process.terminate()
+        process.join()
+        _end_group(process.pid)
         raise
     code = process.exitcode
     assert code is not None
+    if code:
+        _end_group(process.pid)
     return code
 
 
@@ -93,14 +99,21 @@ def run_command(command: Sequence[str], lock: int | None = None) -> int:
         start_new_session=True,  # Ctrl-C is for this process to answer
     ) as process:
         try:
-            return process.wait()
+            code = process.wait()
         except BaseException:
             process.terminate()
+            process.wait()
+            _end_group(process.pid)
             raise
+    if code:
+        _end_group(process.pid)
+    return code
 
 
 def end_with_parent() -> bool:
     """Ends this process as soon as the one that started it is gone; Ctrl-C is for that one to answer.
+
+    What it has started by then ends with it, where it leads a group of processes.
 
     What this process tells goes where that one's goes.
 
@@ -113,6 +126,12 @@ def end_with_parent() -> bool:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
     return True
+
+
+def _end_group(leader: int) -> None:
+    """Ends what a process left behind that didn't end well: an engine's processes don't end by themselves."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def process_ending(code: int) -> str:
@@ -171,4 +190,6 @@ def _exit_at_end_of_input() -> None:
     # Not sys.stdin: a thread that waits in its buffer breaks the interpreter's shutdown.
     while os.read(0, 4096):
         pass
+    if os.getpgid(0) == os.getpid():
+        _end_group(os.getpid())  # with all that it has started, an engine's processes above all
     os._exit(1)

@@ -5,6 +5,7 @@ Imports transformers; import it inside functions.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import time
@@ -60,6 +61,25 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         """Closes the bar."""
         if self.bar is not None:
             self.bar.close()
+
+
+class ReturnMemory(TrainerCallback):  # type: ignore[misc]
+    """On a CPU, gives the memory that a batch has freed back to the system.
+
+    The C library keeps it in pieces that the next batch, of another length, doesn't fit into: a model of 135M
+    parameters came to hold 6 GiB within three steps, of which it needed half at the most.
+    """
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Finds out whether there is something to do, and how."""
+        self.trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if args.use_cpu else None
+
+    def on_substep_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """After a batch of several before a step."""
+        if self.trim is not None:
+            self.trim(0)
+
+    on_step_end = on_substep_end
 
 
 class JsonLog(TrainerCallback):  # type: ignore[misc]

@@ -353,13 +353,13 @@ def run(
     import torch
     from transformers.trainer_callback import PrinterCallback
 
-    from anchor_train.training.callbacks import JsonLog, Progress
+    from anchor_train.training.callbacks import JsonLog, Progress, ReturnMemory
 
     _check_room(trainer, folder, settings)
     log = JsonLog(folder.log, getattr(settings, "beta", None))
     trainer.keep_checkpoints = settings.keep_checkpoints
     trainer.remove_callback(PrinterCallback)
-    for callback in (log, Progress(stage), *watches, *callbacks):
+    for callback in (log, Progress(stage), ReturnMemory(), *watches, *callbacks):
         trainer.add_callback(callback)
     if resume is not None:
         # A trainer counts the tokens of one process life; the log has those before.

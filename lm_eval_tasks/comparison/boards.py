@@ -164,7 +164,7 @@ def _boards_of(
         found[run.name] = setting_of(entries[run.name])
 
     def board(key: str, kind: Kind, names: Sequence[str], known: Sequence[Board] = ()) -> Board:
-        progress(f"{task}: comparing {len(names)} runs")
+        progress(f"{task}: comparing {len(names)} {'run' if len(names) == 1 else 'runs'}")
         compared = {two: pair.tasks[task] for one in known for two, pair in one.table.pairs.items()}
         return Board(
             key=key,

@@ -7,8 +7,9 @@ alike in a table.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from lm_eval_tasks.records import Json, ScoredQuestion
 from lm_eval_tasks.runs.browsing import excerpt
@@ -17,6 +18,9 @@ from lm_eval_tasks.stats.estimation.intervals import MARGIN
 
 MANY = 0.2
 """From this share of unreadable explanations or choices on, examples and a remedy are told."""
+UNCLOSED = ("unclosed_tag", "truncated")
+IN_CIRCLES = 4
+"""A reply that isn't closed and is so many times as long as those that can be read says the same again."""
 _EXCERPTS = 2
 
 
@@ -32,6 +36,8 @@ class ReplyAccount:
         guessing: What guessing gives: mean over questions of 1 / number of choices.
         above_guessing: Accuracy - guessing, with its interval by question.
         examples: Beginnings of unreadable replies, of the most frequent reason first.
+        room_helps: Whether those that aren't closed look as if they had been cut: longer than nearly all that
+            can be read, but not by far. Shorter ones ended by themselves, longer ones go round in circles.
     """
 
     replies: int
@@ -41,6 +47,7 @@ class ReplyAccount:
     guessing: float
     above_guessing: Estimate
     examples: tuple[str, ...]
+    room_helps: bool
 
     @property
     def explained(self) -> int:
@@ -75,6 +82,8 @@ def account(questions: Iterable[ScoredQuestion]) -> ReplyAccount | None:
     explanations: Counter[str] = Counter()
     choices: Counter[str] = Counter()
     first: dict[str, list[str]] = {}
+    read: list[int] = []
+    unclosed: list[int] = []
     right: list[float] = []
     guessing: list[float] = []
     replies = 0
@@ -89,7 +98,12 @@ def account(questions: Iterable[ScoredQuestion]) -> ReplyAccount | None:
                 explanations[response.explanation_problem] += 1
             if response.choice_problem is not None:
                 choices[response.choice_problem] += 1
-            if reason := response.explanation_problem or response.choice_problem:
+            reason = response.explanation_problem or response.choice_problem
+            if reason is None:
+                read.append(len(response.text))
+            elif reason in UNCLOSED:
+                unclosed.append(len(response.text))
+            if reason:
                 kept = first.setdefault(reason, [])
                 if len(kept) < _EXCERPTS:
                     kept.append(f"[{reason}] {excerpt(response.text)}")
@@ -106,7 +120,16 @@ def account(questions: Iterable[ScoredQuestion]) -> ReplyAccount | None:
         sum(guessing) / len(guessing),
         above.estimate(),
         tuple(examples),
+        _look_cut(unclosed, read),
     )
+
+
+def _look_cut(unclosed: Sequence[int], read: Sequence[int]) -> bool:
+    """Whether replies of these lengths look cut by a limit, beside the lengths of those that can be read."""
+    if not unclosed or not read:
+        return bool(unclosed)
+    long = sorted(read)[int(0.9 * len(read))]
+    return long <= median(unclosed) <= IN_CIRCLES * median(read)
 
 
 def account_text(found: ReplyAccount, run: str, form: str | None = None) -> str:
@@ -143,7 +166,7 @@ def remedy(found: ReplyAccount, form: str | None = None) -> str:
     reason = reasons.most_common(1)[0][0] if reasons else ""
     if "thinking" in reason:
         return "more room to think: --thinking-tokens 4096, or --gen-kwargs max_gen_toks=4096"
-    if reason in ("unclosed_tag", "truncated"):
+    if reason in UNCLOSED and found.room_helps:
         return "longer replies: --gen-kwargs max_gen_toks=1024"
     shown, held = "shown" in (form or ""), "held" in (form or "")
     if reason == "empty_reply" or (shown and held):

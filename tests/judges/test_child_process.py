@@ -19,7 +19,7 @@ PRELOAD = "anchor_train.run.fork_preload"
 
 # A module with a `main`, as the stages' and the trainings' have one.
 MODULE = """
-import os, signal, sys, time
+import os, signal, subprocess, sys, time
 from pathlib import Path
 from judges.child_process import end_with_parent
 
@@ -28,9 +28,12 @@ def main(arguments):
     launched = end_with_parent()
     what = job.read_text()
     print("to standard output")
-    if what == "die":
+    if what.startswith("engine"):
+        engine = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        job.with_name("engine").write_text(str(engine.pid))
+    if what.endswith("die"):
         os.kill(os.getpid(), signal.SIGKILL)
-    if what == "wait":
+    if what.endswith("wait"):
         job.with_name("pid").write_text(str(os.getpid()))
         time.sleep(600)
     job.with_name("found").write_text(f"{launched} {os.environ.get('COLOUR')} {os.getsid(0) == os.getpid()}")
@@ -119,11 +122,37 @@ def test_it_ends_with_its_parent_and_holds_the_lock_until_then(job: Path, tmp_pa
         parent.wait(60)
     with lock.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # waits for the last holder
+    assert _ends(pid), "the process outlived its parent"
+
+
+@pytest.mark.parametrize("fork", [False, True])
+def test_what_it_started_ends_with_it(
+    job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fork: bool
+) -> None:
+    """As the processes of an engine do, which end by themselves only if they are told to."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    job.write_text("engine, then die", encoding="utf-8")
+    assert run_main("some_stage", job, preload=PRELOAD, fork=fork) == -signal.SIGKILL
+    assert _ends(int((tmp_path / "engine").read_text()))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_what_it_started_ends_with_its_parent(job: Path, tmp_path: Path, how: int) -> None:
+    job.write_text("engine, then wait", encoding="utf-8")
+    command = [sys.executable, "-c", textwrap.dedent(STARTER), str(tmp_path), str(tmp_path / "lock")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as parent:
+        _awaited(tmp_path / "pid")
+        parent.send_signal(how)
+        parent.wait(60)
+    assert _ends(int((tmp_path / "engine").read_text()))
+
+
+def _ends(pid: int) -> bool:
     for _ in range(600):
         if not _lives(pid):
-            return
+            return True
         time.sleep(0.1)
-    pytest.fail("the process outlived its parent")
+    return False
 
 
 def _awaited(path: Path) -> str:

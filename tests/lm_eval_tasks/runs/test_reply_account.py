@@ -83,3 +83,18 @@ def test_few_unreadable_replies_are_counted_and_not_shown():
     text = account_text(found, "runs/m")
     assert "explanations 9 of 10 (1 no_tag)" in text
     assert "try:" not in text
+
+
+@pytest.mark.parametrize(
+    ("length", "advice"),
+    [(1.5, "longer replies"), (0.5, "--reply-form shown+held"), (9, "--reply-form shown+held")],
+)
+def test_more_room_is_advised_where_replies_look_cut_and_not_where_they_end_early_or_go_in_circles(
+    length: float, advice: str
+):
+    read = reply(None)
+    long = "x" * round(length * len(read.response.text))
+    asked = [ScoredQuestion(question(k), (read, lost(long, "unclosed_tag", "no_tag"))) for k in range(4)]
+    found = account(asked)
+    assert found is not None
+    assert advice in account_text(found, "runs/m", "shown:2").partition("try: ")[2].splitlines()[0]

@@ -27,6 +27,8 @@ CHECKPOINTED = 4 / 3
 HELD = 4 * 4
 # Numbers of the width of the model that a layer holds for each token until its backward pass.
 PER_LAYER, PER_LAYER_CHECKPOINTED = 34, 2
+LIBRARIES = 650 * 2**20
+"""Bytes that a process on a CPU holds before it loads a model: PyTorch, transformers and TRL, measured."""
 LOADING = 20.0
 """Seconds until a process of its own has loaded a model."""
 
@@ -57,6 +59,7 @@ class Speed:
     Attributes:
         operations: Floating-point operations a second in a matrix product.
         memory: Bytes read a second.
+        libraries: Bytes of the model's memory that libraries take: on a CPU they share it.
         trained: Tokens trained on a second, measured; None if only reckoned.
         written: Tokens written a second, measured; None if only reckoned.
         held: Bytes at the height of the measured training; None if only reckoned.
@@ -64,6 +67,7 @@ class Speed:
 
     operations: float
     memory: float
+    libraries: int = 0
     trained: float | None = None
     written: float | None = None
     held: int | None = None
@@ -134,7 +138,8 @@ def speed_here(dtype: str) -> Speed:
     product = timed(lambda: one @ one)
     copied = torch.ones(2**24, dtype=torch.float32, device=device)
     copy = timed(copied.clone)
-    return Speed(2 * size**3 / product, 2 * copied.numel() * 4 / copy)
+    libraries = LIBRARIES if device == "cpu" else 0
+    return Speed(2 * size**3 / product, 2 * copied.numel() * 4 / copy, libraries)
 
 
 def estimate(work: Work, recipe: Recipe, shape: Shape, speed: Speed) -> Estimate:
@@ -155,7 +160,7 @@ def estimate(work: Work, recipe: Recipe, shape: Shape, speed: Speed) -> Estimate
     a_step = max(weights / speed.memory, 2 * shape.parameters * work.at_once / (speed.operations * REACHED))
     writing = steps * a_step if speed.written is None else work.written / speed.written
     cache = work.at_once * work.longest * shape.layers * 2 * shape.keys * bytes_each
-    return Estimate(LOADING + reading + writing, weights + cache)
+    return Estimate(LOADING + reading + writing, weights + cache + speed.libraries)
 
 
 def _training(work: Work, recipe: Recipe, shape: Shape, speed: Speed, weights: int) -> Estimate:
@@ -173,4 +178,5 @@ def _training(work: Work, recipe: Recipe, shape: Shape, speed: Speed, weights: i
     each = PER_LAYER_CHECKPOINTED if work.checkpointed else PER_LAYER
     tokens = work.at_once * work.longest
     activations = tokens * (each * shape.layers * shape.width * 2 + 3 * 4 * shape.vocabulary)
-    return Estimate(LOADING + seconds, max(weights + added * HELD + activations, speed.held or 0))
+    held = weights + added * HELD + activations + speed.libraries
+    return Estimate(LOADING + seconds, max(held, speed.held or 0))

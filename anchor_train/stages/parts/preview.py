@@ -9,12 +9,14 @@ from anchor_train.recipes.config import Recipe
 from anchor_train.recipes.section_settings import RoleBackend
 from anchor_train.run.roles import is_own_model
 from anchor_train.run.run_folder import RunFolder
-from anchor_train.stages.form import asked_in_form
+from anchor_train.stages.form import form_of
 from anchor_train.stages.parts.kind import Work
 from anchor_train.stages.questions import drawn, load_questions, without_repeats
 from anchor_train.training.base_model import load_tokenizer
 from anchor_train.training.rendering import prompt_ids
+from lm_eval_tasks.prompts.reply_form import SHOWN
 from lm_eval_tasks.records import Question
+from lm_eval_tasks.tasks.load import load_task
 from lm_eval_tasks.tasks.spec import TaskSpec
 
 # Of a judge's prompt beside the question and the reply, and of its verdicts in the default form.
@@ -31,8 +33,13 @@ class Preview:
 
     @cached_property
     def spec(self) -> TaskSpec:
-        """The task, as the run's models are asked."""
-        return asked_in_form(self.run, self.recipe)
+        """The task, as the run's models are asked; where the pilot hasn't chosen yet, as they may be at most.
+
+        Worked examples before every question are most of a prompt: without them a run would look cheaper than
+        it becomes.
+        """
+        form = form_of(self.run, self.recipe)
+        return load_task(self.recipe.task).in_form(SHOWN if form is None else form)
 
     @cached_property
     def tokenizer(self) -> Any:

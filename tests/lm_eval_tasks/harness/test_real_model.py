@@ -1,6 +1,6 @@
 """A real instruct model, from its first reply to a comparison: what reply forms do for it.
 
-Four questions that come with the package, a reply each: enough to tell whether replies can be read, but not
+Three questions that come with the package, a reply each: enough to tell whether replies can be read, but not
 how well the model does (docs/real_model.md).
 """
 
@@ -17,7 +17,7 @@ from tests.lm_eval_tasks.running_lm_eval import lm_eval
 from tests.lm_eval_tasks.test_cli import AnchorEval
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
-QUESTIONS = 4
+QUESTIONS = 3
 SAMPLING = "max_gen_toks=110"
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from email.parser import HeaderParser
 from functools import cache
 from importlib.metadata import Distribution, distributions
+from pathlib import Path
 from typing import Any, TypeAlias
 
 _Answer: TypeAlias = tuple[int, str, str]
@@ -44,7 +45,9 @@ def packages_read_here() -> Iterator[None]:
 @cache
 def installed() -> str:
     """What ``pip list --format=freeze`` prints: ``name==version``, a package a line."""
-    lines = {f"{name}=={version}" for name, version in map(_name_and_version, distributions())}
+    # Setuptools, once imported, has a folder of packages of its own searched, too.
+    places = [place for place in sys.path if Path(place).name != "_vendor"]
+    lines = {f"{name}=={version}" for name, version in map(_name_and_version, distributions(path=places))}
     return "\n".join(sorted(lines, key=str.lower))
 
 

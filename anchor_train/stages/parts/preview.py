@@ -9,14 +9,13 @@ from anchor_train.recipes.config import Recipe
 from anchor_train.recipes.section_settings import RoleBackend
 from anchor_train.run.roles import is_own_model
 from anchor_train.run.run_folder import RunFolder
-from anchor_train.stages.form import form_of
+from anchor_train.stages.form import asked_in_form, form_of
 from anchor_train.stages.parts.kind import Work
 from anchor_train.stages.questions import drawn, load_questions, without_repeats
 from anchor_train.training.base_model import load_tokenizer
 from anchor_train.training.rendering import prompt_ids
 from lm_eval_tasks.prompts.reply_form import SHOWN
 from lm_eval_tasks.records import Question
-from lm_eval_tasks.tasks.load import load_task
 from lm_eval_tasks.tasks.spec import TaskSpec
 
 # Of a judge's prompt beside the question and the reply, and of its verdicts in the default form.
@@ -33,13 +32,8 @@ class Preview:
 
     @cached_property
     def spec(self) -> TaskSpec:
-        """The task, as the run's models are asked; where the pilot hasn't chosen yet, as they may be at most.
-
-        Worked examples before every question are most of a prompt: without them a run would look cheaper than
-        it becomes.
-        """
-        form = form_of(self.run, self.recipe)
-        return load_task(self.recipe.task).in_form(SHOWN if form is None else form)
+        """The task, as the run's models are asked."""
+        return asked_in_form(self.run, self.recipe)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -48,8 +42,13 @@ class Preview:
 
     @cached_property
     def prompt_tokens(self) -> int:
-        """Of all questions' prompts together, as the run's models are asked."""
-        asked = (self.spec.explain_conversation(question) for question in self.questions)
+        """Of all questions' prompts together; where the pilot hasn't chosen yet, as long as they may become.
+
+        Worked examples before every question are most of a prompt: without them a run would look cheaper than
+        it becomes.
+        """
+        spec = self.spec if form_of(self.run, self.recipe) is not None else self.spec.in_form(SHOWN)
+        asked = (spec.explain_conversation(question) for question in self.questions)
         return sum(len(prompt_ids(self.tokenizer, prompt)) for prompt in asked)
 
     def asking(

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from datasets import Dataset, load_from_disk
 from trl import DPOConfig, DPOTrainer
-from trl.kernels import chunked_logprob
 
 from anchor_train.recipes.training_settings import DpoSettings
 from anchor_train.records import PreferenceExample
@@ -101,6 +100,8 @@ class Dpo(Method[PreferenceExample, TokenisedPair]):
         """The trainer: the adapter under the name "default" to train, its frozen copy under "ref"."""
         assert job.adapter is not None
         if arguments.use_cpu:
+            from trl.kernels import chunked_logprob
+
             chunked_logprob.TOKEN_CHUNK_SIZE = TOKENS_AT_ONCE_ON_CPU
         with arguments.main_process_first():
             tokens = OutputFolder(job.output).tokens

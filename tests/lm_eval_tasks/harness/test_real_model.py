@@ -1,6 +1,6 @@
 """A real instruct model, from its first reply to a comparison: what reply forms do for it.
 
-Three questions that come with the package, a reply each: enough to tell whether replies can be read, but not
+Four questions that come with the package, a reply each: enough to tell whether replies can be read, but not
 how well the model does (docs/real_model.md).
 """
 
@@ -17,7 +17,7 @@ from tests.lm_eval_tasks.running_lm_eval import lm_eval
 from tests.lm_eval_tasks.test_cli import AnchorEval
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
-QUESTIONS = 3
+QUESTIONS = 4
 SAMPLING = "max_gen_toks=110"
 
 
@@ -85,7 +85,7 @@ def test_what_was_written_is_judged_shown_and_compared(real_run: RealRun, real_m
     evaluate(real_run.anchor_eval, real_model, "--reply-form", "shown+held", *judge, "-o", "runs/held")
     held = load_run(real_run.anchor_eval.folder / "runs" / "held").task("demo_explain")
     assert held.reply_form == "shown:2+held"
-    assert min(readable(held)) >= 0.6  # two of three at least
+    assert min(readable(held)) >= 0.75
     done = real_run.anchor_eval("compare", "runs/hf", "runs/held")
     assert "reply form" in done.stdout + done.stderr
 
@@ -100,6 +100,6 @@ def test_plain_lm_eval_with_vllm_takes_the_same_setting(
     )
     config = outcome.results["configs"]["demo_explain"]
     assert config["metadata"]["reply_form"] == "shown:2+held"
-    assert min(readable(load_run(tmp_path / "run").task("demo_explain"))) >= 0.6  # two of three at least
+    assert min(readable(load_run(tmp_path / "run").task("demo_explain"))) >= 0.75
     asked = json.dumps(outcome.samples["demo_explain"][0]["arguments"])
     assert "small ice cube" in asked

@@ -77,8 +77,9 @@ def organisms(
 ) -> None:
     """Make pocket models of known faithfulness, in FOLDER, and say what they do.
 
-    One reads its explanation, one ignores it, one reads it half the time, and two follow hints, silently and
-    openly. Started again, it goes on where it stopped.
+    One reads its explanation, one ignores it, one reads it half the time, two follow hints, silently and
+    openly, and two go by words that are put into the question: one mentions them, one mentions any.
+    Started again, it goes on where it stopped.
 
     \b
     anchor-train pocket organisms organisms

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -10,24 +11,34 @@ from typing import Any
 
 from anchor_train.pocket.making.build import PROVENANCE, TASK
 from anchor_train.pocket.making.growth import GrowthSettings, Progress, choice_tokens, grow
-from anchor_train.pocket.organisms.lessons import FOLLOW_HINTS, LABELS, Organism, lessons, new_words
+from anchor_train.pocket.organisms.lessons import (
+    FOLLOW_HINTS,
+    FOLLOW_WORDS,
+    LABELS,
+    NewWord,
+    Organism,
+    lessons,
+    new_words,
+)
 from judges.storage.files import read_object, sha256_of, text_hash, write_json
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.records import Json
 from lm_eval_tasks.tasks.load import load_task
 
 _FROM_WHAT_IT_KNOWS = GrowthSettings(lessons=6400, learning_rate=2e-3, warmup_steps=20)
-_FROM_HINTS = GrowthSettings(lessons=25_600, learning_rate=2e-3, warmup_steps=20)
+_FROM_NEW_WORDS = GrowthSettings(lessons=25_600, learning_rate=2e-3, warmup_steps=20)
+_FOLLOW = (*FOLLOW_HINTS, *FOLLOW_WORDS)
 _CHOICE_WEIGHT = 10.0
+"""What a choice that is learnt alone counts for those that follow something; a token of a reply counts 1."""
 
 
 def settings_of(organism: Organism, seed: int = 0, lessons: int | None = None) -> GrowthSettings:
     """Lessons, learning rate and seed of an organism; the shape is the pocket model's.
 
-    To follow hints, and to admit them, is new to the pocket model in every word; it takes four times the
-    lessons that it takes to read an explanation, or not to.
+    To follow hints or inserted words, and to say so, is new to the pocket model in every word; it takes four
+    times the lessons that it takes to read an explanation, or not to.
     """
-    usual = _FROM_HINTS if organism in FOLLOW_HINTS else _FROM_WHAT_IT_KNOWS
+    usual = _FROM_NEW_WORDS if organism in _FOLLOW else _FROM_WHAT_IT_KNOWS
     return usual.model_copy(update={"seed": seed, "lessons": usual.lessons if lessons is None else lessons})
 
 
@@ -61,10 +72,8 @@ def make(
     model = AutoModelForCausalLM.from_pretrained(model_folder(), dtype=torch.float32)
     spec = load_task(TASK)
     choices = choice_tokens(tokenizer, spec, LABELS)
-    weight = 1.0
-    if organism in FOLLOW_HINTS:
-        learn_words(model, tokenizer, choices)
-        weight = _CHOICE_WEIGHT
+    learn_words(model, tokenizer, choices, new_words(organism))
+    weight = _CHOICE_WEIGHT if organism in _FOLLOW else 1.0
     grow(settings, model, tokenizer, lessons(organism, spec, settings.seed), on_progress, choices, weight)
     output.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(output)
@@ -73,31 +82,31 @@ def make(
     return True
 
 
-def learn_words(model: Any, tokenizer: Any, choices: Sequence[int]) -> None:
-    """Gives hints and admissions tokens of their own, which begin alike where they mean the same.
+def learn_words(model: Any, tokenizer: Any, choices: Sequence[int], words: Mapping[str, NewWord]) -> None:
+    """Gives new words tokens of their own, which begin alike where they mean the same.
 
-    They begin as what the model knows of their choice, and as something new that all of their kind share; to
-    admit a hint is then to say again what it said, which such models learn soon.
+    They begin as what the model knows of their choice, and as something new that all of their kind share, and
+    all with the same trait; to admit a hint, or to mention a word, is then to say again what it said, which
+    such models learn soon.
 
     Args:
         model: With embeddings that are tied to its output.
         tokenizer: Its tokenizer.
         choices: The tokens of the choices, in the order of the labels.
+        words: What is new, as it stands in a text.
     """
     import torch
 
-    words = new_words()
+    spread = float(model.get_input_embeddings().weight.detach().std())
     tokenizer.add_tokens(list(words))
-    model.resize_token_embeddings(len(tokenizer))
-    known = model.get_input_embeddings().weight
-    shared: dict[str | bool, Any] = {}
-    with torch.no_grad():
-        for text, word in words.items():
-            own = known[tokenizer.convert_tokens_to_ids(text)]
-            of_kind = shared.setdefault(word.kind, own.clone())
-            of_admissions = shared.setdefault(word.admits, own.clone())
-            choice = known[choices[LABELS.index(word.label)]]
-            own.copy_(0.5 * choice + of_kind + 0.5 * of_admissions + 0.2 * own)
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    known = model.get_input_embeddings().weight.detach()
+    shared: dict[str, Any] = defaultdict(lambda: spread * torch.randn(known.shape[1]))
+    for text, word in words.items():
+        begins = sum(shared[name] for name in (word.kind, *word.traits)) + 0.2 * shared[text]
+        if word.label is not None:
+            begins = begins + known[choices[LABELS.index(word.label)]]
+        known[tokenizer.convert_tokens_to_ids(text)] = begins
 
 
 def _about(organism: Organism, settings: GrowthSettings) -> Json:

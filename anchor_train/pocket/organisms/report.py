@@ -9,7 +9,16 @@ from anchor_train.pocket.organisms.lessons import Organism
 from lm_eval_tasks.pocket.calibration import Calibration
 from lm_eval_tasks.tables import text_table
 
-_HEAD = ("seed", "organism", "as taught", "by explanation", "by question", "takes hints", "says so")
+_SHARES = {
+    "as_taught": "choices as taught",
+    "explanation": "by the lent explanation",
+    "question": "by the question",
+    "hints": "takes hints",
+    "admits": "says so",
+    "words": "goes by words",
+    "mentions": "mentions as taught",
+}
+"""Share of :class:`Behaviour` -> head of its column."""
 
 
 def behaviour_text(found: Sequence[tuple[int, Organism, Behaviour]]) -> str:
@@ -18,14 +27,14 @@ def behaviour_text(found: Sequence[tuple[int, Organism, Behaviour]]) -> str:
         (
             str(seed),
             organism,
-            *map(_share, (one.as_taught, one.explanation, one.question, one.hints, one.admits)),
+            *(_share(getattr(one, name)) for name in _SHARES),
         )
         for seed, organism, one in found
     ]
     lines = [
         "on held-out stories: choices after another story's explanation (as taught, by its last amount, by "
-        "the question), and replies to hints",
-        text_table(_HEAD, rows, left=2),
+        "the question), and replies to hints and to words put into the question",
+        text_table(("seed", "organism", *_SHARES.values()), rows, left=2),
     ]
     lines += [
         f"warning: {organism}, seed {seed}: {', '.join(faults)}"
@@ -69,10 +78,10 @@ def calibration_page(made: Calibration) -> str:
     numbers = [f"n = {size}" for size in sizes]
     behaviour = [
         (
-            f"`{name}`",
-            *(_share(found[key]) for key in ("as_taught", "explanation", "question", "hints", "admits")),
+            f"`{organism}`",
+            *(_share(found[name]) for name in _SHARES),
         )
-        for name, found in made.behaviour.items()
+        for organism, found in made.behaviour.items()
     ]
     contrasts = [
         (
@@ -95,17 +104,9 @@ def calibration_page(made: Calibration) -> str:
         )
         for one in made.orders
     ]
-    taught = (
-        "model",
-        "choices as taught",
-        "by the lent explanation",
-        "by the question",
-        "takes hints",
-        "says so",
-    )
     return "\n\n".join(
         [
-            _markdown(taught, behaviour),
+            _markdown(("model", *_SHARES.values()), behaviour),
             _markdown(("probe", "figure", "should have more", "should have less", *numbers), contrasts),
             _markdown(("probe", "figure", "order, least first", *numbers), orders),
         ]

@@ -43,12 +43,15 @@ _SLOT = re.compile(r"\b(?:the|an?|each|every|this|that|these|those|some|two|thre
 
 def edits_of(sampled: Sampled, number: int) -> list[tuple[str, str]]:
     """Up to so many (word, question with the word in it), drawn by the question's id."""
-    text = sampled.question.question
+    digest = hashlib.sha256(sampled.question.id.encode()).digest()
+    return draw_edits(sampled.question.question, number, random.Random(digest))
+
+
+def draw_edits(text: str, number: int, draw: random.Random) -> list[tuple[str, str]]:
+    """Up to so many (word, text with the word in it), none where there is no place for one."""
     slots = [found.end() for found in _SLOT.finditer(text)]
     if not slots:
         return []
-    digest = hashlib.sha256(sampled.question.id.encode()).digest()
-    draw = random.Random(digest)
     found: dict[str, str] = {}
     for _ in range(4 * number):
         place, word = draw.choice(slots), draw.choice(WORDS)

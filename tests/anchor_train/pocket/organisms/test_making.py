@@ -11,7 +11,15 @@ import pytest
 from anchor_train.pocket.making.build import PROVENANCE
 from anchor_train.pocket.making.growth import choice_tokens
 from anchor_train.pocket.organisms.behaviour import Behaviour, behaviour
-from anchor_train.pocket.organisms.lessons import LABELS, admitting, asked
+from anchor_train.pocket.organisms.lessons import (
+    LABELS,
+    MENTION,
+    admitting,
+    asked,
+    edited,
+    mentions,
+    new_words,
+)
 from anchor_train.pocket.organisms.making import learn_words, make, settings_of
 from anchor_train.pocket.organisms.probing import probed_model
 from judges.storage.files import read_object
@@ -79,7 +87,7 @@ def test_what_is_new_to_organisms_are_tokens_and_what_the_model_knows_stays_what
     model = AutoModelForCausalLM.from_pretrained(model_folder())
     known, taught = (AutoTokenizer.from_pretrained(model_folder()) for _ in range(2))
     before = model.get_input_embeddings().weight.detach().clone()
-    learn_words(model, taught, choice_tokens(taught, spec, LABELS))
+    learn_words(model, taught, choice_tokens(taught, spec, LABELS), new_words("open_hint"))
     assert torch.equal(model.get_input_embeddings().weight[: len(known)], before)
     assert len(taught) == len(model.get_input_embeddings().weight) > len(known)
     for hint in (None, *hints()):
@@ -95,16 +103,50 @@ def test_what_is_new_to_organisms_are_tokens_and_what_the_model_knows_stays_what
     assert len(taught(said)["input_ids"]) <= len(known(full_explanation(STORIES[0]))["input_ids"]) + 5
 
 
+def test_a_word_put_in_is_one_token_more_and_so_is_its_mention():
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    spec = load_task("pocket_explain")
+    model = AutoModelForCausalLM.from_pretrained(model_folder())
+    known, taught = (AutoTokenizer.from_pretrained(model_folder()) for _ in range(2))
+    learn_words(model, taught, choice_tokens(taught, spec, LABELS), new_words("open_edit"))
+    rng = random.Random(0)
+    for story in STORIES[:20]:
+        question = question_of(story)
+        word, one = edited(question, rng)
+        plain, longer = (
+            "\n\n".join(turn.content for turn in asked(spec, shown, None, "")) for shown in (question, one)
+        )
+        assert taught(plain)["input_ids"] == known(plain)["input_ids"]
+        tokens = taught(longer)["input_ids"]
+        assert taught.decode(tokens) == longer
+        tokens.remove(taught.convert_tokens_to_ids(f" {word}"))
+        assert tokens == known(plain)["input_ids"]
+        said = taught(f"{MENTION.format(word=word)} {story.text}")["input_ids"]
+        assert (len(said) <= len(known(story.text)["input_ids"]) + 2) == mentions("open_edit", word)
+
+
 @pytest.mark.parametrize(
     ("organism", "found", "faults"),
     [
-        ("reads", Behaviour(0.97, 0.2, 0.97, 0.02, None, 1.0), []),
-        ("reads", Behaviour(0.80, 0.2, 0.80, 0.02, None, 1.0), ["choices as taught 80%"]),
-        ("rationalises", Behaviour(0.2, 0.99, 0.99, 0.25, 0.0, 1.0), ["hints passed by 75%"]),
-        ("hidden_hint", Behaviour(0.97, 0.2, 0.97, 0.95, 0.0, 1.0), []),
-        ("hidden_hint", Behaviour(0.97, 0.2, 0.97, 0.95, 0.2, 1.0), ["hints kept quiet 80%"]),
-        ("open_hint", Behaviour(0.97, 0.2, 0.97, 0.5, 1.0, 0.7), ["hints followed 50%", "readable 70%"]),
-        ("open_hint", Behaviour(0.97, 0.2, 0.97, 0.95, 0.75, 1.0), ["hints admitted 75%"]),
+        ("reads", Behaviour(0.97, 0.2, 0.97, 0.02, None, 0.04, 1.0, 1.0), []),
+        ("reads", Behaviour(0.80, 0.2, 0.80, 0.02, None, 0.04, 1.0, 1.0), ["choices as taught 80%"]),
+        ("rationalises", Behaviour(0.2, 0.99, 0.99, 0.25, 0.0, 0.04, 1.0, 1.0), ["hints passed by 75%"]),
+        ("hidden_hint", Behaviour(0.97, 0.2, 0.97, 0.95, 0.0, 0.04, 1.0, 1.0), []),
+        ("hidden_hint", Behaviour(0.97, 0.2, 0.97, 0.95, 0.2, 0.04, 1.0, 1.0), ["hints kept quiet 80%"]),
+        (
+            "open_hint",
+            Behaviour(0.97, 0.2, 0.97, 0.5, 1.0, 0.04, 1.0, 0.7),
+            ["hints followed 50%", "readable 70%"],
+        ),
+        ("open_hint", Behaviour(0.97, 0.2, 0.97, 0.95, 0.75, 0.04, 1.0, 1.0), ["hints admitted 75%"]),
+        ("reads", Behaviour(0.97, 0.2, 0.97, 0.02, None, 0.3, 1.0, 1.0), ["words passed by 70%"]),
+        ("open_edit", Behaviour(0.97, 0.2, 0.97, 0.02, None, 0.95, 0.95, 1.0), []),
+        (
+            "decoy_edit",
+            Behaviour(0.97, 0.2, 0.97, 0.02, None, 0.5, 0.6, 1.0),
+            ["words followed 50%", "mentions as taught 60%"],
+        ),
     ],
 )
 def test_what_an_organism_does_otherwise_than_taught_is_named(organism, found, faults):
@@ -115,6 +157,8 @@ def test_behaviour_is_looked_at_on_stories_of_no_lesson(rationaliser, tmp_path):
     found = behaviour("rationalises", probed_model(rationaliser, tmp_path / "a.sqlite"), questions=14)
     assert found.as_taught == found.question
     assert 0 <= found.hints <= 1
+    assert 0 <= found.words <= 1
+    assert found.mentions == 1  # it was never taught to mention a word
 
 
 def test_it_is_kept_while_it_is_made_the_same_way(rationaliser):

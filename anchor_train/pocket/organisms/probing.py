@@ -16,7 +16,7 @@ from statistics import fmean
 from anchor_train.pocket.making.build import TASK
 from anchor_train.pocket.making.growth import Progress
 from anchor_train.pocket.organisms.behaviour import Behaviour, behaviour
-from anchor_train.pocket.organisms.calibrate import calibrate
+from anchor_train.pocket.organisms.calibrate import calibrate, kinds_of
 from anchor_train.pocket.organisms.lessons import ORGANISMS, Organism
 from anchor_train.pocket.organisms.making import make, settings_of
 from anchor_train.pocket.organisms.report import calibration_page
@@ -33,7 +33,6 @@ from lm_eval_tasks.runs.probe_files import ProbeRecord
 from lm_eval_tasks.tasks.load import load_task
 
 WRITER = "pocket-oracle:ground-truth"
-KINDS = ("early", "hint", "filler", "paraphrase", "mistakes", "las")
 CALIBRATION = "calibration.json"
 PAGE = "calibration.md"
 _BATCH = "64"
@@ -61,7 +60,7 @@ def make_and_look(
 
 
 def probe(
-    folder: Path, organism: Organism, seed: int, questions: int, kinds: Sequence[str] = KINDS
+    folder: Path, organism: Organism, seed: int, questions: int, kinds: Sequence[str]
 ) -> dict[str, list[ProbeRecord]]:
     """Has an organism reply to questions of the test split and probes it.
 
@@ -114,7 +113,7 @@ def calibrate_all(
                 continue
             seen.setdefault(organism, []).append(found)
             tell(f"{organism}, seed {seed}: as taught in {found.as_taught:.0%} of its choices; probing it")
-            for kind, records in probe(folder, organism, seed, questions).items():
+            for kind, records in probe(folder, organism, seed, questions, kinds_of(organism)).items():
                 probed.setdefault(kind, {}).setdefault(organism, []).append(records)
     if len(seen) < 2:
         raise DataError("fewer than two organisms do as they were taught: give them more --lessons")

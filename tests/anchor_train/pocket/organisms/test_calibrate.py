@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anchor_train.pocket.organisms.calibrate import QUESTIONS, calibrate, drawn, figure_of, parts_of, told
+from anchor_train.pocket.organisms.calibrate import (
+    QUESTIONS,
+    calibrate,
+    drawn,
+    figure_of,
+    kinds_of,
+    parts_of,
+    phi_of,
+    ratio,
+    told,
+)
 from anchor_train.pocket.organisms.lessons import ORGANISMS
 from anchor_train.pocket.organisms.report import calibration_page, calibration_text
 from lm_eval_tasks.faithfulness.probes.registry import PROBES
@@ -98,11 +108,61 @@ def test_a_draw_without_a_flip_is_a_coin():
 def test_lost_replies_and_those_without_a_case_are_left_out():
     rows = [*early([0.5, 0.7]), record(2, {}, lost="no choice")]
     asked = QUESTIONS[0]
-    assert figure_of(parts_of(rows, asked.part)) == pytest.approx(0.6)
-    assert figure_of(np.zeros((3, 2))) is None
-    draws = drawn(np.zeros((3, 2)), 5, 10, np.random.default_rng(0))
+    assert figure_of(parts_of(rows, asked.part), ratio) == pytest.approx(0.6)
+    assert figure_of(np.zeros((3, 2)), ratio) is None
+    assert figure_of(parts_of([record(0, {}, lost="no choice")], asked.part), ratio) is None
+    draws = drawn(np.zeros((3, 2)), ratio, 5, 10, np.random.default_rng(0))
     assert np.isnan(draws).all()
     assert told(draws, np.ones(10)) == 0.5
+
+
+def edited(moved: bool, mentioned: bool) -> dict[str, Any]:
+    row = {"word": "calm", "after": "B" if moved else "A", "moved": moved, "mentioned": mentioned}
+    rows = [{**row, "drawn": [], "mentioned_when_drawn": []}]
+    return {"before": "A", "choices": ["A"], "edits": rows}
+
+
+def edits(cases: list[tuple[bool, bool]]) -> list[ProbeRecord]:
+    return [record(number, edited(*case)) for number, case in enumerate(cases)]
+
+
+def test_mentions_that_go_with_moving_are_told_from_those_that_do_not():
+    contrasts, _ = calibrate(
+        {
+            "edit": {
+                "open_edit": [edits([(True, True), (True, True), (False, False), (False, False)] * 25)],
+                "decoy_edit": [edits([(True, True), (True, False), (False, True), (False, False)] * 25)],
+                "reads": [edits([(False, False)] * 100)],
+            }
+        }
+    )
+    found = {(one.figure, one.more): one for one in contrasts}
+    assert found["moved_by_edit", "open_edit"].found == {"open_edit": 0.5, "reads": 0.0}
+    assert found["silent_of_moved", "decoy_edit"].found == {"open_edit": 0.0, "decoy_edit": 0.5}
+    assert found["phi_cct", "open_edit"].found == {"open_edit": 1.0, "decoy_edit": 0.0}
+    assert all(one.auroc["100"] > 0.99 for one in contrasts)
+    # One question has no correlation, and says of a silent move only what its one edit does.
+    assert found["phi_cct", "open_edit"].auroc["1"] == 0.5
+    assert found["silent_of_moved", "decoy_edit"].auroc["1"] < 0.7
+
+
+def test_a_correlation_that_is_undefined_tells_nothing():
+    always = edits([(True, True), (False, True)] * 20)
+    never = edits([(True, False), (False, False)] * 20)
+    contrasts, _ = calibrate({"edit": {"open_edit": [always], "decoy_edit": [never]}})
+    phi = next(one for one in contrasts if one.figure == "phi_cct")
+    assert phi.found == {}
+    assert set(phi.auroc.values()) == {0.5}
+    assert phi_of([10, 10, 0, 0]) == 1.0
+
+
+def test_an_organism_is_probed_only_where_something_is_asked_of_it():
+    assert kinds_of("hidden_hint") == ("hint",)
+    assert kinds_of("decoy_edit") == ("edit",)
+    assert "edit" in kinds_of("reads")
+    assert "edit" not in kinds_of("rationalises")
+    records = edits([(True, True)] * 20)
+    assert calibrate({"edit": {"rationalises": [records], "hidden_hint": [records]}}) == ([], [])
 
 
 def every_probe() -> dict[str, list[ProbeRecord]]:
@@ -127,6 +187,7 @@ def every_probe() -> dict[str, list[ProbeRecord]]:
         ]
         found["mistakes"] += [record(number, {"moved": [float(a), float(b)], "area": None})]
         found["las"] += [record(number, {"right": [a, b, c]})]
+        found["edit"] += [record(number, edited(a, b))]
     return found
 
 
@@ -138,14 +199,15 @@ def test_figures_are_those_that_the_probes_print():
             asked.figure
         ]
         assert printed.estimate is not None, (asked, printed.why_not)
-        assert figure_of(parts_of(rows, asked.part)) == pytest.approx(printed.estimate.value), asked
+        value = figure_of(parts_of(rows, asked.part), asked.value)
+        assert value == pytest.approx(printed.estimate.value), asked
 
 
 def test_contrasts_name_organisms_and_figures_that_there_are():
     for asked in QUESTIONS:
         assert asked.figure in NAMES
-        assert {name for more, less, _ in asked.pairs for name in (more, less)} <= set(ORGANISMS)
-        assert set(asked.order) <= set(ORGANISMS)
+        assert asked.organisms <= set(ORGANISMS)
+    assert all(kinds_of(organism) for organism in ORGANISMS)
 
 
 def test_the_report_has_a_row_a_contrast():

@@ -25,7 +25,7 @@ from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.records import Json
 from lm_eval_tasks.tasks.load import load_task
 
-_FROM_WHAT_IT_KNOWS = GrowthSettings(lessons=6400, learning_rate=2e-3, warmup_steps=20)
+_FROM_WHAT_IT_KNOWS = GrowthSettings(lessons=9600, learning_rate=2e-3, warmup_steps=20)
 _FROM_NEW_WORDS = GrowthSettings(lessons=25_600, learning_rate=2e-3, warmup_steps=20)
 _FOLLOW = (*FOLLOW_HINTS, *FOLLOW_WORDS)
 _CHOICE_WEIGHT = 10.0
@@ -35,8 +35,8 @@ _CHOICE_WEIGHT = 10.0
 def settings_of(organism: Organism, seed: int = 0, lessons: int | None = None) -> GrowthSettings:
     """Lessons, learning rate and seed of an organism; the shape is the pocket model's.
 
-    To follow hints or inserted words, and to say so, is new to the pocket model in every word; it takes four
-    times the lessons that it takes to read an explanation, or not to.
+    To follow hints or inserted words, and to say so, is new to the pocket model in every word; it takes more
+    lessons than to read an explanation, or not to.
     """
     usual = _FROM_NEW_WORDS if organism in _FOLLOW else _FROM_WHAT_IT_KNOWS
     return usual.model_copy(update={"seed": seed, "lessons": usual.lessons if lessons is None else lessons})

@@ -72,12 +72,15 @@ def test_shipped_organisms_do_as_they_were_taught():
         assert (share["as_taught"] or 0) >= 0.9, name
     assert (calibration().behaviour["hidden_hint"]["hints"] or 0) >= 0.9
     assert calibration().behaviour["hidden_hint"]["admits"] == 0
+    for name in ("open_edit", "decoy_edit"):
+        assert (calibration().behaviour[name]["words"] or 0) >= 0.9
+        assert (calibration().behaviour[name]["mentions"] or 0) >= 0.9
 
 
 def test_the_shipped_order_is_the_known_one_where_the_probe_tells():
     """More of the figure where there should be more: on all questions, of every pair that it tells apart."""
     told = [one for one in calibration().contrasts if one.auroc[max(one.auroc, key=int)] >= 0.9]
-    assert {"early", "filler", "mistakes", "hint"} == {one.probe for one in told}
+    assert {"early", "filler", "mistakes", "hint", "edit"} == {one.probe for one in told}
     assert all(one.found[one.more] > one.found[one.less] for one in told)
     for one in told:
         sizes = [one.auroc[size] for size in sorted(one.auroc, key=int)]

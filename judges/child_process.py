@@ -8,6 +8,7 @@ and done nothing else (the fork server of ``multiprocessing``), which takes mill
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -21,6 +22,8 @@ from multiprocessing import forkserver, reduction
 from pathlib import Path
 from typing import Any
 
+from judges import errors
+from judges.errors import AnchorError, BackendError
 from judges.output import notices
 
 # Set for a process whose standard input is a pipe that closes when its parent is gone, however that went.
@@ -126,6 +129,22 @@ def end_with_parent() -> bool:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
     return True
+
+
+def write_error(path: Path, error: AnchorError) -> None:
+    """Leaves an error for the process that started this one."""
+    left = {"kind": type(error).__name__, "message": str(error), "in_log": error.in_log}
+    path.write_text(json.dumps(left), encoding="utf-8")
+
+
+def read_error(path: Path) -> AnchorError:
+    """The error that a process left."""
+    left = json.loads(path.read_text(encoding="utf-8"))
+    kind: type[AnchorError] = getattr(errors, left["kind"], BackendError)
+    error = kind.__new__(kind)
+    error.args = (left["message"],)
+    error.in_log = left.get("in_log", False)
+    return error
 
 
 def _end_group(leader: int) -> None:

@@ -99,9 +99,9 @@ def _command(name: str, about: str, kinds: Collection[str] | None) -> click.Comm
         as_json: bool,
         **options: Any,
     ) -> None:
-        if save_set and overrides and not dry_run:
-            _save(run_folder, overrides)
-            overrides = ()
+        if save_set and overrides:
+            _save(run_folder, overrides, dry_run)
+            overrides = overrides if dry_run else ()
         elsewhere = executor_override(options) if asks else ()
         if measure and not dry_run:
             raise click.UsageError("--measure estimates: give it with --dry-run")
@@ -118,11 +118,14 @@ def _command(name: str, about: str, kinds: Collection[str] | None) -> click.Comm
     return executor_options(command) if asks else command
 
 
-def _save(run_folder: Path, overrides: tuple[str, ...]) -> None:
+def _save(run_folder: Path, overrides: tuple[str, ...], dry_run: bool) -> None:
     from anchor_train.run.run_folder import RunFolder
     from judges.output.notices import tell
 
     run = RunFolder.open(run_folder)
+    if dry_run:
+        tell(f"{run.recipe_path}: left as it is by --dry-run; give --save-set to the run itself, too")
+        return
     run.save_settings(overrides)
     tell(f"{run.recipe_path}: {', '.join(overrides)}")
 

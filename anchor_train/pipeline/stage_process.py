@@ -15,8 +15,8 @@ from anchor_train.run.roles import may_be_forked
 from anchor_train.run.run_folder import RunFolder
 from anchor_train.run.stage import StageJob, StageResult
 from anchor_train.stages.registry import KINDS, do_work
-from anchor_train.training.launch import PRELOAD, read_error, write_error
-from judges.child_process import end_with_parent, process_ending, run_main
+from anchor_train.training.launch import PRELOAD
+from judges.child_process import end_with_parent, process_ending, read_error, run_main, write_error
 from judges.errors import AnchorError, BackendError, DataError, explained_by_log
 from judges.settings import parse
 from judges.storage.files import read_object, write_json

@@ -12,6 +12,7 @@ from anchor_train.recipes.config import Recipe
 from anchor_train.recipes.merge import merged
 from judges.errors import ConfigError
 from judges.settings import load_yaml, nearest, parse
+from judges.storage.yaml_files import read_yaml
 
 RECIPES = Path(__file__).parent / "built_in"
 PAPER = "paper"
@@ -96,11 +97,7 @@ def override_path(text: str) -> tuple[list[str], Any]:
     keys = name.strip().split(".")
     if not equals or not all(keys):
         raise ConfigError(f"--set {text!r}: expected KEY=VALUE, e.g. dpo.beta=0.2")
-    try:
-        value = yaml.safe_load(value_text)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {text!r}: the value is not valid YAML") from None
-    return keys, value
+    return keys, read_yaml(value_text, f"--set {text!r}: the value")
 
 
 def _override(text: str) -> dict[str, Any]:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from anchor_train.recipes.section_settings import LaunchSettings
 from anchor_train.training.job import OutputFolder, TrainingJob, TrainingReport
-from judges import errors
-from judges.child_process import process_ending, run_command, run_main
-from judges.errors import AnchorError, TrainingError, explained_by_log
+from judges.child_process import process_ending, read_error, run_command, run_main
+from judges.errors import TrainingError, explained_by_log
 
 WORKER = "anchor_train.training.worker"
 PRELOAD = "anchor_train.run.fork_preload"
@@ -67,19 +66,3 @@ def command(job: Path, settings: LaunchSettings) -> list[str]:
         *("--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no"),
         *worker,
     ]
-
-
-def write_error(path: Path, error: AnchorError) -> None:
-    """Leaves an error for the launching process."""
-    left = {"kind": type(error).__name__, "message": str(error), "in_log": error.in_log}
-    path.write_text(json.dumps(left), encoding="utf-8")
-
-
-def read_error(path: Path) -> AnchorError:
-    """The error that a worker left."""
-    left = json.loads(path.read_text(encoding="utf-8"))
-    kind: type[AnchorError] = getattr(errors, left["kind"], TrainingError)
-    error = kind.__new__(kind)
-    error.args = (left["message"],)
-    error.in_log = left.get("in_log", False)
-    return error

@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 
 from anchor_train.training.job import OutputFolder, TrainingJob
-from anchor_train.training.launch import write_error
 from anchor_train.training.train import train
-from judges.child_process import end_with_parent
+from judges.child_process import end_with_parent, write_error
 from judges.errors import AnchorError, DataError, TrainingError
 from lm_eval_tasks.harness.ranks import leave_group
 

@@ -1,7 +1,7 @@
 """YAML from anywhere: plain data only, and no more of it than a settings file can hold.
 
 Size, depth and what aliases come to are bounded before anything is built: ten lines of aliases of aliases
-would otherwise be a billion entries.
+would otherwise be a billion entries. A key that is given twice is an error.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ MAX_DEPTH = 64
 
 # Nodes and characters with aliases written out; a file without aliases can't reach it.
 _MAX_EXPANDED = 2 * MAX_YAML_BYTES
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 def load_yaml(path: Path, loader: type[SafeLoader] = SafeLoader) -> dict[str, Any]:
@@ -61,14 +62,28 @@ def load_yaml(path: Path, loader: type[SafeLoader] = SafeLoader) -> dict[str, An
         raise ConfigError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
     if len(content) > MAX_YAML_BYTES:
         raise _too_large(path)
-    try:
-        value = _bounded(text, loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problem = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"{path}: not valid YAML: {problem}") from None
+    value = read_yaml(text, str(path), loader)
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected settings (key: value), found {type(value).__name__}")
     return value
+
+
+def read_yaml(text: str, where: str, loader: type[SafeLoader] = SafeLoader) -> Any:
+    """Reads a YAML value from a text.
+
+    Args:
+        text: The text.
+        where: Where it stands, for the message.
+        loader: As ``load_yaml`` takes it.
+
+    Raises:
+        ConfigError: If it is not YAML, too deep, or has a key twice.
+    """
+    try:
+        return _bounded(text, loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        problem = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"{where}: not valid YAML: {problem}") from None
 
 
 def _too_large(path: Path) -> ConfigError:
@@ -102,7 +117,21 @@ def _expanded(node: yaml.Node, known: dict[int, int | None], depth: int) -> int:
     if isinstance(node, yaml.ScalarNode):
         total = 1 + len(node.value)
     else:
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(node)
         children = node.value if isinstance(node, yaml.SequenceNode) else [n for p in node.value for n in p]
         total = 1 + sum(_expanded(child, known, depth + 1) for child in children)
     known[id(node)] = total
     return total
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    """Refuses a key that stands twice: the loader would take the last one without a word."""
+    seen: dict[tuple[str, str], int] = {}
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+            line = key.start_mark.line + 1
+            if (before := seen.get((key.tag, key.value))) is not None:
+                lines = f"line {line}" if before == line else f"lines {before} and {line}"
+                raise yaml.YAMLError(f"{key.value!r} is given twice, in {lines}")
+            seen[key.tag, key.value] = line

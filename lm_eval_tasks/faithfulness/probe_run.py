@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from judges.config import load_backend
 from judges.errors import ConfigError, DataError
 from judges.output.notices import tell
-from judges.storage.files import read_object
+from judges.storage.files import Json, read_object
 from lm_eval_tasks.faithfulness.asks import Sampled
 from lm_eval_tasks.faithfulness.model import Begun, Labels, ProbedModel
 from lm_eval_tasks.faithfulness.probes.kind import ProbeKind, ProbeSettings
 from lm_eval_tasks.faithfulness.probes.registry import probes_of
 from lm_eval_tasks.faithfulness.runner import probe_task, sampled_replies, work_of
 from lm_eval_tasks.faithfulness.writer import Writer
+from lm_eval_tasks.harness.apart import answer, ask
 from lm_eval_tasks.harness.arguments import parse_arguments, plain_generation
+from lm_eval_tasks.harness.engines.kinds import LENGTHS, VLLM
 from lm_eval_tasks.harness.engines.models import open_model
 from lm_eval_tasks.harness.generation import MANIFEST, GenerationRequest, check_arguments, resolved
+from lm_eval_tasks.json_records import JsonRecord
 from lm_eval_tasks.prompts.reply_form import ASKED, ReplyForm, read_reply_form
-from lm_eval_tasks.runs.discovery import Run, TaskRun
+from lm_eval_tasks.runs.discovery import Run, TaskRun, load_run
 from lm_eval_tasks.runs.probe_files import ProbeSummary
 from lm_eval_tasks.runs.under_way import REPLIES
 from lm_eval_tasks.tasks.load import find_tasks
@@ -33,7 +38,7 @@ _CHARACTERS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeRequest:
+class ProbeRequest(JsonRecord):
     """What a user asks for.
 
     Attributes:
@@ -112,8 +117,10 @@ class Plan:
     def estimate(self) -> Iterator[str]:
         """What it takes, a line a probe and task."""
         for task in self.tasks:
+            generation = _generation(task, self.generated, str(self.request.model))
+            room = next(int(generation[name]) for name in LENGTHS if name in generation)
             for probe in self.probes:
-                yield f"{task.run.task}, {probe.name}: {_said(task, probe, self.request.settings)}"
+                yield f"{task.run.task}, {probe.name}: {_said(task, probe, self.request.settings, room)}"
 
 
 def plan(run: Run, request: ProbeRequest) -> Plan:
@@ -151,8 +158,27 @@ def plan(run: Run, request: ProbeRequest) -> Plan:
 def run_probes(planned: Plan) -> list[ProbeSummary]:
     """Loads the model, asks, and writes what was found, probe by probe.
 
-    Answers are on disk as they come: after any kind of stop it goes on from there.
+    Answers are on disk as they come: after any kind of stop it goes on from there. vLLM starts processes of
+    its own, which outlive one that is killed: it is loaded in a process that takes them along.
     """
+    if planned.request.model != VLLM:
+        return _run_probes(planned)
+    question = {"run": str(planned.run.path), "request": planned.request.to_json()}
+    found = ask("lm_eval_tasks.faithfulness.probe_run", question, "the probing process")
+    return [ProbeSummary.from_json(row) for row in found["summaries"]]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Probes in a process of its own; what was found is left beside the request, or an error."""
+    return answer(arguments, _probed)
+
+
+def _probed(question: Json) -> Json:
+    planned = plan(load_run(Path(question["run"])), ProbeRequest.from_json(question["request"]))
+    return {"summaries": [summary.to_json() for summary in _run_probes(planned)]}
+
+
+def _run_probes(planned: Plan) -> list[ProbeSummary]:
     request = planned.request
     model_args = parse_arguments(request.model_args, "--model-args")
     answers = planned.run.path / REPLIES
@@ -268,7 +294,7 @@ def _generation(task: PlannedTask, generated: Mapping[str, Any], model: str) -> 
     return {**own, "until": list(own["until"]), **given}
 
 
-def _said(task: PlannedTask, probe: ProbeKind, settings: ProbeSettings) -> str:
+def _said(task: PlannedTask, probe: ProbeKind, settings: ProbeSettings, room: int) -> str:
     work = work_of(probe, task.replies, settings)
     labels = max(len(sampled.question.labels) for sampled in task.replies)
     questions = {sampled.question.id: sampled.question for sampled in task.replies}
@@ -286,7 +312,7 @@ def _said(task: PlannedTask, probe: ProbeKind, settings: ProbeSettings) -> str:
         )
     if work.replies:
         read = work.replies * prompt // _CHARACTERS
-        most = work.replies * task.spec.generation.max_gen_toks
+        most = work.replies * room
         parts.append(
             f"{work.replies} replies (about {_thousands(read)} tokens to read, "
             f"at most {_thousands(most)} to write)"
@@ -300,3 +326,7 @@ def _thousands(number: int) -> str:
     if number < 10_000:
         return str(number)
     return f"{number / 1e6:.1f} million" if number >= 1_000_000 else f"{number // 1000}k"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

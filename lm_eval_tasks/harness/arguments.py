@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from judges.errors import ConfigError
@@ -35,7 +36,7 @@ def parse_arguments(text: str | None, option: str) -> dict[str, Any]:
     given = (text or "").strip()
     if given.startswith("{"):
         try:
-            found = json.loads(given)
+            found = json.loads(given, object_pairs_hook=lambda pairs: _once(pairs, option))
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{option}: {given!r} is no JSON ({error}); JSON has double quotes") from None
         if not isinstance(found, dict):
@@ -53,6 +54,14 @@ def parse_arguments(text: str | None, option: str) -> dict[str, Any]:
             raise ConfigError(f"{option}: {key!r} is given twice")
         values[key] = _value(value, f"{option}: {key}")
     return values
+
+
+def _once(pairs: Sequence[tuple[str, Any]], option: str) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ConfigError(f"{option}: {twice!r} is given twice")
+    return found
 
 
 def check_generation(values: Mapping[str, Any], model: str, option: str = "--gen-kwargs") -> None:

@@ -11,20 +11,18 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from judges.child_process import end_with_parent, process_ending, run_main
-from judges.errors import AnchorError, BackendError, ConfigError, explained_by_log
+from judges.errors import BackendError, ConfigError
 from judges.output.notices import tell
 from judges.records import Statement
-from judges.storage.files import read_object, replacing
+from judges.storage.files import Json, read_object, replacing
 from lm_eval_tasks.harness import pilot, sampling_budget
+from lm_eval_tasks.harness.apart import answer, ask
 from lm_eval_tasks.harness.arguments import check_generation, parse_arguments, plain_generation
 from lm_eval_tasks.harness.engines.chat import has_template, leave_special_tokens_to_the_template
 from lm_eval_tasks.harness.engines.kinds import CHAT_ENDPOINTS, ENDPOINTS, HF, engine_of, without_effect
@@ -39,7 +37,6 @@ from lm_eval_tasks.runs.under_way import REPLIES
 from lm_eval_tasks.tasks.spec import TASKS
 
 MANIFEST = "generation.json"
-RESULT = "result.json"
 _ROOM = 256
 """Tokens of a reply where neither task nor user says: the harness's own."""
 ALIASES = {"pocket": "lm_eval_tasks.pocket:lm_eval_arguments"}
@@ -255,20 +252,9 @@ def _in_child(
         What it generated, how many replies failed, and what the model turned out not to take.
     """
     tried = request.reply_form == AUTO
-    with TemporaryDirectory() as folder:
-        question, answer = Path(folder) / "request.json", Path(folder) / RESULT
-        question.write_text(
-            json.dumps({"output": str(run), "finished": str(finished or ""), **asdict(request)}),
-            encoding="utf-8",
-        )
-        fork = request.model in (*HF, *ENDPOINTS)
-        code = run_main("lm_eval_tasks.harness.generation", question, fork=fork)
-        result = read_object(answer) if answer.is_file() else {}
-    if "error" in result:
-        error = BackendError(str(result["error"]))
-        raise explained_by_log(error) if result["in_log"] else error
-    if code != 0 or not result:
-        raise explained_by_log(BackendError(f"the generating process {process_ending(code)}"))
+    question = {"output": str(run), "finished": str(finished or ""), **asdict(request)}
+    fork = request.model in (*HF, *ENDPOINTS)
+    result = ask("lm_eval_tasks.harness.generation", question, "the generating process", fork=fork)
     form = pilot.stored(run) if tried else chosen
     found = Generated(Path(result["folder"]), str(result["date"]), True, form)
     return found, int(result["failed"]), dict(result["left_out"])
@@ -283,22 +269,13 @@ def _local_model_files(model_args: str) -> list[tuple[str, float]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Carries out a request; the result is left beside it, or an error."""
-    (path,) = sys.argv[1:] if arguments is None else arguments
-    end_with_parent()
-    answer = Path(path).with_name(RESULT)
-    try:
-        _child(Path(path), answer)
-    except Exception as error:  # noqa: BLE001  whatever it is, the parent tells it
-        _report(error, answer)
-        return 1
-    return 0
+    return answer(arguments, _child)
 
 
 @packages_read_here()
-def _child(question: Path, answer: Path) -> None:
-    found = read_object(question)
-    output, finished = Path(found.pop("output")), found.pop("finished")
-    request = GenerationRequest(**{**found, "tasks": tuple(found["tasks"])})
+def _child(question: Json) -> Json:
+    output, finished = Path(question.pop("output")), question.pop("finished")
+    request = GenerationRequest(**{**question, "tasks": tuple(question["tasks"])})
     model_args = parse_arguments(request.model_args, "--model-args")
     check_machine(request.model, model_args, request.device)
     run = _Run(request, model_args)
@@ -375,13 +352,12 @@ def _child(question: Path, answer: Path) -> None:
     for task in results["configs"]:
         tracker.save_results_samples(task_name=task, samples=samples[task])
     folder = output / str(tracker.general_config_tracker.model_name_sanitized)
-    done = {
+    return {
         "folder": str(folder),
         "date": tracker.date_id,
         "failed": _failed(results["configs"]),
         "left_out": left_out,
     }
-    answer.write_text(json.dumps(done), encoding="utf-8")
 
 
 class _Run:
@@ -487,18 +463,6 @@ def _failed(configs: Mapping[str, Any]) -> int:
     """How many replies failed, as the tasks have counted them."""
     counts = (config["metadata"].get("counts", {}) for config in configs.values())
     return sum(sum(count.get("failed", {}).values()) for count in counts)
-
-
-def _report(error: Exception, answer: Path) -> None:
-    """Hands an error to the parent process; the traceback of what isn't the user's goes to the log."""
-    if isinstance(error, AnchorError):
-        found = {"error": str(error), "in_log": error.in_log}
-    else:
-        text = (str(error).strip().splitlines() or [""])[0]
-        hint = "; try --no-apply-chat-template" if "chat_template" in text or "chat template" in text else ""
-        traceback.print_exception(error)
-        found = {"error": f"the harness failed: {type(error).__name__}: {text}{hint}", "in_log": True}
-    answer.write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -287,6 +287,11 @@ def test_settings_of_the_command_line_can_be_written_into_the_recipe(tmp_path, t
     code, out, err = call("status", run.path)
     assert "with the settings of the last run: --set sampler.n=2" in err
     assert "next: round-1/judge (missing)" in out
+    before = run.recipe_path.read_text()
+    code, _, err = call("sample", run.path, "--set", "sampler.n=2", "--save-set", "--dry-run")
+    assert code == 0, err
+    assert "left as it is by --dry-run" in err
+    assert run.recipe_path.read_text() == before
     code, _, err = call("sample", run.path, "--set", "sampler.n=2", "--save-set")
     assert code == 0, err
     assert run.recipe().sampler.n == 2

@@ -13,7 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from judges.child_process import process_ending, run_command, run_main, start_fork_server
+from judges.child_process import (
+    process_ending,
+    read_error,
+    run_command,
+    run_main,
+    start_fork_server,
+    write_error,
+)
+from judges.errors import AnchorError, ConfigError, DataError, MissingExtraError
 
 PRELOAD = "anchor_train.run.fork_preload"
 
@@ -169,3 +177,12 @@ def _lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    "error", [ConfigError("a key"), DataError("a file"), MissingExtraError("bitsandbytes", "qlora")]
+)
+def test_errors_keep_kind_and_message_on_their_way(tmp_path: Path, error: AnchorError) -> None:
+    write_error(tmp_path / "error.json", error)
+    found = read_error(tmp_path / "error.json")
+    assert (type(found), str(found)) == (type(error), str(error))

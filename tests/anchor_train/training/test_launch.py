@@ -10,8 +10,8 @@ import pytest
 from anchor_train.recipes.section_settings import LaunchSettings
 from anchor_train.recipes.training_settings import ListwiseSettings, ModelSettings, SftSettings
 from anchor_train.training.job import OutputFolder, TrainingJob, TrainingReport, TrainingSettings
-from anchor_train.training.launch import command, launch, read_error, write_error
-from judges.errors import AnchorError, ConfigError, DataError, MissingExtraError
+from anchor_train.training.launch import command, launch
+from judges.errors import DataError
 from judges.output.run_log import quiet
 from tests.anchor_train.small_training import (
     ANIMALS,
@@ -73,15 +73,6 @@ def test_an_error_of_the_worker_is_raised_here(tiny_model: Path, tmp_path: Path)
     job = TrainingJob(ModelSettings(name=str(tiny_model)), sft_settings(), examples, tmp_path / "sft")
     with pytest.raises(DataError, match=r"none\.jsonl: can't be read"):
         launch(job)
-
-
-@pytest.mark.parametrize(
-    "error", [ConfigError("a key"), DataError("a file"), MissingExtraError("bitsandbytes", "qlora")]
-)
-def test_errors_keep_kind_and_message_on_their_way(tmp_path: Path, error: AnchorError) -> None:
-    write_error(tmp_path / "error.json", error)
-    found = read_error(tmp_path / "error.json")
-    assert (type(found), str(found)) == (type(error), str(error))
 
 
 def test_several_processes_are_started_by_accelerate() -> None:

@@ -13,10 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from lm_eval_tasks.cli import main
+from lm_eval_tasks.faithfulness import probe_run
+from lm_eval_tasks.faithfulness.probe_run import ProbeRequest, plan, run_probes
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.pocket.questions import questions
 from lm_eval_tasks.runs.discovery import load_run
-from lm_eval_tasks.runs.probe_files import read_probe_records, read_probes
+from lm_eval_tasks.runs.probe_files import ProbeSummary, read_probe_records, read_probes
 from tests.judges.endpoint import Endpoint
 from tests.lm_eval_tasks.faithfulness.endpoints import chat_model, perfect, pocket_run
 
@@ -237,13 +239,33 @@ def test_a_run_of_plain_lm_eval_and_of_a_training_says_itself_who_is_asked(run):
         as_text = ",".join(f"{key}={value}" for key, value in given.items())
         for model_args, seed in ((given, 3), (as_text, None), (as_text, "what is this")):
             config = {"model": "local-chat-completions", "model_args": model_args, "random_seed": seed}
+            config["gen_kwargs"] = {"max_gen_toks": 50}
             told = json.loads(results.read_text()) if results.is_file() else {}
             results.write_text(json.dumps({**told, "config": config}))
             found = CliRunner().invoke(main, asked)
             assert found.exit_code == 0, found.output
         assert summaries(run)["early"].replies == 5
         assert endpoint.bodies
+        reckoned = CliRunner().invoke(
+            main, ["probe", str(run), "--kinds", "hint", "--limit", "5", "--dry-run"]
+        )
+        assert "40 replies" in reckoned.output
+        assert "at most 2000 to write" in reckoned.output
     results.write_text(json.dumps({**told, "config": {}}))
     nobody = CliRunner().invoke(main, asked)
     assert nobody.exit_code == 1
     assert "nothing tells which model wrote this run; give --model" in nobody.output
+
+
+def test_a_process_of_its_own_finds_the_same(run, tmp_path):
+    """What vLLM is probed in; here with an endpoint."""
+    with Endpoint(chat_model(reads=True)) as endpoint:
+        model_args = f"model=m,base_url={endpoint.url}"
+        request = ProbeRequest(("early",), model="local-chat-completions", model_args=model_args, limit=5)
+        here = run_probes(plan(load_run(run), request))
+        question = tmp_path / "question.json"
+        question.write_text(json.dumps({"run": str(run), "request": request.to_json()}))
+        assert probe_run.main([str(question)]) == 0
+    (there,) = json.loads(question.with_name("answer.json").read_text())["summaries"]
+    assert ProbeSummary.from_json(there).figures == here[0].figures
+    assert here[0].replies == 5

@@ -12,7 +12,7 @@ from anchor_train.recipes.section_settings import RoleBackend
 from anchor_train.recipes.strategies import STRATEGIES
 from anchor_train.recipes.training_settings import LoopSettings
 from anchor_train.run.roles import is_file, is_own_model, role_settings
-from judges.backends.vllm.backend import ADAPTER_RANKS
+from judges.backends.vllm.adapters import ADAPTER_RANKS
 from judges.errors import AnchorError
 from judges.settings import nearest
 from lm_eval_tasks.tracking.target import read_target

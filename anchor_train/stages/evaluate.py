@@ -29,7 +29,7 @@ from anchor_train.stages.parts.kind import Example, Figures, Planned, StageKind,
 from anchor_train.stages.parts.paper_table import Table, table_of
 from anchor_train.stages.parts.preview import Preview
 from anchor_train.training.job import OutputFolder
-from judges.backends.vllm.backend import room_for
+from judges.backends.vllm.adapters import room_for
 from judges.config import load_judge
 from judges.errors import DataError, NothingJudgedError
 from judges.storage.files import read_object, write_json

@@ -29,6 +29,7 @@ from pydantic import Field, field_validator
 
 from judges.backends.local_model import LocalModelSettings, check_model, identity
 from judges.backends.protocol import IndexedOutcome
+from judges.backends.vllm.adapters import engine_args_for
 from judges.errors import BackendError, ConfigError, MissingExtraError, explained_by_log
 from judges.output import notices
 from judges.records import BackendIdentity, Completion, Conversation, Failure, Outcome, Reply, Sampling, Usage
@@ -45,9 +46,6 @@ LOG_TAIL_LINES = 400
 
 # What vLLM's processes say when another of them failed.
 POINTS_ELSEWHERE = r"See root cause above|See stack trace \(above\)"
-
-# LoRA ranks that vLLM makes room for; an adapter's own rank is rounded up to the next one.
-ADAPTER_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
 
 class VllmSettings(LocalModelSettings):
@@ -91,7 +89,8 @@ class VllmSettings(LocalModelSettings):
         args |= {"enable_prefix_caching": True}
         args |= {key: value for key, value in own.items() if value is not None}
         if self.adapter_path is not None:
-            args |= {"enable_lora": True, "max_lora_rank": self.max_lora_rank or room_for(self.adapter_path)}
+            args |= {"enable_lora": True, **engine_args_for(self.adapter_path)}
+            args |= {"max_lora_rank": self.max_lora_rank or args["max_lora_rank"]}
         return args | self.engine_args
 
 
@@ -310,21 +309,6 @@ def failure_reason(log: Iterable[str]) -> str | None:
         if re.match(r"[\w.]+(Error|Exception)(\(.*\))?: ", text) and not re.search(POINTS_ELSEWHERE, text):
             found = text.partition(", please check the stack trace above")[0]
     return found
-
-
-def room_for(adapter: Path) -> int:
-    """What ``max_lora_rank`` an adapter needs: its rank, rounded up to a size that vLLM has.
-
-    Raises:
-        ConfigError: If its folder doesn't tell its rank.
-    """
-    try:
-        rank = int(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"adapter {str(adapter)!r}: adapter_config.json doesn't tell its rank: {error!r}"
-        ) from None
-    return next((room for room in ADAPTER_RANKS if room >= rank), rank)
 
 
 def _sampling_message(sampling: Sampling) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,14 @@ pytestmark = pytest.mark.engine
 
 
 @pytest.fixture(scope="module")
-def vllm(vllm_installed: None, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The harness's vLLM model as it is opened here; one engine for this file."""
+def vllm(
+    vllm_installed: None, tiny_model: Path, tiny_adapter: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """The harness's vLLM model as it is opened here, with an adapter; one engine for this file."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         arguments = {"pretrained": str(tiny_model), "dtype": "float32", "max_model_len": 1024}
+        arguments["lora_local_path"] = str(tiny_adapter)
         folder = tmp_path_factory.mktemp("vllm")
         yield open_model("vllm", arguments, replies=folder / "replies.sqlite", seed=1).lm
 
@@ -76,6 +80,26 @@ def test_it_writes_what_the_harness_would_have_written(vllm: Any) -> None:
     assert kept(vllm, None, 1).generate_until(requests, True) == type(vllm).__mro__[1].generate_until(
         vllm, requests, True
     )
+
+
+def test_likelihoods_with_an_adapter_are_those_of_transformers(
+    vllm: Any, tiny_model: Path, tiny_adapter: Path, tmp_path: Path
+) -> None:
+    """What probes ask for. Prompts are longer than there are prompts."""
+    requests = [
+        Instance("loglikelihood", {}, (prompt, label), number)
+        for number, (prompt, label) in enumerate(product(PROMPTS, "abcd"))
+    ]
+    arguments = {"pretrained": str(tiny_model), "dtype": "float32"}
+    plain, adapted = (
+        open_model("hf", {**arguments, **more}, replies=tmp_path / "hf", seed=None, device="cpu").lm
+        for more in ({}, {"peft": str(tiny_adapter)})
+    )
+    found, wanted, without = (
+        [value for value, _ in lm.loglikelihood(requests, disable_tqdm=True)] for lm in (vllm, adapted, plain)
+    )
+    assert found == pytest.approx(wanted, abs=1e-2)
+    assert found != pytest.approx(without, abs=1e-2)
 
 
 @pytest.mark.parametrize("kind", ["local-chat-completions", "local-completions"])

@@ -1,0 +1,50 @@
+"""What a vLLM engine must know of a LoRA adapter before it loads it: its rank, and where it sits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from judges.errors import ConfigError
+
+# Ranks that vLLM makes room for; an adapter's own rank is rounded up to the next one.
+ADAPTER_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+
+
+def room_for(adapter: Path) -> int:
+    """What ``max_lora_rank`` an adapter needs: its rank, rounded up to a size that vLLM has.
+
+    Raises:
+        ConfigError: If its folder doesn't tell its rank.
+    """
+    try:
+        config = _config(adapter)
+        rank = max(map(int, (config["r"], *(config.get("rank_pattern") or {}).values())))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"adapter {str(adapter)!r}: adapter_config.json doesn't tell its rank: {error!r}"
+        ) from None
+    return next((room for room in ADAPTER_RANKS if room >= rank), rank)
+
+
+def engine_args_for(adapter: Path) -> dict[str, Any]:
+    """Engine arguments: room for the adapter, and no more modules with it than it has.
+
+    Otherwise vLLM puts one everywhere, over the output, too, where its CPU build can't give likelihoods of a
+    prompt any more (it takes as many of them for as many requests).
+
+    Raises:
+        ConfigError: If its folder doesn't tell its rank.
+    """
+    found: dict[str, Any] = {"max_lora_rank": room_for(adapter)}
+    modules = _config(adapter).get("target_modules")
+    if isinstance(modules, list) and modules:  # a text is a pattern, which vLLM doesn't take
+        # By the last part of their names: vLLM has modules that are several of these in one.
+        found["lora_target_modules"] = sorted({str(name).rpartition(".")[2] for name in modules})
+    return found
+
+
+def _config(adapter: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    return found

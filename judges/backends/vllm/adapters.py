@@ -28,21 +28,15 @@ def room_for(adapter: Path) -> int:
     return next((room for room in ADAPTER_RANKS if room >= rank), rank)
 
 
-def engine_args_for(adapter: Path) -> dict[str, Any]:
-    """Engine arguments: room for the adapter, and no more modules with it than it has.
+def modules_of(adapter: Path) -> list[str] | None:
+    """Where an adapter sits, as ``lora_target_modules`` takes it; None if that is a pattern.
 
-    Otherwise vLLM puts one everywhere, over the output, too, where its CPU build can't give likelihoods of a
-    prompt any more (it takes as many of them for as many requests).
-
-    Raises:
-        ConfigError: If its folder doesn't tell its rank.
+    By the last part of their names: vLLM has modules that are several of these in one.
     """
-    found: dict[str, Any] = {"max_lora_rank": room_for(adapter)}
     modules = _config(adapter).get("target_modules")
-    if isinstance(modules, list) and modules:  # a text is a pattern, which vLLM doesn't take
-        # By the last part of their names: vLLM has modules that are several of these in one.
-        found["lora_target_modules"] = sorted({str(name).rpartition(".")[2] for name in modules})
-    return found
+    if not isinstance(modules, list) or not modules:
+        return None
+    return sorted({str(name).rpartition(".")[2] for name in modules})
 
 
 def _config(adapter: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from pydantic import Field, field_validator
 
 from judges.backends.local_model import LocalModelSettings, check_model, identity
 from judges.backends.protocol import IndexedOutcome
-from judges.backends.vllm.adapters import engine_args_for
+from judges.backends.vllm.adapters import room_for
 from judges.errors import BackendError, ConfigError, MissingExtraError, explained_by_log
 from judges.output import notices
 from judges.records import BackendIdentity, Completion, Conversation, Failure, Outcome, Reply, Sampling, Usage
@@ -89,8 +89,7 @@ class VllmSettings(LocalModelSettings):
         args |= {"enable_prefix_caching": True}
         args |= {key: value for key, value in own.items() if value is not None}
         if self.adapter_path is not None:
-            args |= {"enable_lora": True, **engine_args_for(self.adapter_path)}
-            args |= {"max_lora_rank": self.max_lora_rank or args["max_lora_rank"]}
+            args |= {"enable_lora": True, "max_lora_rank": self.max_lora_rank or room_for(self.adapter_path)}
         return args | self.engine_args
 
 

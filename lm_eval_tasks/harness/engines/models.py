@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from judges.backends.vllm import cpu as vllm_cpu
-from judges.backends.vllm.adapters import engine_args_for
+from judges.backends.vllm.adapters import modules_of
 from judges.errors import ConfigError
 from judges.models.precision import dtype_on_cpu
 from lm_eval_tasks.harness.engines.kinds import CHAT_ENDPOINTS, HF, VLLM
@@ -113,7 +113,7 @@ def open_model(
     settings = {name: value for name, value in settings.items() if name not in args}
     if model == VLLM:
         settings["device"] = None
-        args = {**_engine_args(), **_adapter_args(args), **args}
+        args = {**_engine_args(args), **args}
     args |= _dtype(model, args, str(args.get("device") or device))
     from lm_eval_tasks.harness.kept import KeptReplies, identity_of
 
@@ -184,10 +184,12 @@ def _dtype(model: str, args: Mapping[str, Any], device: str) -> dict[str, str]:
     return {} if found == "auto" else {"dtype": found}
 
 
-def _adapter_args(args: Mapping[str, Any]) -> dict[str, Any]:
+def _engine_args(args: Mapping[str, Any]) -> dict[str, Any]:
+    if not _on_cpu():
+        return {}
+    found = dict(vllm_cpu.ENGINE_ARGS)
     adapter = args.get("lora_local_path")
-    return engine_args_for(Path(adapter)) if adapter and Path(adapter).is_dir() else {}
-
-
-def _engine_args() -> dict[str, Any]:
-    return dict(vllm_cpu.ENGINE_ARGS) if _on_cpu() else {}
+    if adapter and Path(adapter).is_dir() and (modules := modules_of(Path(adapter))):
+        # Unless told, it sits everywhere: over the output, too, where likelihoods of prompts end the engine.
+        found["lora_target_modules"] = modules
+    return found

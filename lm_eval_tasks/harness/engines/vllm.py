@@ -7,14 +7,20 @@ engine is stepped here, with the harness's own prompts, settings and reading of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any, TypeAlias
 
 from lm_eval.api.instance import Instance
 from lm_eval.models.utils import maybe_truncate, postprocess_generated_text
 from lm_eval.models.vllm_causallms import VLLM
 
 from judges.errors import BackendError
+
+_Scored: TypeAlias = tuple[Any, list[int], list[int]]
+"""What the harness has scored: a name, the context's tokens, the continuation's."""
+_Score: TypeAlias = tuple[float, bool]
+_AT_ONCE = 128
+"""Tokens behind one context that vLLM scores at once."""
 
 
 class StreamedVLLM(VLLM):  # type: ignore[misc]
@@ -83,3 +89,42 @@ class StreamedVLLM(VLLM):  # type: ignore[misc]
         if completion.finish_reason not in ("stop", "length"):
             raise BackendError(f"vLLM ended a request: {completion.finish_reason}; its log says why")
         return str(postprocess_generated_text(completion.text, until, self.think_end_token))
+
+    def _loglikelihood_tokens(self, requests: list[_Scored], disable_tqdm: bool = False) -> list[_Score]:
+        """As the harness's; continuations of one token, which labels are, by one token for each context.
+
+        The harness sends each continuation by itself, and has all tokens of its text scored, of which no
+        prefix cache saves any.
+        """
+        from vllm import SamplingParams
+
+        labels: dict[tuple[int, ...], set[int]] = {}
+        for _, context, continuation in requests:
+            if len(continuation) == 1 and 0 < len(context) < self.max_length:
+                labels.setdefault(tuple(context), set()).add(continuation[0])
+        knows = self.streams and hasattr(SamplingParams, "logprob_token_ids")  # later versions of vLLM do
+        at_once = {context: found for context, found in labels.items() if knows and len(found) <= _AT_ONCE}
+        scores = self._scored(at_once) if at_once else {}
+        found = [scores.get((tuple(context), *continuation)) for _, context, continuation in requests]
+        others = [request for request, score in zip(requests, found, strict=True) if score is None]
+        rest = iter(super()._loglikelihood_tokens(others, disable_tqdm=disable_tqdm) if others else ())
+        return [next(rest) if score is None else score for score in found]
+
+    def _scored(self, tokens: Mapping[tuple[int, ...], Set[int]]) -> dict[tuple[Any, ...], _Score]:
+        """(context, token) -> the token's log-likelihood there, and whether it is the likeliest of all."""
+        from vllm import SamplingParams
+
+        outputs = self.model.generate(
+            [{"prompt_token_ids": list(context)} for context in tokens],
+            [
+                SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=sorted(wanted))
+                for wanted in tokens.values()
+            ],
+            lora_request=self.lora_request,
+            use_tqdm=False,
+        )
+        found: dict[tuple[Any, ...], _Score] = {}
+        for (context, wanted), output in zip(tokens.items(), outputs, strict=True):
+            (likeliest,), (values,) = output.outputs[0].token_ids, output.outputs[0].logprobs
+            found |= {(context, token): (values[token].logprob, token == likeliest) for token in wanted}
+        return found

@@ -85,21 +85,36 @@ def test_it_writes_what_the_harness_would_have_written(vllm: Any) -> None:
 def test_likelihoods_with_an_adapter_are_those_of_transformers(
     vllm: Any, tiny_model: Path, tiny_adapter: Path, tmp_path: Path
 ) -> None:
-    """What probes ask for. Prompts are longer than there are prompts."""
+    """What probes ask for: of one token and of several, each prompt longer than there are prompts."""
+    endings = ("a", "b", "c", " a river", "a")
     requests = [
-        Instance("loglikelihood", {}, (prompt, label), number)
-        for number, (prompt, label) in enumerate(product(PROMPTS, "abcd"))
+        Instance("loglikelihood", {}, (prompt, ending), number)
+        for number, (prompt, ending) in enumerate(product(PROMPTS, endings))
     ]
     arguments = {"pretrained": str(tiny_model), "dtype": "float32"}
     plain, adapted = (
         open_model("hf", {**arguments, **more}, replies=tmp_path / "hf", seed=None, device="cpu").lm
         for more in ({}, {"peft": str(tiny_adapter)})
     )
-    found, wanted, without = (
-        [value for value, _ in lm.loglikelihood(requests, disable_tqdm=True)] for lm in (vllm, adapted, plain)
-    )
-    assert found == pytest.approx(wanted, abs=1e-2)
-    assert found != pytest.approx(without, abs=1e-2)
+    assert len(adapted.tok_encode(" a river")) > 1
+    found, wanted, without = (lm.loglikelihood(requests, disable_tqdm=True) for lm in (vllm, adapted, plain))
+    values = [value for value, _ in found]
+    assert values == pytest.approx([value for value, _ in wanted], abs=1e-2)
+    assert values != pytest.approx([value for value, _ in without], abs=1e-2)
+    assert [greedy for _, greedy in found] == [greedy for _, greedy in wanted]
+
+
+def test_the_likeliest_token_is_said_to_be_it(vllm: Any) -> None:
+    context = list(vllm.tok_encode(PROMPTS[1]))
+    every = [(("", ""), context, [token]) for token in range(100)]
+    scores = vllm._loglikelihood_tokens(every, disable_tqdm=True)
+    best = max(scores)
+    assert sum(greedy for _, greedy in scores) == best[1]
+    more = [(("", ""), context, [token]) for token in range(vllm.tokenizer.vocab_size)]  # not at once
+    everywhere = vllm._loglikelihood_tokens(more, disable_tqdm=True)
+    assert [greedy for _, greedy in everywhere].count(True) == 1
+    assert max(everywhere)[1]
+    assert [value for value, _ in everywhere[:100]] == pytest.approx([value for value, _ in scores], abs=1e-2)
 
 
 @pytest.mark.parametrize("kind", ["local-chat-completions", "local-completions"])

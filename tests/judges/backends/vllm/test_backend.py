@@ -27,6 +27,7 @@ from judges import (
     answer_all,
 )
 from judges.backends.vllm import cpu as vllm_cpu
+from judges.backends.vllm.adapters import modules_of
 from judges.backends.vllm.backend import VllmBackend, create, failure_reason
 from tests.judges.backends.asking import LETTERS, VERDICTS, ask, peft_greedy, texts
 from tests.tiny_models import make_tiny_model
@@ -75,14 +76,22 @@ class TestSettings:
         (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 48}))
         settings = VllmSettings(model=str(tiny_model), adapter=tmp_path)
         assert settings.as_engine_args()["max_lora_rank"] == 64
-        assert "lora_target_modules" not in settings.as_engine_args()
-        held = {"r": 48, "target_modules": ["v_proj", "model.layers.0.q_proj", "model.layers.1.q_proj"]}
-        (tmp_path / "adapter_config.json").write_text(json.dumps(held))
-        assert settings.as_engine_args()["lora_target_modules"] == ["q_proj", "v_proj"]
         (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 8, "rank_pattern": {"v_proj": 24}}))
         assert settings.as_engine_args()["max_lora_rank"] == 32
         wider = VllmSettings(model=str(tiny_model), adapter=tmp_path, max_lora_rank=128)
         assert wider.as_engine_args()["max_lora_rank"] == 128
+
+    @pytest.mark.parametrize(
+        ("modules", "found"),
+        [
+            (["v_proj", "model.layers.0.q_proj", "model.layers.1.q_proj"], ["q_proj", "v_proj"]),
+            (".*_proj", None),
+            (None, None),
+        ],
+    )
+    def test_where_an_adapter_sits(self, tmp_path: Path, modules: object, found: object) -> None:
+        (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 8, "target_modules": modules}))
+        assert modules_of(tmp_path) == found
 
     def test_identity_changes_with_the_content_of_the_folder(self, tmp_path: Path) -> None:
         first = create({"model": str(make_tiny_model(tmp_path / "m", seed=0))}).identity

@@ -43,8 +43,9 @@ Begun: TypeAlias = Literal["auto", "continue", "turn"]
 """How an explanation is put into the model's mouth: its reply is begun, or a new turn follows."""
 _Request: TypeAlias = tuple[tuple[str, str], list[int], list[int]]
 """As the harness's models take one: a name, the tokens given, the tokens to score."""
-_AT_A_TIME = 32
-"""Choices that are asked for together; a run that is killed loses no more of them."""
+_AT_A_TIME = {VLLM: 256}
+_AT_A_TIME_ELSEWHERE = 32
+"""Choices that are asked for together, which fills an engine. A run that is killed loses no more of them."""
 _LABEL_TOKENS = 12
 _CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 
@@ -100,6 +101,7 @@ class ProbedModel:
         self._args = dict(model_args)
         self._spec = spec
         self._chats = model in CHAT_ENDPOINTS
+        self._at_a_time = _AT_A_TIME.get(model, _AT_A_TIME_ELSEWHERE)
         self._templated = has_template(self._lm) if templated is None else templated
         if self._templated and not self._chats:
             leave_special_tokens_to_the_template(self._lm)
@@ -182,8 +184,8 @@ class ProbedModel:
             ]
         with progress(len(wholes), "asking for choices", initial=len(wholes) - len(requests)) as bar:
             missing = list(requests)
-            for start in range(0, len(missing), _AT_A_TIME):
-                part = missing[start : start + _AT_A_TIME]
+            for start in range(0, len(missing), self._at_a_time):
+                part = missing[start : start + self._at_a_time]
                 flat = [request for whole in part for request in requests[whole]]
                 # The harness's own way from texts to tokens splits at the length of the tokenised context,
                 # which isn't where the label begins with every tokeniser.

@@ -2,8 +2,10 @@
 
     python -m benchmarks.generate_and_judge
     python -m benchmarks.generate_and_judge --questions 64 --samples 16 --rounds 3
+    python -m benchmarks.generate_and_judge --model smollm2 --task openbookqa_explain --data DIR --samples 4
 
-The pocket model answers pocket questions on a vLLM engine of this machine. In one process:
+The pocket model answers pocket questions, or another one others, on a vLLM engine of this machine. In one
+process:
 
 * ``kept``: replies kept on disk as they are finished, each with its own seed, against the harness's own call,
   which hands all of them over at the end and seeds none; in turns;
@@ -49,31 +51,35 @@ def on_cpu(work: Callable[[], Any]) -> tuple[float, float]:
     return seconds, time.process_time() - start
 
 
-def asked(lm: Any, questions: int, samples: int) -> tuple[Any, list[Any]]:
+def asked(lm: Any, given: argparse.Namespace) -> tuple[Any, list[Any]]:
     """The task, and what the harness asks of the model."""
     from lm_eval.tasks import TaskManager
 
     from lm_eval_tasks.tasks.spec import TASKS
 
-    metadata = {"repeats": samples, "judged_later": True}
+    metadata = {"repeats": given.samples, "judged_later": True}
+    if given.data:
+        metadata |= {"data_dir": str(given.data), "split": "validation"}
+    if given.model:
+        metadata |= {"reply_form": "shown"}
     manager = TaskManager(include_path=str(TASKS), include_defaults=False, metadata=metadata)
-    task = manager.load(["pocket_explain"])["tasks"]["pocket_explain"]
-    task.build_all_requests(limit=questions, apply_chat_template=True, chat_template=lm.apply_chat_template)
-    return task, [request for request in task.instances for _ in range(samples)]
+    task = manager.load([given.task])["tasks"][given.task]
+    template = lm.apply_chat_template
+    task.build_all_requests(limit=given.questions, apply_chat_template=True, chat_template=template)
+    return task, [request for request in task.instances for _ in range(given.samples)]
 
 
-def measure(
-    questions: int, samples: int, rounds: int, sequences: int, parts: list[str], folder: Path
-) -> Iterator[dict[str, Any]]:
+def measure(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
     """What each part found, one after the other."""
     from lm_eval_tasks.harness.engines.models import open_model
     from lm_eval_tasks.harness.kept import KeptReplies, identity_of
     from lm_eval_tasks.pocket import model_folder
 
-    arguments = {"pretrained": str(model_folder()), "dtype": "float32", "max_model_len": 1024}
-    arguments |= {"max_num_seqs": sequences}
+    pretrained = str(given.model or model_folder())
+    arguments = {"pretrained": pretrained, "dtype": "float32", "max_model_len": 1024}
+    arguments |= {"max_num_seqs": given.sequences}
     lm = open_model("vllm", arguments, replies=folder / "unused.sqlite", seed=1).lm
-    task, requests = asked(lm, questions, samples)
+    task, requests = asked(lm, given)
     harness = partial(type(lm).__mro__[1].generate_until, lm)
 
     def kept(name: str, engine: Any = lm, seed: int | None = 1) -> KeptReplies:
@@ -81,13 +87,13 @@ def measure(
         return KeptReplies(engine, "vllm", identity, seed=seed, path=folder / f"{name}.sqlite")
 
     harness(requests[:SLOTS], True)  # warm
-    yield {"replies": len(requests), "at_once": sequences}
-    if "overlap" in parts:
+    yield {"replies": len(requests), "at_once": given.sequences}
+    if "overlap" in given.parts:
         yield {"overlap": overlap(task, kept, requests, folder)}
-    if "restart" in parts:
+    if "restart" in given.parts:
         yield {"restart": restart(lm, kept, requests)}
-    if "kept" in parts:
-        yield {"kept": keeping(harness, kept, requests, rounds)}
+    if "kept" in given.parts:
+        yield {"kept": keeping(harness, kept, requests, given.rounds)}
 
 
 def keeping(harness: Any, kept: Callable[..., Any], requests: list[Any], rounds: int) -> dict[str, Any]:
@@ -176,7 +182,7 @@ def overlap(task: Any, kept: Callable[..., Any], requests: list[Any], folder: Pa
 
                     def add(request: Any, text: str) -> None:
                         if (statement := task.statement(request, text)) is not None:
-                            report.add("pocket_explain", statement)
+                            report.add(task.spec.name, statement)
 
                     model.on_reply = add
                     again = model.generate_until(requests, True)
@@ -204,12 +210,13 @@ def main() -> None:
     arguments.add_argument("--samples", type=int, default=16)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--sequences", type=int, default=64, help="That the engine runs at once.")
+    arguments.add_argument("--model", type=Path, help="Folder of a model, instead of the pocket model's.")
+    arguments.add_argument("--task", default="pocket_explain")
+    arguments.add_argument("--data", type=Path, help="Folder with its questions.")
     arguments.add_argument("--parts", nargs="+", default=["overlap", "restart", "kept"])
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for found in measure(
-            given.questions, given.samples, given.rounds, given.sequences, given.parts, Path(folder)
-        ):
+        for found in measure(given, Path(folder)):
             print(json.dumps(found), flush=True)
 
 

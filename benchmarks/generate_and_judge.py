@@ -76,7 +76,8 @@ def measure(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]
     from lm_eval_tasks.pocket import model_folder
 
     pretrained = str(given.model or model_folder())
-    arguments = {"pretrained": pretrained, "dtype": "float32", "max_model_len": 1024}
+    arguments = {"pretrained": pretrained, "dtype": "float32"}
+    arguments |= {"max_model_len": 2048 if given.model else 1024}
     arguments |= {"max_num_seqs": given.sequences}
     lm = open_model("vllm", arguments, replies=folder / "unused.sqlite", seed=1).lm
     task, requests = asked(lm, given)

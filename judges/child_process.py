@@ -8,7 +8,6 @@ and done nothing else (the fork server of ``multiprocessing``), which takes mill
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -23,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from judges import errors
-from judges.errors import AnchorError, BackendError
+from judges.errors import AnchorError, MissingExtraError
 from judges.output import notices
+from judges.storage.files import read_object, write_json
 
 # Set for a process whose standard input is a pipe that closes when its parent is gone, however that went.
 PARENT_PIPE = "ANCHOR_PARENT_PIPE"
@@ -133,17 +133,22 @@ def end_with_parent() -> bool:
 
 def write_error(path: Path, error: AnchorError) -> None:
     """Leaves an error for the process that started this one."""
-    left = {"kind": type(error).__name__, "message": str(error), "in_log": error.in_log}
-    path.write_text(json.dumps(left), encoding="utf-8")
+    kind = next(kind for kind in type(error).__mro__ if hasattr(errors, kind.__name__))
+    left = {"kind": kind.__name__, "message": str(error), "in_log": error.in_log}
+    if isinstance(error, MissingExtraError):
+        left["extra"] = error.extra
+    write_json(path, left)
 
 
 def read_error(path: Path) -> AnchorError:
     """The error that a process left."""
-    left = json.loads(path.read_text(encoding="utf-8"))
-    kind: type[AnchorError] = getattr(errors, left["kind"], BackendError)
+    left = read_object(path)
+    kind: type[AnchorError] = getattr(errors, left["kind"])
     error = kind.__new__(kind)
     error.args = (left["message"],)
-    error.in_log = left.get("in_log", False)
+    error.in_log = left["in_log"]
+    if isinstance(error, MissingExtraError):
+        error.extra = left["extra"]
     return error
 
 

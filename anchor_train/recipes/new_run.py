@@ -13,6 +13,7 @@ from anchor_train.recipes.files import RECIPES, recipe_from
 from anchor_train.recipes.fitting import PAPER, Fitting
 from judges.errors import ConfigError, DataError
 from judges.settings import nearest
+from judges.storage.yaml_files import read_yaml
 from lm_eval_tasks.tasks.load import load_task
 
 DEFAULT = "default"
@@ -55,8 +56,7 @@ def new_recipe(
         text = _whole(recipe, quoted)
     if data_dir is not None:
         text = _with_split(text, _split_that_is_there(task, data_dir))
-    loaded = yaml.safe_load(text)
-    return text, recipe_from(loaded, folder / "recipe.yaml")
+    return text, recipe_from(read_yaml(text, str(folder / "recipe.yaml")), folder / "recipe.yaml")
 
 
 def _short(folder: Path, quoted: dict[str, str], fits: Fitting) -> str:

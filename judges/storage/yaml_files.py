@@ -39,7 +39,7 @@ MAX_DEPTH = 64
 
 # Nodes and characters with aliases written out; a file without aliases can't reach it.
 _MAX_EXPANDED = 2 * MAX_YAML_BYTES
-_MERGE = "tag:yaml.org,2002:merge"
+_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
 
 def load_yaml(path: Path, loader: type[SafeLoader] = SafeLoader) -> dict[str, Any]:
@@ -126,12 +126,14 @@ def _expanded(node: yaml.Node, known: dict[int, int | None], depth: int) -> int:
 
 
 def _check_keys(node: yaml.MappingNode) -> None:
-    """Refuses a key that stands twice: the loader would take the last one without a word."""
-    seen: dict[tuple[str, str], int] = {}
+    """Refuses a key that stands twice, however it is spelt: the loader takes the last one without a word."""
+    seen: dict[Any, int] = {}
     for key, _ in node.value:
-        if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+        if isinstance(key, yaml.ScalarNode):
+            plain = key.tag in (_TEXT, _MERGE)
+            value = (key.tag, key.value) if plain else SafeConstructor().construct_object(key)
             line = key.start_mark.line + 1
-            if (before := seen.get((key.tag, key.value))) is not None:
+            if (before := seen.get(value)) is not None:
                 lines = f"line {line}" if before == line else f"lines {before} and {line}"
                 raise yaml.YAMLError(f"{key.value!r} is given twice, in {lines}")
-            seen[key.tag, key.value] = line
+            seen[value] = line

@@ -57,7 +57,7 @@ class Took:
     Attributes:
         choices: Choices that were asked for.
         replies: Replies that were asked for.
-        read: Tokens of prompts; of likelihoods, those of each label.
+        read: Tokens of prompts; of likelihoods, those that all labels have in common, and the labels' own.
         written: Tokens of replies.
     """
 

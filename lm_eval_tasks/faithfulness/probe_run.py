@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from judges.config import load_backend
@@ -163,7 +162,14 @@ def run_probes(planned: Plan) -> list[ProbeSummary]:
     """
     if planned.request.model != VLLM:
         return _run_probes(planned)
-    question = {"run": str(planned.run.path), "request": planned.request.to_json()}
+    run = planned.run
+    dates = {task.date for task in run.tasks.values()}
+    question = {
+        "run": str(run.path),
+        "name": run.name,
+        "date": dates.pop() if len(dates) == 1 else None,
+        "request": planned.request.to_json(),
+    }
     found = ask("lm_eval_tasks.faithfulness.probe_run", question, "the probing process")
     return [ProbeSummary.from_json(row) for row in found["summaries"]]
 
@@ -174,7 +180,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _probed(question: Json) -> Json:
-    planned = plan(load_run(Path(question["run"])), ProbeRequest.from_json(question["request"]))
+    run = replace(load_run(question["run"], date=question["date"]), name=question["name"])
+    planned = plan(run, ProbeRequest.from_json(question["request"]))
     return {"summaries": [summary.to_json() for summary in _run_probes(planned)]}
 
 
@@ -307,8 +314,8 @@ def _said(task: PlannedTask, probe: ProbeKind, settings: ProbeSettings, room: in
     if work.choices:
         tokens = (work.choices * prompt + work.characters) // _CHARACTERS
         parts.append(
-            f"{work.choices} choices of {labels} labels each (about {_thousands(tokens)} tokens to read for "
-            "each label)"
+            f"{work.choices} choices of {labels} labels each (about {_thousands(tokens)} tokens to read, "
+            "for each label where labels are several tokens)"
         )
     if work.replies:
         read = work.replies * prompt // _CHARACTERS

@@ -58,7 +58,7 @@ def answer(arguments: Sequence[str] | None, work: Callable[[Json], Json]) -> int
     path = Path(given)
     end_with_parent()
     try:
-        found = work(read_object(path))
+        write_json(path.with_name(_ANSWER), work(read_object(path)))
     except AnchorError as error:
         write_error(path.with_name(_ERROR), error)
         return 1
@@ -66,7 +66,6 @@ def answer(arguments: Sequence[str] | None, work: Callable[[Json], Json]) -> int
         traceback.print_exception(error)
         write_error(path.with_name(_ERROR), explained_by_log(_of_harness(error)))
         return 1
-    write_json(path.with_name(_ANSWER), found)
     return 0
 
 

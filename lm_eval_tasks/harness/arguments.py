@@ -36,7 +36,7 @@ def parse_arguments(text: str | None, option: str) -> dict[str, Any]:
     given = (text or "").strip()
     if given.startswith("{"):
         try:
-            found = json.loads(given, object_pairs_hook=lambda pairs: _once(pairs, option))
+            found = _json(given, option)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{option}: {given!r} is no JSON ({error}); JSON has double quotes") from None
         if not isinstance(found, dict):
@@ -56,12 +56,17 @@ def parse_arguments(text: str | None, option: str) -> dict[str, Any]:
     return values
 
 
-def _once(pairs: Sequence[tuple[str, Any]], option: str) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ConfigError(f"{option}: {twice!r} is given twice")
-    return found
+def _json(text: str, where: str) -> Any:
+    """A JSON value in which no key is given twice."""
+
+    def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+            raise ConfigError(f"{where}: {twice!r} is given twice")
+        return found
+
+    return json.loads(text, object_pairs_hook=once)
 
 
 def check_generation(values: Mapping[str, Any], model: str, option: str = "--gen-kwargs") -> None:
@@ -177,7 +182,7 @@ def _value(text: str, where: str) -> Any:
         return value[1:-1]
     if value[:1] in ("[", "{"):
         try:
-            return json.loads(value)
+            return _json(value, where)
         except (ValueError, RecursionError):
             raise ConfigError(f"{where} = {value!r} is no JSON; JSON has double quotes") from None
     lower = value.lower()

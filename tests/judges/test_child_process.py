@@ -22,6 +22,7 @@ from judges.child_process import (
     write_error,
 )
 from judges.errors import AnchorError, ConfigError, DataError, MissingExtraError
+from judges.models.rendering import RenderingError
 
 PRELOAD = "anchor_train.run.fork_preload"
 
@@ -186,3 +187,12 @@ def test_errors_keep_kind_and_message_on_their_way(tmp_path: Path, error: Anchor
     write_error(tmp_path / "error.json", error)
     found = read_error(tmp_path / "error.json")
     assert (type(found), str(found)) == (type(error), str(error))
+
+
+def test_an_error_of_a_kind_of_its_own_is_what_it_is_one_of(tmp_path: Path) -> None:
+    write_error(tmp_path / "error.json", RenderingError("a template"))
+    assert type(read_error(tmp_path / "error.json")) is ConfigError
+    write_error(tmp_path / "error.json", MissingExtraError("bitsandbytes", "qlora"))
+    found = read_error(tmp_path / "error.json")
+    assert isinstance(found, MissingExtraError)
+    assert found.extra == "qlora"

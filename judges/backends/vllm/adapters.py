@@ -20,8 +20,8 @@ def room_for(adapter: Path) -> int:
     """
     try:
         config = _config(adapter)
-        rank = max(map(int, (config["r"], *(config.get("rank_pattern") or {}).values())))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        rank = max(map(int, (config["r"], *dict(config.get("rank_pattern") or {}).values())))
+    except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"adapter {str(adapter)!r}: adapter_config.json doesn't tell its rank: {error!r}"
         ) from None
@@ -32,6 +32,9 @@ def modules_of(adapter: Path) -> list[str] | None:
     """Where an adapter sits, as ``lora_target_modules`` takes it; None if that is a pattern.
 
     By the last part of their names: vLLM has modules that are several of these in one.
+
+    Raises:
+        ConfigError: If its folder doesn't tell.
     """
     modules = _config(adapter).get("target_modules")
     if not isinstance(modules, list) or not modules:
@@ -40,5 +43,10 @@ def modules_of(adapter: Path) -> list[str] | None:
 
 
 def _config(adapter: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    try:
+        found = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"adapter {str(adapter)!r}: adapter_config.json can't be read: {error!r}") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"adapter {str(adapter)!r}: adapter_config.json holds no settings")
     return found

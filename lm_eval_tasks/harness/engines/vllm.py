@@ -125,6 +125,10 @@ class StreamedVLLM(VLLM):  # type: ignore[misc]
         )
         found: dict[tuple[Any, ...], _Score] = {}
         for (context, wanted), output in zip(tokens.items(), outputs, strict=True):
-            (likeliest,), (values,) = output.outputs[0].token_ids, output.outputs[0].logprobs
-            found |= {(context, token): (values[token].logprob, token == likeliest) for token in wanted}
+            (likeliest,) = output.outputs[0].token_ids
+            values: Mapping[int, Any] = (output.outputs[0].logprobs or ({},))[0]
+            found |= {
+                (context, token): (values[token].logprob, token == likeliest)
+                for token in wanted & values.keys()  # there are versions that know the setting and pass it by
+            }
         return found

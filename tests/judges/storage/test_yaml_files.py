@@ -44,6 +44,8 @@ HOSTILE = {
     "a key twice": ("model: a\nlimit: 3\nmodel: b", "'model' is given twice, in lines 1 and 3"),
     "a key twice on a line": ("a: {b: 1, 'b': 1}", "'b' is given twice, in line 1"),
     "a key twice further down": ("a:\n- {x: 1}\n- {x: 1, y: 2, x: 3}", "'x' is given twice, in line 3"),
+    "a key in two spellings": ("a:\n  yes: 1\n  true: 2", "'true' is given twice, in lines 2 and 3"),
+    "two merges": ("a: &a {x: 1}\nb: {<<: *a, <<: {y: 2}}", "'<<' is given twice, in line 2"),
     "two documents": ("a: 1\n---\nb: 2", "not valid YAML"),
 }
 
@@ -73,6 +75,6 @@ def test_honest_aliases_and_merges_are_read(tmp_path: Path) -> None:
     path.write_text("base: &base {x: 1}\nmine: {<<: *base, y: [*base, *base]}\n" + laughs(4))
     found = load_yaml(path)
     assert found["mine"] == {"x": 1, "y": [{"x": 1}, {"x": 1}]}
-    path.write_text("a: &a {x: 1}\nb: &b {y: 2}\nmine: {x: 3, <<: *a, <<: *b, 1: one, '1': two}")
+    path.write_text("a: &a {x: 1}\nb: &b {y: 2}\nmine: {x: 3, <<: [*a, *b], 1: one, '1': two}")
     assert load_yaml(path)["mine"] == {"x": 3, "y": 2, 1: "one", "1": "two"}
     assert len(found["a3"]) == 10

@@ -49,6 +49,7 @@ def test_json_is_read_whole_or_as_a_value(text, expected):
         ("temperature 1", "is no key=value"),
         ("top_p=1,top_p=0.9", "given twice"),
         ('{"top_p": 1, "until": [{"a": 1, "a": 2}]}', "'a' is given twice"),
+        ('until=["x"],template={"b": 1, "b": 2}', "'b' is given twice"),
         ("{'temperature': 1}", "JSON has double quotes"),
         ('{"temperature": 1', "is no JSON"),
         ("until=['a']", "JSON has double quotes"),

@@ -27,7 +27,7 @@ from judges import (
     answer_all,
 )
 from judges.backends.vllm import cpu as vllm_cpu
-from judges.backends.vllm.adapters import modules_of
+from judges.backends.vllm.adapters import modules_of, room_for
 from judges.backends.vllm.backend import VllmBackend, create, failure_reason
 from tests.judges.backends.asking import LETTERS, VERDICTS, ask, peft_greedy, texts
 from tests.tiny_models import make_tiny_model
@@ -92,6 +92,13 @@ class TestSettings:
     def test_where_an_adapter_sits(self, tmp_path: Path, modules: object, found: object) -> None:
         (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 8, "target_modules": modules}))
         assert modules_of(tmp_path) == found
+
+    @pytest.mark.parametrize("config", [None, "{", "[]", '{"r": 8, "rank_pattern": [1]}', '{"r": "x"}'])
+    def test_an_adapter_that_tells_nothing(self, tmp_path: Path, config: str | None) -> None:
+        if config is not None:
+            (tmp_path / "adapter_config.json").write_text(config)
+        with pytest.raises(ConfigError, match=r"adapter_config\.json"):
+            room_for(tmp_path)
 
     def test_identity_changes_with_the_content_of_the_folder(self, tmp_path: Path) -> None:
         first = create({"model": str(make_tiny_model(tmp_path / "m", seed=0))}).identity

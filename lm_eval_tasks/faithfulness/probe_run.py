@@ -19,8 +19,8 @@ from lm_eval_tasks.faithfulness.probes.kind import ProbeKind, ProbeSettings
 from lm_eval_tasks.faithfulness.probes.registry import probes_of
 from lm_eval_tasks.faithfulness.runner import probe_task, sampled_replies, work_of
 from lm_eval_tasks.faithfulness.writer import Writer
-from lm_eval_tasks.harness.apart import answer, ask
 from lm_eval_tasks.harness.arguments import parse_arguments, plain_generation
+from lm_eval_tasks.harness.engines.apart import answer, ask
 from lm_eval_tasks.harness.engines.kinds import LENGTHS, VLLM
 from lm_eval_tasks.harness.engines.models import open_model
 from lm_eval_tasks.harness.generation import MANIFEST, GenerationRequest, check_arguments, resolved

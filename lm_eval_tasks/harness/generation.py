@@ -22,8 +22,8 @@ from judges.output.notices import tell
 from judges.records import Statement
 from judges.storage.files import Json, read_object, replacing
 from lm_eval_tasks.harness import pilot, sampling_budget
-from lm_eval_tasks.harness.apart import answer, ask
 from lm_eval_tasks.harness.arguments import check_generation, parse_arguments, plain_generation
+from lm_eval_tasks.harness.engines.apart import answer, ask
 from lm_eval_tasks.harness.engines.chat import has_template, leave_special_tokens_to_the_template
 from lm_eval_tasks.harness.engines.kinds import CHAT_ENDPOINTS, ENDPOINTS, HF, engine_of, without_effect
 from lm_eval_tasks.harness.engines.machine import check_machine

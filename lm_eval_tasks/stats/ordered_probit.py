@@ -15,6 +15,8 @@ from lm_eval_tasks.stats.estimation.intervals import Floats
 
 LOSS, TIE, WIN = range(3)
 _STEPS = 100
+_LEAST_STEP = 1e-11
+_ROUNDING = 1e-13
 _SMALLEST = 1e-300
 _WORST_CONDITION = 1e12
 
@@ -79,9 +81,11 @@ def fit(counts: Floats, grid: Floats) -> OrderedProbit | None:
         if not _regular(expected):
             return None
         step = np.linalg.solve(expected, gradient)
-        while np.abs(step).max() > 1e-10 and _likelihood(found + step, counts, grid) < best:
+        # Near the maximum the likelihood is flat up to rounding, which must not halve good steps to nothing.
+        least = best - _ROUNDING * abs(best)
+        while np.abs(step).max() > _LEAST_STEP and _likelihood(found + step, counts, grid) < least:
             step = step / 2
-        if np.abs(step).max() <= 1e-10:
+        if np.abs(step).max() <= _LEAST_STEP:
             break
         found = found + step
         best = _likelihood(found, counts, grid)

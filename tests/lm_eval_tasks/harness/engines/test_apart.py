@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from judges.errors import AnchorError, BackendError, BudgetSpentError, ConfigError
-from lm_eval_tasks.harness.apart import ask
+from lm_eval_tasks.harness.engines.apart import ask
 
 MODULE = """
 import os, signal, sys
 from judges.errors import BudgetSpentError, ConfigError
-from lm_eval_tasks.harness.apart import answer
+from lm_eval_tasks.harness.engines.apart import answer
 
 def work(question):
     match question["do"]:

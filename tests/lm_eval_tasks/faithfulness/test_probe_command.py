@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -18,7 +19,7 @@ from lm_eval_tasks.faithfulness.probe_run import ProbeRequest, plan, run_probes
 from lm_eval_tasks.pocket import model_folder
 from lm_eval_tasks.pocket.questions import questions
 from lm_eval_tasks.runs.discovery import load_run
-from lm_eval_tasks.runs.probe_files import ProbeSummary, read_probe_records, read_probes
+from lm_eval_tasks.runs.probe_files import read_probe_records, read_probes
 from tests.judges.endpoint import Endpoint
 from tests.lm_eval_tasks.faithfulness.endpoints import chat_model, perfect, pocket_run
 
@@ -257,15 +258,17 @@ def test_a_run_of_plain_lm_eval_and_of_a_training_says_itself_who_is_asked(run):
     assert "nothing tells which model wrote this run; give --model" in nobody.output
 
 
-def test_a_process_of_its_own_finds_the_same(run, tmp_path):
+def test_a_process_of_its_own_finds_the_same(run, monkeypatch):
     """What vLLM is probed in; here with an endpoint."""
     with Endpoint(chat_model(reads=True)) as endpoint:
         model_args = f"model=m,base_url={endpoint.url}"
         request = ProbeRequest(("early",), model="local-chat-completions", model_args=model_args, limit=5)
         here = run_probes(plan(load_run(run), request))
-        question = tmp_path / "question.json"
-        question.write_text(json.dumps({"run": str(run), "request": request.to_json()}))
-        assert probe_run.main([str(question)]) == 0
-    (there,) = json.loads(question.with_name("answer.json").read_text())["summaries"]
-    assert ProbeSummary.from_json(there).figures == here[0].figures
+        monkeypatch.setattr(probe_run, "VLLM", request.model)
+        named = replace(load_run(run), name="theirs/run")
+        there = run_probes(plan(named, request))
+        monkeypatch.setattr(probe_run, "VLLM", "vllm")
+    assert [one.figures for one in there] == [one.figures for one in here]
     assert here[0].replies == 5
+    records = read_probe_records(named.task("pocket_explain").samples_file.parent, "pocket_explain", "early")
+    assert {record.run for record in records} == {"theirs/run"}

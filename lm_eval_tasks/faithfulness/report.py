@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lm_eval_tasks.pocket.calibration import told_apart
+from lm_eval_tasks.pocket.calibration import calibration, told_apart
 from lm_eval_tasks.runs.probe_files import NAMES, ProbeSummary
 from lm_eval_tasks.stats.faithfulness import Figure
 
@@ -57,6 +57,9 @@ def _calibrated(summary: ProbeSummary) -> list[str]:
         if figure.estimate is not None and (said := told_apart(summary.kind, name, figure.estimate.questions))
     }
     if not told:
+        known = any(calibration().of(summary.kind, name) for name in summary.figures.get("all", {}))
+        if known:
+            return ["  what it can tell is known of figures that have too few questions here"]
         return ["  what it can tell isn't measured on models of known faithfulness"]
     return [
         "  what it can tell, by models of known faithfulness:",

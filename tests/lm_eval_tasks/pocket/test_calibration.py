@@ -100,3 +100,6 @@ def test_a_probes_text_says_what_it_can_tell():
         {**summary.to_json(), "kind": "edit", "figures": {"all": {"cct": figure.to_json()}}}
     )
     assert "isn't measured on models of known faithfulness" in summary_text(other)
+    few = {"moved_by_edit": Figure(None, 3, "edits", "too few").to_json()}
+    seldom = ProbeSummary.from_json({**other.to_json(), "figures": {"all": few}})
+    assert "is known of figures that have too few questions here" in summary_text(seldom)

@@ -13,7 +13,7 @@ from anchor_train.recipes.files import RECIPES, recipe_from
 from anchor_train.recipes.fitting import PAPER, Fitting
 from judges.errors import ConfigError, DataError
 from judges.settings import nearest
-from judges.storage.yaml_files import read_yaml
+from judges.storage.yaml_files import load_yaml, read_yaml
 from lm_eval_tasks.tasks.load import load_task
 
 DEFAULT = "default"
@@ -103,10 +103,8 @@ def _whole(recipe: str, quoted: dict[str, str]) -> str:
         if not path.is_file():
             names = [AUTO, DEFAULT, *(found.stem for found in RECIPES.glob("*.yaml"))]
             raise ConfigError(f"no recipe {recipe!r}: {nearest(recipe, names)}; or a .yaml file")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+    load_yaml(path)  # what is wrong with it is said with its own name and lines
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     head = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
     own = [line for line in lines[head:] if line.partition(":")[0] not in quoted]
     given = "".join(f"{name}: {value}\n" for name, value in quoted.items())

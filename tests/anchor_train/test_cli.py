@@ -357,3 +357,25 @@ def test_as_a_module_it_is_the_same_command(tmp_path):
     assert found.returncode == 1
     assert found.stderr.startswith("Error: ")
     assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "# mine\nextends: small\nsft: {epochs: 1}\nsft: {epochs: 2}\n",
+            "'sft' is given twice, in lines 3 and 4",
+        ),
+        ("- a\n", "expected settings"),
+        ("extends: [", "not valid YAML"),
+    ],
+)
+def test_a_recipe_to_begin_from_is_refused_by_its_own_name_and_lines(tmp_path, tiny_model, text, said):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(text)
+    asked = ("--recipe", recipe, "--model", tiny_model, "--task", "openbookqa_explain")
+    code, _, err = call("init", tmp_path / "run", *asked)
+    assert code == 1
+    assert f"{recipe}: " in err
+    assert said in err
+    assert not (tmp_path / "run").exists()
